@@ -1,0 +1,234 @@
+import {z} from 'zod';
+import {isolationSchema, usageSchema} from './sandbox.ts';
+
+/** Who acts. `tenant` separates data, pools and budgets; a single-user server has the tenant `local`. */
+export const principalSchema = z.object({
+	kind: z.enum(['user', 'agent', 'schedule', 'service']),
+	id: z.string().min(1).max(200),
+	tenant: z.string().min(1).max(200),
+});
+export type Principal = z.infer<typeof principalSchema>;
+
+export const effectSchema = z.enum(['read', 'write', 'destructive']);
+export type Effect = z.infer<typeof effectSchema>;
+
+export const riskSchema = z.enum(['low', 'medium', 'high', 'critical']);
+export type Risk = z.infer<typeof riskSchema>;
+
+/** Where a value came from. `untrusted` is anything a tool, a file or a model produced. */
+export const labelSchema = z.enum(['untrusted', 'personal', 'secret']);
+export type Label = z.infer<typeof labelSchema>;
+
+/** `deny` beats `ask` beats `allow`. `rules` are the ids of the rules that decided; never empty. */
+export const gateResultSchema = z.object({
+	gate: z.enum(['schema', 'permission', 'policy', 'budget', 'risk', 'flow']),
+	effect: z.enum(['allow', 'ask', 'deny']),
+	rules: z.array(z.string()).min(1),
+	reason: z.string(),
+});
+export type GateResult = z.infer<typeof gateResultSchema>;
+
+export const decisionSchema = z.object({
+	effect: z.enum(['allow', 'ask', 'deny']),
+	gates: z.array(gateResultSchema),
+	risk: riskSchema,
+	policyVersion: z.string(),
+});
+export type Decision = z.infer<typeof decisionSchema>;
+
+/** What observing the world afterwards showed. `unverified` when a check failed or when nothing was checked. */
+export const verdictSchema = z.object({
+	kind: z.enum(['verified', 'unverified', 'undone']),
+	checks: z.array(z.object({name: z.string(), passed: z.boolean(), detail: z.string()})),
+});
+export type Verdict = z.infer<typeof verdictSchema>;
+
+export const errorBodySchema = z.object({
+	code: z.string(),
+	message: z.string(),
+	retry: z.enum(['never', 'now', 'later']),
+	hint: z.string().optional(),
+	details: z.record(z.string(), z.unknown()),
+});
+
+export const runStatusSchema = z.enum([
+	'running',
+	'awaiting_approval',
+	'succeeded',
+	'failed',
+	'rejected',
+	'timed_out',
+	'cancelled',
+	'unknown',
+]);
+export type RunStatus = z.infer<typeof runStatusSchema>;
+
+export const actionStateSchema = z.enum([
+	'proposed',
+	'denied',
+	'awaiting_approval',
+	'rejected',
+	'expired',
+	'cancelled',
+	'authorized',
+	'executing',
+	'succeeded',
+	'failed',
+	'timed_out',
+	'killed',
+	'unknown',
+	'verified',
+	'unverified',
+	'undone',
+]);
+export type ActionState = z.infer<typeof actionStateSchema>;
+
+const actionId = z.string();
+const approvalId = z.string();
+
+/** The data of each event type, version 1. All a reviewer relies on is here, and therefore inside the hash. */
+export const EVENTS = {
+	'run.started': z.object({
+		job: z.enum(['analyst', 'quality', 'ops', 'fleet', 'system']),
+		/** what kind of work: `sql`, `python`, `plan`, `chat`, `ingest`, … */
+		mode: z.string(),
+		threadId: z.string().nullable(),
+		question: z.string().nullable(),
+		/** what the run may read: dataset id, snapshot hash */
+		dataset: z.object({id: z.string(), hash: z.string()}).nullable(),
+		principal: principalSchema,
+		/** the platform's version and the policy in force at the start */
+		software: z.string(),
+		policyVersion: z.string(),
+	}),
+	'message.added': z.object({
+		role: z.enum(['user', 'assistant']),
+		content: z.string(),
+		threadId: z.string(),
+		datasetId: z.string(),
+	}),
+	'model.responded': z.object({
+		provider: z.string(),
+		model: z.string(),
+		requestDigest: z.string(),
+		text: z.string(),
+		toolCalls: z.array(z.object({id: z.string(), tool: z.string(), input: z.unknown()})),
+		inputTokens: z.int(),
+		outputTokens: z.int(),
+		costUsd: z.number(),
+		durationMs: z.number(),
+	}),
+	'model.failed': z.object({provider: z.string(), model: z.string(), error: errorBodySchema, attempt: z.int()}),
+	'action.proposed': z.object({
+		actionId,
+		tool: z.string(),
+		toolVersion: z.string(),
+		input: z.unknown(),
+		inputDigest: z.string(),
+		/** number of secrets replaced in `input` */
+		redactions: z.int(),
+	}),
+	'action.decided': z.object({actionId, decision: decisionSchema}),
+	'approval.requested': z.object({
+		approvalId,
+		actionId,
+		/** digest of tool, version, canonical input, target fingerprint and policy version */
+		binding: z.string(),
+		tool: z.string(),
+		preview: z.string(),
+		risk: riskSchema,
+		requestedBy: principalSchema,
+		approveBy: z.iso.datetime(),
+		executeWithinMs: z.int(),
+	}),
+	'approval.granted': z.object({
+		approvalId,
+		actionId,
+		approver: principalSchema,
+		comment: z.string(),
+		executeBy: z.iso.datetime(),
+	}),
+	'approval.rejected': z.object({approvalId, actionId, approver: principalSchema, comment: z.string()}),
+	'approval.expired': z.object({approvalId, actionId}),
+	'action.intent': z.object({
+		actionId,
+		permitId: z.string(),
+		approvalId: z.string().nullable(),
+		binding: z.string(),
+		limits: z.record(z.string(), z.number()),
+	}),
+	'action.outcome': z.object({
+		actionId,
+		status: z.enum(['succeeded', 'failed', 'timed_out', 'killed', 'cancelled', 'unknown', 'rejected', 'expired']),
+		output: z.unknown(),
+		outputDigest: z.string(),
+		error: errorBodySchema.nullable(),
+		labels: z.array(labelSchema),
+		usage: usageSchema.nullable(),
+		isolation: isolationSchema.nullable(),
+		durationMs: z.number(),
+	}),
+	'action.verified': z.object({actionId, verdict: verdictSchema}),
+	/** how the numbers of an answer were checked against the results of the run */
+	'answer.checked': z.object({
+		executed: z.boolean(),
+		numbers: z.array(z.object({text: z.string(), found: z.boolean()})),
+		warnings: z.array(z.string()),
+	}),
+	'run.resumed': z.object({reason: z.string()}),
+	'run.finished': z.object({
+		status: runStatusSchema.exclude(['running', 'awaiting_approval']),
+		/** the action whose output is the run's result */
+		resultActionId: z.string().nullable(),
+		error: errorBodySchema.nullable(),
+		durationMs: z.number(),
+	}),
+} as const satisfies Record<string, z.ZodType>;
+
+export type EventType = keyof typeof EVENTS;
+export type EventData<T extends EventType> = z.infer<(typeof EVENTS)[T]>;
+
+/** An event as a writer states it, before it has a place in the chain. */
+export type EventBody = {[T in EventType]: {readonly type: T; readonly actor: Principal; readonly data: EventData<T>}}[EventType];
+
+/** One link of a run's chain. `hash` is SHA-256 over the canonical JSON of all other fields; `prev` is the hash before it (64 zeros at first). */
+export type Event = EventBody & {
+	readonly v: 1;
+	readonly runId: string;
+	/** 1, 2, 3, … without gaps */
+	readonly seq: number;
+	readonly at: string;
+	readonly prev: string;
+	readonly hash: string;
+};
+
+const envelopeSchema = z.object({
+	v: z.literal(1),
+	runId: z.string(),
+	seq: z.int().positive(),
+	at: z.iso.datetime(),
+	type: z.enum(Object.keys(EVENTS) as [EventType, ...EventType[]]),
+	actor: principalSchema,
+	data: z.unknown(),
+	prev: z.string(),
+	hash: z.string(),
+});
+
+/** Parses a stored event; throws a `ZodError` on anything this version does not know. */
+export function parseEvent(value: unknown): Event {
+	const envelope = envelopeSchema.parse(value);
+	return {...envelope, data: EVENTS[envelope.type].parse(envelope.data)} as Event;
+}
+
+/** The signed end of a finished run: whoever holds the public key can tell that the chain is whole. */
+export const signedHeadSchema = z.object({
+	runId: z.string(),
+	seq: z.int().positive(),
+	hash: z.string(),
+	at: z.iso.datetime(),
+	/** SHA-256 of the public key (SPKI DER), hex */
+	keyId: z.string(),
+	/** Ed25519 over the canonical JSON of the other fields, base64 */
+	signature: z.string(),
+});
+export type SignedHead = z.infer<typeof signedHeadSchema>;

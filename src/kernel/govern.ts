@@ -1,0 +1,112 @@
+/**
+ * The one path. A proposal becomes an effect here or nowhere: validate, decide, approve, authorize, execute, verify, record.
+ */
+import {WritError} from '#contract/errors.ts';
+import type {Decision, EventBody, Principal} from '#contract/event.ts';
+import {decide} from './decide.ts';
+import {execute, type Outcome, recorded} from './execute.ts';
+import {factsOf} from './facts.ts';
+import {mintPermit, type Permit} from './permit.ts';
+import type {Action, Facts, Journal, Kernel} from './ports.ts';
+import {type Proposal, validate} from './validate.ts';
+import {verify} from './verify.ts';
+
+export type {Outcome} from './execute.ts';
+export type {Proposal} from './validate.ts';
+
+/**
+ * Carries one proposal through every gate, in order, and returns what became of it. Call it again with the same proposal id
+ * after an approval was answered or the process died: gates are recomputed, and an effect that may have happened is not repeated.
+ * Throws only when the journal cannot be written (`store_unavailable`, `conflict`); then no effect was started.
+ */
+export async function govern(proposal: Proposal, journal: Journal, kernel: Kernel, signal: AbortSignal): Promise<Outcome> {
+	const past = recorded(proposal.id, journal.events);
+	if (past) return past.settled ? past.outcome : closeUnknown(proposal.id, journal, kernel);
+
+	const {action, note, refusal} = validate(proposal, journal, kernel);
+	if (!action) return refuse(proposal.id, refusal, [...note, decided(proposal.id, refusal, journal.principal)], journal);
+
+	const fingerprint = (await action.tool.fingerprint?.(action.input as never)) ?? null;
+	// INVARIANT: nothing is awaited from here to the append of the intent: the gates judge the very state the intent joins.
+	const facts = factsOf(journal, kernel);
+	const decision = decide(action, facts, kernel.policy());
+	const notes = [...note, decided(action.id, decision, journal.principal)];
+	if (decision.effect === 'deny') return refuse(action.id, decision, notes, journal);
+
+	const binding = bind(action, fingerprint, decision, kernel);
+	const approval = decision.effect === 'ask' ? kernel.approvals.state(journal.events, action.id, binding, facts.now) : null;
+	if (approval?.kind === 'none') return park(kernel.approvals.request(action, binding, facts), notes, journal);
+	if (approval?.kind === 'pending') return {...approval, kind: 'awaiting_approval', actionId: action.id};
+	if (approval && approval.kind !== 'granted') return unapproved(action.id, approval, notes, journal);
+
+	const permit = await authorize({action, facts, binding, approvalId: approval?.approvalId ?? null}, notes, journal, kernel);
+	const effect = await execute({action, permit}, journal, kernel, signal);
+	return verify(effect, journal, kernel);
+}
+
+/** What an approval covers: changing any part of it asks again. */
+function bind(action: Action, fingerprint: string | null, decision: Decision, kernel: Kernel): string {
+	return kernel.digest([action.tool.name, action.tool.version, action.inputDigest, fingerprint, decision.policyVersion]);
+}
+
+type Grounds = {readonly action: Action; readonly facts: Facts; readonly binding: string; readonly approvalId: string | null};
+
+/**
+ * INVARIANT: the decision, the consumption of the approval and the intent are one transaction of the run's stream. If another
+ * process wrote to the run meanwhile, or the approval was used already, the append throws and no permit exists.
+ */
+async function authorize(grounds: Grounds, notes: readonly EventBody[], journal: Journal, kernel: Kernel): Promise<Permit> {
+	const {action, facts, binding, approvalId} = grounds;
+	const permitId = kernel.newId('pmt');
+	const intent = {actionId: action.id, permitId, approvalId, binding, limits: {...action.tool.limits}};
+	await journal.append(...notes, {type: 'action.intent', actor: facts.principal, data: intent});
+	const {tenant} = facts.principal;
+	return mintPermit({id: permitId, runId: journal.runId, actionId: action.id, tool: action.tool.name, tenant, binding});
+}
+
+function decided(actionId: string, decision: Decision, actor: Principal): EventBody {
+	return {type: 'action.decided', actor, data: {actionId, decision}};
+}
+
+async function refuse(actionId: string, decision: Decision, notes: readonly EventBody[], journal: Journal): Promise<Outcome> {
+	await journal.append(...notes);
+	return {kind: 'denied', actionId, decision};
+}
+
+async function park(request: Parameters<typeof asked>[0], notes: readonly EventBody[], journal: Journal): Promise<Outcome> {
+	await journal.append(...notes, asked(request, journal.principal));
+	return {kind: 'awaiting_approval', actionId: request.actionId, approvalId: request.approvalId, approveBy: request.approveBy};
+}
+
+function asked(data: ReturnType<Kernel['approvals']['request']>, actor: Principal): EventBody {
+	return {type: 'approval.requested', actor, data};
+}
+
+async function unapproved(
+	actionId: string,
+	approval: {readonly kind: 'rejected' | 'expired' | 'consumed'; readonly approvalId: string; readonly reason: string},
+	notes: readonly EventBody[],
+	journal: Journal,
+): Promise<Outcome> {
+	const status = approval.kind === 'rejected' ? 'rejected' : 'expired';
+	const error = new WritError('policy_denied', approval.reason, {details: {approvalId: approval.approvalId}}).toJSON();
+	await journal.append(...notes, {
+		type: 'action.outcome',
+		actor: journal.principal,
+		data: {...EMPTY_OUTCOME, actionId, status, error},
+	});
+	return {kind: status, actionId, error};
+}
+
+/** `intent` alone after a crash: the effect may or may not have happened. It is said so, and not repeated. */
+async function closeUnknown(actionId: string, journal: Journal, kernel: Kernel): Promise<Outcome> {
+	const error = new WritError(
+		'interrupted',
+		'the platform stopped while this action was executing; whether it took effect is not known',
+	).toJSON();
+	const data = {...EMPTY_OUTCOME, outputDigest: kernel.digest(null), actionId, status: 'unknown' as const, error};
+	await journal.append({type: 'action.outcome', actor: journal.principal, data});
+	return {kind: 'unknown', actionId, error};
+}
+
+const EMPTY_OUTCOME = {output: null, outputDigest: '', labels: [], usage: null, isolation: null, durationMs: 0};

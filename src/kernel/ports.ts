@@ -1,0 +1,217 @@
+/**
+ * What the kernel needs from the rest. Adapters implement these; nothing here knows them.
+ */
+import type {
+	Decision,
+	Event,
+	EventBody,
+	EventData,
+	GateResult,
+	Label,
+	Principal,
+	Risk,
+	RunStatus,
+	SignedHead,
+} from '#contract/event.ts';
+import type {Budget} from '#contract/limits.ts';
+import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
+import type {Permit} from './permit.ts';
+import type {AnyTool, SandboxResult} from './tool.ts';
+
+export type Clock = {now(): Date};
+
+/** A proposal whose tool exists and whose input parsed. */
+export type Action = {
+	readonly id: string;
+	readonly tool: AnyTool;
+	readonly input: unknown;
+	readonly inputDigest: string;
+	readonly risk: Risk;
+	readonly resource: {readonly type: string; readonly id: string};
+};
+
+/** What gates may look at besides the action: all of it recorded, none of it fetched by a gate. */
+export type Facts = {
+	readonly principal: Principal;
+	readonly now: Date;
+	readonly run: {
+		readonly id: string;
+		readonly startedAt: Date;
+		/** effects started so far */
+		readonly actions: number;
+		readonly tokens: number;
+		readonly costUsd: number;
+		/** labels of everything the run has read */
+		readonly labels: ReadonlySet<Label>;
+		/** the dataset or other resource the run was opened for; null when it is not confined to one */
+		readonly scope: string | null;
+		readonly budget: Budget;
+	};
+};
+
+/** Pure. Throwing denies. */
+export type Gate = {readonly name: GateResult['gate']; decide(action: Action, facts: Facts): GateResult};
+
+export type Policy = {
+	/** digest of everything that can change a decision */
+	readonly version: string;
+	readonly gates: readonly Gate[];
+};
+
+/** How an approval stands when an action asks for it. `pending` is filed by the caller when there is none yet. */
+export type ApprovalState =
+	| {readonly kind: 'none'}
+	| {readonly kind: 'pending'; readonly approvalId: string; readonly approveBy: string}
+	| {readonly kind: 'granted'; readonly approvalId: string}
+	| {readonly kind: 'rejected' | 'expired' | 'consumed'; readonly approvalId: string; readonly reason: string};
+
+export type Approvals = {
+	/** Reads the approval of exactly this action and binding from the run's own events. */
+	state(events: readonly Event[], actionId: string, binding: string, now: Date): ApprovalState;
+	/** The request to file. */
+	request(action: Action, binding: string, facts: Facts): EventData<'approval.requested'>;
+};
+
+/** The event stream of one run, open for writing by one holder. Appends are serialised, chained, redacted and durable. */
+export type Journal = {
+	readonly runId: string;
+	readonly principal: Principal;
+	/** every event of the run, oldest first, including those an unfinished `append` is making durable; if that fails, every later append fails too */
+	readonly events: readonly Event[];
+	/** Resolves when all of `bodies` are durable, in one transaction. Throws `conflict` if another holder wrote. */
+	append(...bodies: readonly EventBody[]): Promise<void>;
+};
+
+export type Sandboxes = {
+	/** Throws `runner_timeout`, `runner_resource_exceeded`, `runner_internal_error`, `sandbox_unavailable` or `cancelled`. */
+	run(permit: Permit, spec: SandboxSpec, request: RunnerRequest, signal: AbortSignal): Promise<SandboxResult>;
+};
+
+export type Redactor = (value: unknown) => {readonly value: unknown; readonly count: number};
+
+export type Kernel = {
+	readonly tools: ReadonlyMap<string, AnyTool>;
+	readonly policy: () => Policy;
+	readonly approvals: Approvals;
+	readonly sandboxes: Sandboxes;
+	readonly clock: Clock;
+	readonly redact: Redactor;
+	/** SHA-256 of the canonical JSON, hex */
+	readonly digest: (value: unknown) => string;
+	readonly newId: (prefix: 'act' | 'pmt' | 'apr' | 'run') => string;
+	readonly budget: Budget;
+	/** transient news for watchers: what an action is doing now */
+	readonly progress: (runId: string, news: {readonly actionId: string; readonly stage: string}) => void;
+	/** a bug in a tool: logged with its stack, never shown */
+	readonly report: (bug: unknown) => void;
+};
+
+// --- the store ---------------------------------------------------------------------------------------------------------
+
+export type RunRow = {
+	readonly runId: string;
+	readonly tenant: string;
+	readonly principal: string;
+	readonly job: string;
+	readonly mode: string;
+	readonly threadId: string | null;
+	readonly datasetId: string | null;
+	readonly datasetHash: string | null;
+	readonly question: string | null;
+	readonly status: RunStatus;
+	readonly createdAt: string;
+	readonly finishedAt: string | null;
+	readonly durationMs: number | null;
+	readonly errorCode: string | null;
+	readonly seq: number;
+};
+
+export type MessageRow = {
+	readonly id: number;
+	readonly threadId: string;
+	readonly createdAt: string;
+	readonly datasetId: string;
+	readonly role: 'user' | 'assistant';
+	readonly content: string;
+	readonly runId: string;
+};
+
+export type ThreadRow = {
+	readonly threadId: string;
+	readonly datasetId: string;
+	/** first user message */
+	readonly title: string;
+	readonly messages: number;
+	readonly updatedAt: string;
+};
+
+export type ApprovalRow = {
+	readonly approvalId: string;
+	readonly runId: string;
+	readonly actionId: string;
+	readonly tenant: string;
+	readonly tool: string;
+	readonly binding: string;
+	readonly preview: string;
+	readonly risk: Risk;
+	readonly state: 'pending' | 'granted' | 'rejected' | 'expired' | 'consumed';
+	readonly requestedBy: string;
+	readonly requestedAt: string;
+	readonly approveBy: string;
+	readonly executeBy: string | null;
+	readonly approver: string | null;
+	readonly comment: string | null;
+};
+
+export type RunFilter = {
+	readonly tenant: string;
+	readonly job?: string;
+	readonly status?: RunStatus;
+	readonly datasetId?: string;
+	readonly threadId?: string;
+	readonly mode?: string;
+	/** substring of the question, case-insensitive */
+	readonly text?: string;
+	readonly since?: string;
+	readonly until?: string;
+	/** opaque, from the previous page */
+	readonly cursor?: string;
+	/** 1..200 */
+	readonly limit: number;
+};
+
+export type AppendBatch = {
+	readonly runId: string;
+	/** the stream's last seq before this batch; 0 starts a stream */
+	readonly expectedSeq: number;
+	readonly events: readonly Event[];
+	/** the writer's lease; a stale token is refused with `conflict` */
+	readonly fence: {readonly holder: string; readonly token: number; readonly until: string};
+	readonly head?: SignedHead;
+};
+
+/** The only durable state. Events and the rows projected from them change in one transaction. */
+export type Store = {
+	/** Throws `conflict` (sequence, fence, or an approval that is not `granted` any more) or `store_unavailable`; then nothing was written. */
+	append(batch: AppendBatch): Promise<void>;
+	read(runId: string, after?: number): Promise<readonly Event[]>;
+	/** All durable events after `after` (a run's seq), then new ones as they become durable, until aborted. */
+	subscribe(runId: string, after: number, signal: AbortSignal): AsyncIterable<Event>;
+	head(runId: string): Promise<SignedHead | null>;
+	/** Takes over one unfinished run whose lease has run out; null when there is none. The token is greater than every one before. */
+	claim(holder: string, now: Date, leaseMs: number): Promise<{readonly runId: string; readonly token: number} | null>;
+	/** False when the lease was lost. */
+	renew(runId: string, fence: {readonly holder: string; readonly token: number; readonly until: string}): Promise<boolean>;
+	run(runId: string): Promise<RunRow | null>;
+	runs(filter: RunFilter): Promise<{readonly rows: readonly RunRow[]; readonly next: string | null}>;
+	/** The latest `limit` messages, oldest first. */
+	messages(tenant: string, threadId: string, limit: number): Promise<readonly MessageRow[]>;
+	threads(tenant: string, limit: number): Promise<readonly ThreadRow[]>;
+	approval(approvalId: string): Promise<ApprovalRow | null>;
+	approvals(tenant: string, state?: ApprovalRow['state']): Promise<readonly ApprovalRow[]>;
+	/** Writes and removes a row: proves that the store can be written to. */
+	check(): Promise<void>;
+	close(): Promise<void>;
+};
+
+export type {Decision};

@@ -1,0 +1,53 @@
+import type {z} from 'zod';
+import type {Effect, Label, Principal, Risk, Verdict} from '#contract/event.ts';
+import type {ActionLimits} from '#contract/limits.ts';
+import type {Frame, Isolation, RunnerRequest, SandboxSpec, Usage} from '#contract/sandbox.ts';
+import type {Permit} from './permit.ts';
+
+/** What came out of a sandbox. Errors of the code inside are `error` frames; a broken or stopped sandbox is a thrown `WritError`. */
+export type SandboxResult = {readonly frames: readonly Frame[]; readonly usage: Usage; readonly isolation: Isolation};
+
+/** All a tool may touch. There are no globals and no environment behind it. */
+export type World = {
+	readonly permit: Permit;
+	readonly principal: Principal;
+	readonly limits: ActionLimits;
+	readonly signal: AbortSignal;
+	/** Runs `request` in a fresh or warm sandbox under this action's permit; the facts join the action's evidence. */
+	sandbox(spec: SandboxSpec, request: RunnerRequest): Promise<SandboxResult>;
+	/** Tells watchers what is happening; not recorded. */
+	progress(stage: string): void;
+};
+
+/** A typed capability. One file defines one tool. */
+export type Tool<Input = never, Output = unknown> = {
+	/** dotted and stable, e.g. `analyst.sql` */
+	readonly name: string;
+	/** changes when the meaning of an input changes; bound into approvals */
+	readonly version: string;
+	readonly title: string;
+	readonly description: string;
+	readonly input: z.ZodType<Input>;
+	readonly output: z.ZodType<Output>;
+	readonly effect: Effect;
+	readonly risk: Risk | ((input: Input) => Risk);
+	/** true when running twice is the same as running once */
+	readonly idempotent: boolean;
+	/** labels of what it returns */
+	readonly labels: readonly Label[];
+	readonly limits: ActionLimits;
+	/** the thing acted on, for policy: e.g. `{type: 'Dataset', id: 'support'}` */
+	resource(input: Input): {readonly type: string; readonly id: string};
+	/** state of the target, bound into the approval: a changed target needs a new approval */
+	fingerprint?(input: Input): Promise<string>;
+	/** what an approver reads; default is the input as JSON */
+	preview?(input: Input): string;
+	run(input: Input, world: World): Promise<Output>;
+	/** the post-condition, checked against the world and the output */
+	verify?(input: Input, output: Output, world: World): Promise<Verdict>;
+	undo?(input: Input, output: Output, world: World): Promise<void>;
+};
+
+/** A tool whose input type is known only to itself, as registries hold it. */
+// biome-ignore lint/suspicious/noExplicitAny: a registry of tools is the one place where input types are existential
+export type AnyTool = Tool<any, any>;
