@@ -106,6 +106,8 @@ export const EVENTS = {
 		content: z.string(),
 		threadId: z.string(),
 		datasetId: z.string(),
+		/** questions that would have been answered, when this one was not */
+		suggestions: z.array(z.string()).optional(),
 	}),
 	'model.responded': z.object({
 		provider: z.string(),

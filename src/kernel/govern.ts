@@ -26,7 +26,7 @@ export async function govern(proposal: Proposal, journal: Journal, kernel: Kerne
 	const {action, note, refusal} = validate(proposal, journal, kernel);
 	if (!action) return refuse(proposal.id, refusal, [...note, decided(proposal.id, refusal, journal.principal)], journal);
 
-	const fingerprint = (await action.tool.fingerprint?.(action.input as never)) ?? null;
+	const fingerprint = (await action.tool.fingerprint?.(action.input as never, journal.principal)) ?? null;
 	// INVARIANT: nothing is awaited from here to the append of the intent: the gates judge the very state the intent joins.
 	const facts = factsOf(journal, kernel);
 	const decision = decide(action, facts, kernel.policy());

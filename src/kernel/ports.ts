@@ -198,8 +198,16 @@ export type Store = {
 	/** All durable events after `after` (a run's seq), then new ones as they become durable, until aborted. */
 	subscribe(runId: string, after: number, signal: AbortSignal): AsyncIterable<Event>;
 	head(runId: string): Promise<SignedHead | null>;
-	/** Takes over one unfinished run whose lease has run out; null when there is none. The token is greater than every one before. */
-	claim(holder: string, now: Date, leaseMs: number): Promise<{readonly runId: string; readonly token: number} | null>;
+	/**
+	 * Takes over one unfinished run whose lease has run out, or, given a `runId`, that run if its lease has run out, is the holder's
+	 * own, or it awaits approval; null when there is none. The token is greater than every one before.
+	 */
+	claim(
+		holder: string,
+		now: Date,
+		leaseMs: number,
+		runId?: string,
+	): Promise<{readonly runId: string; readonly token: number} | null>;
 	/** False when the lease was lost. */
 	renew(runId: string, fence: {readonly holder: string; readonly token: number; readonly until: string}): Promise<boolean>;
 	run(runId: string): Promise<RunRow | null>;

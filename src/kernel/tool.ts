@@ -39,7 +39,7 @@ export type Tool<Input = never, Output = unknown> = {
 	/** the thing acted on, for policy: e.g. `{type: 'Dataset', id: 'support'}` */
 	resource(input: Input): {readonly type: string; readonly id: string};
 	/** state of the target, bound into the approval: a changed target needs a new approval */
-	fingerprint?(input: Input): Promise<string>;
+	fingerprint?(input: Input, principal: Principal): Promise<string>;
 	/** what an approver reads; default is the input as JSON */
 	preview?(input: Input): string;
 	run(input: Input, world: World): Promise<Output>;
