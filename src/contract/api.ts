@@ -2,7 +2,9 @@
  * Bodies of the HTTP API. The analyst routes keep the reference's snake_case names; everything under `/api/v1` is camelCase.
  */
 import {z} from 'zod';
-import {errorBodySchema, runStatusSchema} from './event.ts';
+import {relationshipSchema} from './dataset.ts';
+import {effectSchema, errorBodySchema, riskSchema, runStatusSchema} from './event.ts';
+import {actionLimitsSchema} from './limits.ts';
 import {columnTypeSchema, truncationSchema} from './table.ts';
 
 export const queryModeSchema = z.enum(['sql', 'python', 'plan', 'chat', 'export', 'ingest']);
@@ -139,3 +141,158 @@ export type Verification = z.infer<typeof verificationSchema>;
 
 /** Every error reply. `detail` repeats the message for clients of the reference API. */
 export const errorReplySchema = z.object({detail: z.unknown(), error: errorBodySchema.extend({requestId: z.string()})});
+export type ErrorReply = z.infer<typeof errorReplySchema>;
+
+export const datasetsReplySchema = z.object({datasets: z.array(datasetSummarySchema)});
+
+/** One file of a dataset: the reference's column map, enriched with what profiling learned. */
+export const datasetFileSchema = z.object({
+	name: z.string(),
+	path: z.string(),
+	description: z.string(),
+	row_count: z.int(),
+	sha256: z.string(),
+	/** column name → its description */
+	schema: z.record(
+		z.string(),
+		z.object({
+			/** the engine's type, e.g. `DECIMAL(18,2)` */
+			type: z.string(),
+			wire_type: columnTypeSchema,
+			description: z.string(),
+			unit: z.string().nullable(),
+			nullable: z.boolean(),
+			nulls: z.int(),
+			distinct: z.int(),
+			min: z.json().nullable(),
+			max: z.json().nullable(),
+			values: z.array(z.object({value: z.json(), count: z.int()})).nullable(),
+		}),
+	),
+	sample_rows: z.array(z.record(z.string(), z.json())),
+	/** what was odd about the file and what was done about it */
+	notices: z.array(z.string()),
+});
+
+export const datasetSchemaReplySchema = z.object({
+	id: z.string(),
+	name: z.string(),
+	description: z.string(),
+	version_hash: z.string(),
+	/** the moment that "today" refers to; null when the data has no time in it */
+	now: z.string().nullable(),
+	relationships: z.array(relationshipSchema),
+	files: z.array(datasetFileSchema),
+});
+export type DatasetSchemaReply = z.infer<typeof datasetSchemaReplySchema>;
+
+/** Adding files that are on the server's own disk; only a loopback, single-user server takes it. */
+export const datasetByPathSchema = z.object({
+	path: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(100)]),
+	id: z.string().max(63).optional(),
+	name: z.string().max(200).optional(),
+	description: z.string().max(2_000).optional(),
+});
+
+export const runsQuerySchema = z.object({
+	job: z.string().max(50).optional(),
+	status: runStatusSchema.optional(),
+	dataset_id: z.string().max(63).optional(),
+	thread_id: z.string().max(200).optional(),
+	mode: z.string().max(50).optional(),
+	text: z.string().max(200).optional(),
+	since: z.iso.datetime({offset: true}).optional(),
+	until: z.iso.datetime({offset: true}).optional(),
+	cursor: z.string().max(500).optional(),
+	/** clamped to 1..200 */
+	limit: z.coerce.number().int().default(50),
+});
+export const runsReplySchema = z.object({runs: z.array(runSummarySchema), next_cursor: z.string().nullable()});
+export const runStatusReplySchema = z.object({run_id: z.string(), status: runStatusSchema});
+
+export const threadSummarySchema = z.object({
+	thread_id: z.string(),
+	dataset_id: z.string(),
+	/** the first question */
+	title: z.string(),
+	messages: z.int(),
+	updated_at: z.string(),
+});
+export const threadsReplySchema = z.object({threads: z.array(threadSummarySchema)});
+export const messageSchema = z.object({
+	id: z.int(),
+	thread_id: z.string(),
+	created_at: z.string(),
+	dataset_id: z.string(),
+	role: z.enum(['user', 'assistant']),
+	content: z.string(),
+	run_id: z.string(),
+	metadata: z.record(z.string(), z.unknown()).nullable(),
+});
+export const messagesReplySchema = z.object({thread_id: z.string(), messages: z.array(messageSchema)});
+
+/** A part of the platform and whether it is ready; `why` and `fix` are sentences for the person who runs it. */
+export const checkSchema = z.object({
+	name: z.string(),
+	ok: z.boolean(),
+	/** false when the platform serves without it */
+	required: z.boolean(),
+	why: z.string(),
+	fix: z.string().nullable(),
+	facts: z.record(z.string(), z.json()).optional(),
+});
+export type Check = z.infer<typeof checkSchema>;
+export const readyReplySchema = z.object({status: z.enum(['ready', 'not_ready']), components: z.array(checkSchema)});
+export const doctorReplySchema = z.object({ok: z.boolean(), version: z.string(), checks: z.array(checkSchema)});
+
+export const toolSummarySchema = z.object({
+	name: z.string(),
+	version: z.string(),
+	title: z.string(),
+	description: z.string(),
+	effect: effectSchema,
+	/** null when it depends on the input */
+	risk: riskSchema.nullable(),
+	idempotent: z.boolean(),
+	limits: actionLimitsSchema,
+	/** JSON Schema */
+	input: z.record(z.string(), z.unknown()),
+});
+export const toolsReplySchema = z.object({tools: z.array(toolSummarySchema)});
+
+export const policyReplySchema = z.object({
+	/** digest of everything that can change a decision */
+	version: z.string(),
+	/** in the order they decide */
+	gates: z.array(z.string()),
+	/** what the gates read: each part as its author wrote it */
+	sources: z.array(z.object({name: z.string(), text: z.string()})),
+});
+export type PolicyReply = z.infer<typeof policyReplySchema>;
+
+export const approvalSchema = z.object({
+	approvalId: z.string(),
+	runId: z.string(),
+	actionId: z.string(),
+	tool: z.string(),
+	/** digest of the one exact action the answer counts for */
+	binding: z.string(),
+	preview: z.string(),
+	risk: riskSchema,
+	state: z.enum(['pending', 'granted', 'rejected', 'expired', 'consumed']),
+	requestedBy: z.string(),
+	requestedAt: z.string(),
+	approveBy: z.string(),
+	executeBy: z.string().nullable(),
+	approver: z.string().nullable(),
+	comment: z.string().nullable(),
+});
+export type Approval = z.infer<typeof approvalSchema>;
+export const approvalsReplySchema = z.object({approvals: z.array(approvalSchema)});
+export const approvalAnswerSchema = z.object({comment: z.string().max(2_000).default('')});
+
+/** Settings in force and where each came from; secrets are shown as set or not set. */
+export const configReplySchema = z.object({
+	settings: z.array(z.object({name: z.string(), value: z.json(), source: z.enum(['default', 'file', 'environment', 'flag'])})),
+});
+export type ConfigReply = z.infer<typeof configReplySchema>;
