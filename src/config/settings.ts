@@ -1,0 +1,305 @@
+/**
+ * Every setting: its place in `writ.yaml`, its environment name, its default, its range and what it is for. The type of the
+ * configuration, `docs/configuration.md` and `GET /api/v1/config` are all derived from this one table.
+ */
+import {z} from 'zod';
+
+type Facts = {
+	readonly env: string;
+	readonly unit?: string;
+	/** never printed, only said to be set or not */
+	readonly secret?: boolean;
+};
+
+const facts = z.registry<Facts>();
+
+/** `about` completes the sentence "This setting is …". */
+function setting<T extends z.ZodType>(schema: T, about: string, given: Facts): T {
+	const described = schema.describe(about);
+	facts.add(described, given);
+	return described;
+}
+
+const text = z.string().min(1);
+const optionalText = text.nullable().default(null);
+const count = (min: number, max: number, initial: number) => z.int().min(min).max(max).default(initial);
+
+const tokenSchema = z.object({token: z.string().min(16), id: text, tenant: text});
+
+/** `token=person@tenant`; the token may hold any character but `=` and `,`. */
+const tokenEntry = z.string().transform((entry, context) => {
+	const [, token, id, tenant] = /^([^=,\s]{16,})=([^@=,\s]+)@([^@=,\s]+)$/.exec(entry) ?? [];
+	if (token && id && tenant) return {token, id, tenant};
+	context.addIssue({code: 'custom', message: 'write each as token=person@tenant, the token at least 16 characters'});
+	return z.NEVER;
+});
+
+const server = {
+	host: setting(text.default('127.0.0.1'), 'the address to listen on; anything but a loopback address needs auth tokens', {
+		env: 'WRIT_HOST',
+	}),
+	port: setting(count(0, 65_535, 8_000), 'the port to listen on; 0 takes a free one', {env: 'WRIT_PORT'}),
+	allowedHosts: setting(
+		z.array(text).default([]),
+		'further Host header values, with port, that a loopback server answers to; for tunnels and port forwards',
+		{env: 'WRIT_ALLOWED_HOSTS'},
+	),
+	authTokens: setting(
+		z.array(z.union([tokenSchema, tokenEntry])).default([]),
+		'bearer tokens and who they stand for, each as token=person@tenant',
+		{env: 'WRIT_AUTH_TOKENS', secret: true},
+	),
+	maxJsonBytes: setting(count(1_024, 64 * 2 ** 20, 2 ** 20), 'the largest JSON body accepted', {
+		env: 'WRIT_MAX_JSON_BYTES',
+		unit: 'bytes',
+	}),
+	maxUploadBytes: setting(count(1_024, 2 ** 40, 2 * 2 ** 30), 'the largest upload accepted, all its files together', {
+		env: 'WRIT_MAX_UPLOAD_BYTES',
+		unit: 'bytes',
+	}),
+	maxUploadFiles: setting(count(1, 1_000, 50), 'the number of files one upload may hold', {env: 'WRIT_MAX_UPLOAD_FILES'}),
+	requestsPerMinute: setting(count(1, 1_000_000, 1_200), 'requests one client may make, on average', {
+		env: 'WRIT_REQUESTS_PER_MINUTE',
+		unit: 'per minute',
+	}),
+	burst: setting(count(1, 1_000_000, 200), 'requests one client may make at once before the rate counts', {env: 'WRIT_BURST'}),
+	maxConcurrentRuns: setting(count(1, 10_000, 64), 'runs in progress at once; more are refused with `rate_limited`', {
+		env: 'WRIT_MAX_CONCURRENT_RUNS',
+	}),
+	heartbeatSeconds: setting(count(1, 300, 15), 'the time between heartbeats of an event stream', {
+		env: 'WRIT_HEARTBEAT_SECONDS',
+		unit: 's',
+	}),
+	disconnectGraceSeconds: setting(count(0, 3_600, 5), 'how long a run goes on after its last watcher has gone', {
+		env: 'WRIT_DISCONNECT_GRACE_SECONDS',
+		unit: 's',
+	}),
+	shutdownSeconds: setting(count(0, 3_600, 10), 'how long a stopping server lets runs finish before it cancels them', {
+		env: 'WRIT_SHUTDOWN_SECONDS',
+		unit: 's',
+	}),
+};
+
+const data = {
+	dir: setting(text.default('.writ'), 'the directory of everything written: state, snapshots, keys, uploads', {
+		env: 'WRIT_DATA_DIR',
+	}),
+	datasetsDir: setting(optionalText, 'the directory of dataset snapshots; by default `datasets` under the data directory', {
+		env: 'DATASETS_DIR',
+	}),
+	storage: setting(
+		z.enum(['sqlite', 'postgres'], {error: 'Unsupported storage provider; available: sqlite, postgres'}).default('sqlite'),
+		'where runs are kept',
+		{env: 'STORAGE_PROVIDER'},
+	),
+	sqlitePath: setting(optionalText, 'the SQLite file; by default `writ.db` under the data directory', {env: 'CAPSULE_DB_PATH'}),
+	databaseUrl: setting(
+		z
+			.url({protocol: /^postgres(ql)?$/})
+			.nullable()
+			.default(null),
+		'the PostgreSQL server, when that is the storage',
+		{
+			env: 'DATABASE_URL',
+			secret: true,
+		},
+	),
+};
+
+const models = {
+	provider: setting(
+		z.enum(['auto', 'openai', 'anthropic', 'none']).default('auto'),
+		'the model provider; `auto` takes the one with a key, and without any the built-in planner answers',
+		{env: 'LLM_PROVIDER'},
+	),
+	openaiApiKey: setting(optionalText, 'the key for OpenAI or a compatible server', {env: 'OPENAI_API_KEY', secret: true}),
+	anthropicApiKey: setting(optionalText, 'the key for Anthropic', {env: 'ANTHROPIC_API_KEY', secret: true}),
+	openaiModel: setting(text.default('gpt-4o-mini'), 'the OpenAI model', {env: 'OPENAI_MODEL'}),
+	anthropicModel: setting(text.default('claude-sonnet-4-5'), 'the Anthropic model', {env: 'ANTHROPIC_MODEL'}),
+	openaiBaseUrl: setting(
+		z
+			.url({protocol: /^https?$/})
+			.nullable()
+			.default(null),
+		'an OpenAI-compatible server to use instead',
+		{
+			env: 'OPENAI_BASE_URL',
+		},
+	),
+	anthropicBaseUrl: setting(
+		z
+			.url({protocol: /^https?$/})
+			.nullable()
+			.default(null),
+		'an Anthropic-compatible server to use instead',
+		{
+			env: 'ANTHROPIC_BASE_URL',
+		},
+	),
+	timeoutSeconds: setting(count(1, 3_600, 60), 'how long one model response may take', {env: 'LLM_TIMEOUT_SECONDS', unit: 's'}),
+};
+
+const limits = {
+	runTimeoutSeconds: setting(count(1, 3_600, 10), 'how long one query or program may take', {
+		env: 'RUN_TIMEOUT_SECONDS',
+		unit: 's',
+	}),
+	maxRows: setting(count(1, 1_000_000, 1_000), 'the rows of a result; more are cut and the cut is flagged', {
+		env: 'MAX_ROWS',
+		unit: 'rows',
+	}),
+	maxOutputBytes: setting(count(1_024, 2 ** 30, 2 ** 20), 'the bytes of a result; more are cut and the cut is flagged', {
+		env: 'MAX_OUTPUT_BYTES',
+		unit: 'bytes',
+	}),
+	memoryMb: setting(count(64, 1_048_576, 1_024), 'the memory of one sandbox', {env: 'WRIT_SANDBOX_MEMORY_MB', unit: 'MiB'}),
+	cpus: setting(z.number().min(0.1).max(256).default(2), 'the processors of one sandbox', {
+		env: 'WRIT_SANDBOX_CPUS',
+		unit: 'processors',
+	}),
+	processes: setting(count(8, 4_096, 64), 'the processes and threads of one sandbox', {env: 'WRIT_SANDBOX_PROCESSES'}),
+	scratchMb: setting(count(16, 1_048_576, 2_048), 'the scratch space of one sandbox', {
+		env: 'WRIT_SANDBOX_SCRATCH_MB',
+		unit: 'MiB',
+	}),
+	enablePython: setting(z.boolean().default(true), 'whether Python may run at all', {env: 'ENABLE_PYTHON_EXECUTION'}),
+};
+
+const sandbox = {
+	provider: setting(
+		z
+			.enum(['auto', 'process'], {
+				error: ({input}) => `Unsupported sandbox provider \`${String(input)}\`; available: process, or auto to choose`,
+			})
+			.default('auto'),
+		'what isolates a run',
+		{env: 'SANDBOX_PROVIDER'},
+	),
+	poolSize: setting(count(0, 64, 2), 'unused sandboxes kept warm for each runner', {env: 'WRIT_POOL_SIZE'}),
+	maxSandboxes: setting(count(1, 1_024, 8), 'sandboxes at work at once; more runs wait', {env: 'WRIT_MAX_SANDBOXES'}),
+};
+
+const agent = {
+	historyWindow: setting(count(1, 200, 12), 'the earlier messages of a thread a model is shown', {
+		env: 'THREAD_HISTORY_WINDOW',
+		unit: 'messages',
+	}),
+	maxActions: setting(count(1, 1_000, 12), 'the tool calls of one run before its next is denied', {env: 'WRIT_BUDGET_ACTIONS'}),
+	maxTokens: setting(count(1, 100_000_000, 200_000), 'the model tokens of one run', {env: 'WRIT_BUDGET_TOKENS', unit: 'tokens'}),
+	maxCostUsd: setting(z.number().positive().max(10_000).default(1), 'the money one run may spend on models', {
+		env: 'WRIT_BUDGET_COST_USD',
+		unit: 'US dollars',
+	}),
+	maxWallSeconds: setting(count(1, 86_400, 180), 'how long one run may take, approvals not counted', {
+		env: 'WRIT_BUDGET_WALL_SECONDS',
+		unit: 's',
+	}),
+};
+
+const governance = {
+	policyFile: setting(optionalText, 'rules added to the built-in policy', {env: 'WRIT_POLICY_FILE'}),
+	approveWithinSeconds: setting(count(1, 2_592_000, 3_600), 'how long an approval waits for its answer before it expires', {
+		env: 'WRIT_APPROVE_WITHIN_SECONDS',
+		unit: 's',
+	}),
+	executeWithinSeconds: setting(count(1, 2_592_000, 300), 'how long a granted approval stays usable', {
+		env: 'WRIT_EXECUTE_WITHIN_SECONDS',
+		unit: 's',
+	}),
+};
+
+const observability = {
+	logLevel: setting(
+		z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
+		'the least important log line written',
+		{
+			env: 'LOG_LEVEL',
+		},
+	),
+	otlpEndpoint: setting(
+		z
+			.url({protocol: /^https?$/})
+			.nullable()
+			.default(null),
+		'an OpenTelemetry collector (OTLP over HTTP); setting it turns tracing on',
+		{env: 'OTEL_EXPORTER_OTLP_ENDPOINT'},
+	),
+	mlflowEnabled: setting(z.boolean().default(false), 'whether traces go to MLflow', {env: 'MLFLOW_ENABLED'}),
+	mlflowTrackingUri: setting(
+		z
+			.url({protocol: /^https?$/})
+			.nullable()
+			.default(null),
+		'the MLflow server',
+		{env: 'MLFLOW_TRACKING_URI'},
+	),
+	mlflowExperimentName: setting(text.default('Writ'), 'the MLflow experiment; it is created when it does not exist', {
+		env: 'MLFLOW_EXPERIMENT_NAME',
+	}),
+	mlflowExperimentId: setting(optionalText, 'the id of the MLflow experiment, to be used instead of its name', {
+		env: 'MLFLOW_EXPERIMENT_ID',
+	}),
+};
+
+const client = {
+	url: setting(
+		z
+			.url({protocol: /^https?$/})
+			.nullable()
+			.default(null),
+		'the server the command line talks to; by default a local one, or one inside the command',
+		{env: 'WRIT_URL'},
+	),
+	token: setting(optionalText, 'the bearer token the command line sends', {env: 'WRIT_TOKEN', secret: true}),
+};
+
+const section = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).prefault({} as never);
+
+export const configSchema = z.strictObject({
+	server: section(server),
+	data: section(data),
+	models: section(models),
+	limits: section(limits),
+	sandbox: section(sandbox),
+	agent: section(agent),
+	governance: section(governance),
+	observability: section(observability),
+	client: section(client),
+});
+export type Config = z.infer<typeof configSchema>;
+
+export type Setting = Facts & {
+	/** place in `writ.yaml`, e.g. `server.port` */
+	readonly path: string;
+	readonly about: string;
+	readonly schema: z.ZodType;
+	readonly initial: unknown;
+	readonly kind: 'integer' | 'number' | 'boolean' | 'list' | 'text';
+};
+
+/** The table, flat. */
+export function listSettings(): readonly Setting[] {
+	const sections = {server, data, models, limits, sandbox, agent, governance, observability, client};
+	return Object.entries(sections).flatMap(([name, shape]) =>
+		Object.entries(shape).map(([key, schema]) => {
+			const known = facts.get(schema);
+			if (!known) throw new Error(`setting ${name}.${key} has no environment name`);
+			return {
+				...known,
+				path: `${name}.${key}`,
+				about: schema.description ?? '',
+				schema,
+				initial: schema.parse(undefined),
+				kind: kindOf(schema),
+			};
+		}),
+	);
+}
+
+function kindOf(schema: z.ZodType): Setting['kind'] {
+	const inner = schema instanceof z.ZodDefault || schema instanceof z.ZodNullable ? (schema.unwrap() as z.ZodType) : null;
+	if (inner) return kindOf(inner);
+	if (schema instanceof z.ZodNumber) return schema.format === 'safeint' ? 'integer' : 'number';
+	if (schema instanceof z.ZodBoolean) return 'boolean';
+	return schema instanceof z.ZodArray ? 'list' : 'text';
+}
