@@ -24,8 +24,6 @@ const text = z.string().min(1);
 const optionalText = text.nullable().default(null);
 const count = (min: number, max: number, initial: number) => z.int().min(min).max(max).default(initial);
 
-const tokenSchema = z.object({token: z.string().min(16), id: text, tenant: text});
-
 /** `token=person@tenant`; the token may hold any character but `=` and `,`. */
 const tokenEntry = z.string().transform((entry, context) => {
 	const [, token, id, tenant] = /^([^=,\s]{16,})=([^@=,\s]+)@([^@=,\s]+)$/.exec(entry) ?? [];
@@ -44,11 +42,10 @@ const server = {
 		'further Host header values, with port, that a loopback server answers to; for tunnels and port forwards',
 		{env: 'WRIT_ALLOWED_HOSTS'},
 	),
-	authTokens: setting(
-		z.array(z.union([tokenSchema, tokenEntry])).default([]),
-		'bearer tokens and who they stand for, each as token=person@tenant',
-		{env: 'WRIT_AUTH_TOKENS', secret: true},
-	),
+	authTokens: setting(z.array(tokenEntry).default([]), 'bearer tokens and who they stand for, each as token=person@tenant', {
+		env: 'WRIT_AUTH_TOKENS',
+		secret: true,
+	}),
 	maxJsonBytes: setting(count(1_024, 64 * 2 ** 20, 2 ** 20), 'the largest JSON body accepted', {
 		env: 'WRIT_MAX_JSON_BYTES',
 		unit: 'bytes',
@@ -58,11 +55,11 @@ const server = {
 		unit: 'bytes',
 	}),
 	maxUploadFiles: setting(count(1, 1_000, 50), 'the number of files one upload may hold', {env: 'WRIT_MAX_UPLOAD_FILES'}),
-	requestsPerMinute: setting(count(1, 1_000_000, 1_200), 'requests one client may make, on average', {
+	requestsPerMinute: setting(count(1, 10_000_000, 6_000), 'requests one client may make, on average', {
 		env: 'WRIT_REQUESTS_PER_MINUTE',
 		unit: 'per minute',
 	}),
-	burst: setting(count(1, 1_000_000, 200), 'requests one client may make at once before the rate counts', {env: 'WRIT_BURST'}),
+	burst: setting(count(1, 1_000_000, 1_000), 'requests one client may make at once before the rate counts', {env: 'WRIT_BURST'}),
 	maxConcurrentRuns: setting(count(1, 10_000, 64), 'runs in progress at once; more are refused with `rate_limited`', {
 		env: 'WRIT_MAX_CONCURRENT_RUNS',
 	}),

@@ -13,6 +13,7 @@ export const ERRORS = {
 	forbidden: {status: 403, retry: 'never', exit: 3},
 	forbidden_host: {status: 403, retry: 'never', exit: 3},
 	request_too_large: {status: 413, retry: 'never', exit: 2},
+	unsupported_media_type: {status: 415, retry: 'never', exit: 2},
 	rate_limited: {status: 429, retry: 'later', exit: 1},
 	cancelled: {status: 499, retry: 'now', exit: 130},
 	// what a run was asked to compute
