@@ -2,7 +2,7 @@
  * Runs in the making: each open run has one journal, one holder with a lease, and one way to end. All jobs share it.
  */
 import {type ErrorBody, WritError} from '#contract/errors.ts';
-import type {EventData, RunStatus} from '#contract/event.ts';
+import type {EventBody, EventData, Principal, RunStatus} from '#contract/event.ts';
 import type {Clock, Journal, Store} from '#kernel/ports.ts';
 
 export type Ending = {
@@ -17,14 +17,18 @@ export type OpenRun = {
 	readonly journal: Journal;
 	/** aborted when the run is cancelled, its caller leaves, or the platform stops */
 	readonly signal: AbortSignal;
-	finish(ending: Ending): Promise<void>;
+	/** Records `last` and the end in one transaction; nothing is recorded after it. */
+	finish(ending: Ending, ...last: readonly EventBody[]): Promise<void>;
 	/** Lets go of a run that waits for a person; whoever answers takes it up again. */
 	park(): void;
 };
 
 export type Runs = {
-	/** Resolves when the run is durable: from then on it is not lost. */
-	open(started: EventData<'run.started'>, caller: AbortSignal): Promise<OpenRun>;
+	/**
+	 * Resolves when the run is durable: from then on it is not lost. `actor` is who proposes its actions: an agent acts for the
+	 * principal that `started` names, and is judged as an agent.
+	 */
+	open(started: EventData<'run.started'>, actor: Principal, caller: AbortSignal): Promise<OpenRun>;
 	/** Takes up a run that waits or was abandoned. Throws `not_found`, or `conflict` when somebody else holds it. */
 	take(runId: string, caller: AbortSignal): Promise<OpenRun>;
 	/** False when the run is not being worked on in this process. */
@@ -43,7 +47,7 @@ export type RunsOptions = {
 	readonly leaseMs: number;
 	readonly newRunId: () => string;
 	readonly journals: {
-		open(runId: string, started: EventData<'run.started'>): Promise<Journal>;
+		open(runId: string, started: EventData<'run.started'>, actor: Principal): Promise<Journal>;
 		resume(runId: string, token: number): Promise<Journal>;
 	};
 };
@@ -73,10 +77,10 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 			journal,
 			signal: AbortSignal.any([cancel.signal, caller]),
 			park: release,
-			async finish(ending) {
+			async finish(ending, ...last) {
 				const durationMs = Math.round(performance.now() - startedAt);
 				try {
-					await journal.append({type: 'run.finished', actor: journal.principal, data: {...ending, durationMs}});
+					await journal.append(...last, {type: 'run.finished', actor: journal.principal, data: {...ending, durationMs}});
 				} finally {
 					release();
 				}
@@ -85,8 +89,8 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 	};
 
 	return {
-		async open(started, caller) {
-			return hold(await journals.open(newRunId(), started), caller, 1);
+		async open(started, actor, caller) {
+			return hold(await journals.open(newRunId(), started, actor), caller, 1);
 		},
 		async take(runId, caller) {
 			if (!(await store.run(runId))) throw new WritError('not_found', `there is no run \`${runId}\``);

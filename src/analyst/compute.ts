@@ -1,9 +1,12 @@
 import {z} from 'zod';
+import type {Dataset} from '#contract/dataset.ts';
 import {ERRORS, type ErrorCode, WritError} from '#contract/errors.ts';
+import type {Principal} from '#contract/event.ts';
 import type {Json} from '#contract/json.ts';
-import type {Frame, RunnerRequest, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
+import type {Frame, RunnerRequest, SandboxLimits, SandboxSpec, View} from '#contract/sandbox.ts';
 import {type Column, tableSchema} from '#contract/table.ts';
-import type {World} from '#kernel/tool.ts';
+import type {Tool, World} from '#kernel/tool.ts';
+import type {Datasets} from './datasets.ts';
 
 /** What a computation gave, as its tool returns it and its evidence keeps it. */
 export const computedSchema = z.object({
@@ -19,16 +22,41 @@ export const computedSchema = z.object({
 export type Computed = z.infer<typeof computedSchema>;
 
 /** What every computation of the room is made with. */
-export type Compute = {readonly limits: SandboxLimits; readonly maxRows: number; readonly maxBytes: number};
+export type Computing = {
+	readonly datasets: Datasets;
+	readonly limits: SandboxLimits;
+	readonly maxRows: number;
+	readonly maxBytes: number;
+};
 
-type Source = {readonly id: string; readonly hash: string; readonly mounts: SandboxSpec['mounts']};
+type DatasetInput = {readonly dataset_id: string};
 
-/** Runs one request over one dataset's snapshot in a sandbox of its own and puts the frames together. */
-export async function compute(world: World, source: Source, request: RunnerRequest, {limits}: Compute): Promise<Computed> {
-	const runner = request.kind === 'python' ? 'python' : request.kind === 'ingest' ? 'ingest' : 'sql';
-	const spec: SandboxSpec = {runner, mounts: source.mounts, network: 'none', limits};
+/** What all tools that compute over a dataset have in common: they read, may be repeated, and return what nobody vouches for. */
+export function computation({datasets, limits, maxRows, maxBytes}: Computing) {
+	return {
+		effect: 'read',
+		idempotent: true,
+		labels: ['untrusted'],
+		limits: {wallMs: limits.wallMs, maxRows, maxBytes},
+		resource: ({dataset_id}: DatasetInput) => ({type: 'Dataset', id: dataset_id}),
+		fingerprint: async ({dataset_id}: DatasetInput, {tenant}: Principal) => (await datasets.get(tenant, dataset_id)).hash,
+	} as const satisfies Partial<Tool<DatasetInput>>;
+}
+
+/** Runs one request over a dataset's present snapshot in a sandbox of its own and puts the frames together. */
+export async function computeOver(
+	datasetId: string,
+	{datasets, limits}: Computing,
+	world: World,
+	toRequest: (views: readonly View[], dataset: Dataset) => RunnerRequest,
+): Promise<Computed> {
+	const {tenant} = world.principal;
+	const dataset = await datasets.get(tenant, datasetId);
+	const {mounts, views} = datasets.source(tenant, dataset);
+	const request = toRequest(views, dataset);
+	const spec: SandboxSpec = {runner: request.kind === 'python' ? 'python' : 'sql', mounts: [...mounts], network: 'none', limits};
 	const {frames, usage} = await world.sandbox(spec, request);
-	return {dataset: {id: source.id, hash: source.hash}, ...assemble(frames), execTimeMs: Math.round(usage.wallMs * 10) / 10};
+	return {dataset: {id: dataset.id, hash: dataset.hash}, ...assemble(frames), execTimeMs: Math.round(usage.wallMs * 10) / 10};
 }
 
 /** Frames into one table. An `error` frame is thrown under its code; a runner can only name codes of the catalogue. */
@@ -38,7 +66,7 @@ export function assemble(frames: readonly Frame[]): Omit<Computed, 'dataset' | '
 	for (const frame of frames) {
 		if (frame.type === 'error') throw toError(frame);
 		if (frame.type === 'columns') columns.push(...frame.columns);
-		if (frame.type === 'rows') for (const row of frame.rows) rows.push(row as Json[]);
+		if (frame.type === 'rows') for (const row of frame.rows) rows.push(row);
 		if (frame.type === 'done') {
 			const {totalRows, truncated, nonFinite, statement, stdout = '', stderr = ''} = frame;
 			return {table: {columns, rows, totalRows, truncated, nonFinite}, statement: statement ?? null, stdout, stderr};
@@ -47,7 +75,8 @@ export function assemble(frames: readonly Frame[]): Omit<Computed, 'dataset' | '
 	throw new WritError('runner_internal_error', 'the sandbox ended without a result');
 }
 
-function toError({code, message, hint, details = {}}: Extract<Frame, {type: 'error'}>): WritError {
+/** A runner's error under a code of the catalogue: it can only name codes there are. */
+export function toError({code, message, hint, details = {}}: Extract<Frame, {type: 'error'}>): WritError {
 	const known = code in ERRORS ? (code as ErrorCode) : 'runner_internal_error';
 	return new WritError(known, message, {...(hint === undefined ? {} : {hint}), details});
 }

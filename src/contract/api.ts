@@ -2,6 +2,7 @@
  * Bodies of the HTTP API. The analyst routes keep the reference's snake_case names; everything under `/api/v1` is camelCase.
  */
 import {z} from 'zod';
+import {chartSchema} from './chart.ts';
 import {relationshipSchema} from './dataset.ts';
 import {effectSchema, errorBodySchema, riskSchema, runStatusSchema} from './event.ts';
 import {actionLimitsSchema} from './limits.ts';
@@ -44,8 +45,6 @@ export const resultSchema = z.object({
 });
 export type Result = z.infer<typeof resultSchema>;
 
-export const chartSpecSchema = z.record(z.string(), z.json());
-
 export const detailsSchema = z.object({
 	dataset_id: z.string(),
 	query_mode: queryModeSchema,
@@ -56,7 +55,7 @@ export const detailsSchema = z.object({
 	compiled_sql: z.string().nullable(),
 	python_code: z.string().nullable(),
 	/** a Vega-Lite spec without data; the reader joins it with `result` */
-	chart: chartSpecSchema.nullable(),
+	chart: chartSchema.nullable(),
 	/** what the answer does not say by itself: truncation, joins that fan out, numbers no result holds */
 	warnings: z.array(z.string()),
 	/** questions that would have been answered, when this one was not */

@@ -37,13 +37,23 @@ export type SandboxSpec = z.infer<typeof sandboxSpecSchema>;
 
 /** A dataset file as the runner sees it: a Parquet snapshot under `/data` that becomes a view (SQL) or a frame (Python). */
 export const viewSchema = z.object({table: z.string(), path: z.string()});
+export type View = z.infer<typeof viewSchema>;
 
 /** Sent once to a runner, on its standard input, as one frame. */
 export const runnerRequestSchema = z.discriminatedUnion('kind', [
-	z.object({kind: z.literal('sql'), views: z.array(viewSchema), sql: z.string(), maxRows: z.int(), maxBytes: z.int()}),
+	z.object({
+		kind: z.literal('sql'),
+		views: z.array(viewSchema),
+		/** id of the dataset: its tables may be written `dataset.table` */
+		dataset: z.string().optional(),
+		sql: z.string(),
+		maxRows: z.int(),
+		maxBytes: z.int(),
+	}),
 	z.object({
 		kind: z.literal('export'),
 		views: z.array(viewSchema),
+		dataset: z.string().optional(),
 		sql: z.string(),
 		format: z.enum(['csv', 'xlsx', 'parquet', 'json']),
 		/** prefix cells that a spreadsheet would run as a formula */

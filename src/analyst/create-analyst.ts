@@ -1,0 +1,248 @@
+import {randomUUID} from 'node:crypto';
+import path from 'node:path';
+import type {OpenRun, Runs} from '#agents/runs.ts';
+import type {Capsule, ChatRequest, ChatResponse, RunRequest} from '#contract/api.ts';
+import type {Dataset} from '#contract/dataset.ts';
+import {toErrorBody, WritError} from '#contract/errors.ts';
+import type {Event, EventData, Principal} from '#contract/event.ts';
+import type {Json} from '#contract/json.ts';
+import type {Outcome} from '#kernel/govern.ts';
+import type {Store} from '#kernel/ports.ts';
+import type {Analyst, Caller, ExportedFile, ExportFormat, NewDataset} from './analyst.ts';
+import {resultAction, toCapsule} from './answer.ts';
+import type {Computed} from './compute.ts';
+import type {Datasets} from './datasets.ts';
+import {type Exported, toLiteralSql} from './export.ts';
+import {type Acting, type Answer, type Answerer, act, answerFrom, conclude, outcomeError, type Turn} from './turn.ts';
+
+export type AnalystOptions = Acting & {
+	readonly datasets: Datasets;
+	readonly runs: Runs;
+	readonly store: Store;
+	readonly answer: Answerer;
+	/** the platform's version, part of the evidence */
+	readonly software: string;
+};
+
+type Beginning = {
+	readonly dataset: Dataset | null;
+	readonly mode: string;
+	readonly threadId?: string | null | undefined;
+	readonly question?: string;
+	/** who proposes: the caller, or an agent on the caller's behalf */
+	readonly actor?: Principal;
+	readonly job?: 'analyst' | 'system';
+};
+
+/** What a chat prefix or a `query_type` names directly. */
+const TOOLS = {sql: 'analyst.sql', python: 'analyst.python', plan: 'analyst.query_plan'} as const;
+
+const MEDIA_TYPES: Record<ExportFormat, string> = {
+	csv: 'text/csv; charset=utf-8',
+	xlsx: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
+	parquet: 'application/vnd.apache.parquet',
+	json: 'application/json',
+};
+
+export class AnalystRoom implements Analyst {
+	readonly #options: AnalystOptions;
+
+	constructor(options: AnalystOptions) {
+		this.#options = options;
+	}
+
+	datasets(tenant: string): Promise<readonly Dataset[]> {
+		return this.#options.datasets.list(tenant);
+	}
+
+	dataset(tenant: string, id: string): Promise<Dataset> {
+		return this.#options.datasets.get(tenant, id);
+	}
+
+	async chat({dataset_id, message, thread_id}: ChatRequest, caller: Caller): Promise<ChatResponse> {
+		const {tenant} = caller.principal;
+		const dataset = await this.dataset(tenant, dataset_id);
+		const threadId = thread_id || `thread-${randomUUID()}`;
+		const actor: Principal = codeIn(message) ? caller.principal : {kind: 'agent', id: 'analyst', tenant};
+		const turn = await this.#begin({dataset, mode: 'chat', threadId, question: message, actor}, caller);
+		return this.#chat(turn);
+	}
+
+	async run({dataset_id, query_type, sql, python_code, plan_json, thread_id}: RunRequest, caller: Caller): Promise<ChatResponse> {
+		const dataset = await this.dataset(caller.principal.tenant, dataset_id);
+		const [field, content] = {sql: ['sql', sql], python: ['python_code', python_code], plan: ['plan_json', plan_json]}[
+			query_type
+		] as [string, unknown];
+		if (!content) throw new WritError('invalid_request', `query_type \`${query_type}\` needs \`${field}\``, {details: {field}});
+		const turn = await this.#begin({dataset, mode: query_type, threadId: thread_id}, caller);
+		return this.#direct(turn, {tool: TOOLS[query_type], input: {dataset_id, [query_type === 'plan' ? 'plan' : field]: content}});
+	}
+
+	async rerun(runId: string, caller: Caller): Promise<ChatResponse> {
+		const events = await this.#events(caller.principal.tenant, runId);
+		const {mode, question, threadId, dataset} = startOf(events);
+		if (!dataset) throw new WritError('invalid_request', `run \`${runId}\` is an ${mode}, which is not run again`);
+		if (mode === 'chat') return this.chat({dataset_id: dataset.id, message: question ?? '', thread_id: threadId}, caller);
+		const action = events.find((event) => event.type === 'action.proposed');
+		if (!action) throw new WritError('invalid_request', `run \`${runId}\` did nothing that could be done again`);
+		const turn = await this.#begin({dataset: await this.dataset(caller.principal.tenant, dataset.id), mode, threadId}, caller);
+		return this.#direct(turn, {tool: action.data.tool, input: action.data.input});
+	}
+
+	async resume(runId: string, caller: Caller): Promise<ChatResponse> {
+		await this.#events(caller.principal.tenant, runId);
+		return this.#carryOn(await this.#options.runs.take(runId, caller.signal), caller.emit);
+	}
+
+	/** Ends or continues a run whose holder went away. */
+	async recover(run: OpenRun): Promise<void> {
+		await this.#carryOn(run);
+	}
+
+	async capsule(tenant: string, runId: string): Promise<Capsule> {
+		return toCapsule(await this.#events(tenant, runId), await this.#options.store.head(runId));
+	}
+
+	async sample(tenant: string, id: string, table: string, limit: number): Promise<readonly Readonly<Record<string, Json>>[]> {
+		const dataset = await this.dataset(tenant, id);
+		const principal: Principal = {kind: 'service', id: 'catalogue', tenant};
+		const caller = {principal, requestId: '', signal: new AbortController().signal};
+		const turn = await this.#begin({dataset, mode: 'sql', job: 'system'}, caller);
+		const sql = `SELECT * FROM "${table.replaceAll('"', '""')}" LIMIT ${limit}`;
+		const response = await this.#direct(turn, {tool: TOOLS.sql, input: {dataset_id: id, sql}});
+		if (response.result.error)
+			throw new WritError('runner_internal_error', `no sample of \`${table}\`: ${response.result.error.message}`);
+		return response.result.rows.map((row) =>
+			Object.fromEntries(response.result.columns.map((column, index) => [column, row[index] ?? null])),
+		);
+	}
+
+	async add({id, name, description, files, ...declared}: NewDataset, caller: Caller): Promise<Dataset> {
+		const turn = await this.#begin({dataset: null, mode: 'ingest'}, caller);
+		const input = {...declared, files, ...(id ? {id} : {}), ...(name ? {name} : {}), ...(description ? {description} : {})};
+		return (await this.#effect(turn, 'dataset.add', input)) as Dataset;
+	}
+
+	async export(runId: string, format: ExportFormat, caller: Caller): Promise<ExportedFile> {
+		const events = await this.#events(caller.principal.tenant, runId);
+		const output = resultAction(events)?.outcome?.output as (Computed & {readonly sql?: string}) | undefined;
+		if (!output) throw new WritError('invalid_request', `run \`${runId}\` has no result to export`);
+		const dataset = await this.#options.datasets.at(caller.principal.tenant, output.dataset.id, output.dataset.hash);
+		const sql = output.sql ?? toLiteralSql(output.table);
+		const turn = await this.#begin({dataset, mode: 'export'}, caller);
+		const input = {dataset_id: dataset.id, dataset_hash: dataset.hash, sql, format};
+		const file = (await this.#effect(turn, 'analyst.export', input)) as Exported;
+		const {bytes, sha256} = file;
+		return {
+			runId: turn.run.id,
+			path: path.resolve(file.path),
+			name: `${runId}.${format}`,
+			mediaType: MEDIA_TYPES[format],
+			bytes,
+			sha256,
+		};
+	}
+
+	async #begin({dataset, mode, threadId, question, actor, job = 'analyst'}: Beginning, caller: Caller): Promise<Turn> {
+		const {runs, kernel, software} = this.#options;
+		const started: EventData<'run.started'> = {
+			job,
+			mode,
+			threadId: threadId ?? null,
+			question: question ?? null,
+			dataset: dataset && {id: dataset.id, hash: dataset.hash},
+			principal: caller.principal,
+			software,
+			policyVersion: kernel.policy().version,
+		};
+		const run = await runs.open(started, actor ?? caller.principal, caller.signal);
+		caller.accepted?.(run.id);
+		return this.#turn(run, dataset, caller.emit);
+	}
+
+	#turn(run: OpenRun, dataset: Dataset | null, emit: Turn['emit'] = () => {}): Turn {
+		const {threadId, question} = startOf(run.journal.events);
+		const turn = {run, dataset, emit, threadId, question: question ?? ''};
+		return {...turn, act: (tool, input) => act(turn, this.#options, {tool, input})};
+	}
+
+	async #chat(turn: Turn): Promise<ChatResponse> {
+		return this.#ended(turn, async () => {
+			await hear(turn);
+			const code = codeIn(turn.question);
+			if (code) return answerFrom(await turn.act(code.tool, {dataset_id: turn.dataset?.id, ...code.input}));
+			turn.emit({event: 'status', data: {stage: 'planning'}});
+			return this.#options.answer(turn);
+		});
+	}
+
+	#direct(turn: Turn, proposal: {readonly id?: string; readonly tool: string; readonly input: unknown}): Promise<ChatResponse> {
+		return this.#ended(turn, async () => answerFrom(await act(turn, this.#options, proposal)));
+	}
+
+	/** Does one thing whose output the caller wants; what went wrong is thrown after it is on record. */
+	async #effect(turn: Turn, tool: string, input: unknown): Promise<unknown> {
+		const done: {outcome: Outcome | null} = {outcome: null};
+		await this.#ended(turn, async () => {
+			done.outcome = await turn.act(tool, input);
+			return {text: '', suggestions: [], outcome: done.outcome, error: outcomeError(done.outcome)};
+		});
+		if (done.outcome?.kind === 'succeeded') return done.outcome.output;
+		const error = done.outcome && outcomeError(done.outcome);
+		if (!error) throw new WritError('policy_denied', "this needs a person's approval first", {hint: 'see `writ approvals list`'});
+		throw new WritError(error.code, error.message, {...(error.hint ? {hint: error.hint} : {}), details: error.details});
+	}
+
+	/** Ends the run whatever `work` does, except when its end cannot be written: then whoever recovers it ends it. */
+	async #ended(turn: Turn, work: () => Promise<Answer>): Promise<ChatResponse> {
+		try {
+			return await conclude(turn, await work());
+		} catch (error) {
+			turn.run.park();
+			if (!(error instanceof WritError)) this.#options.kernel.report(error);
+			throw error instanceof WritError ? error : new WritError('internal_error', toErrorBody(error).message, {cause: error});
+		}
+	}
+
+	/** Goes on where the events of a run stop; nothing that may have happened is done again. */
+	async #carryOn(run: OpenRun, emit?: Turn['emit']): Promise<ChatResponse> {
+		const {events, principal} = run.journal;
+		const {dataset: subject, mode} = startOf(events);
+		const dataset = subject && (await this.#options.datasets.at(principal.tenant, subject.id, subject.hash));
+		const turn = this.#turn(run, dataset, emit);
+		const last = events.findLast((event) => event.type === 'action.proposed');
+		if (last) return this.#direct(turn, {id: last.data.actionId, tool: last.data.tool, input: last.data.input});
+		if (mode === 'chat') return this.#chat(turn);
+		const error = new WritError('interrupted', 'the platform stopped before this run had done anything').toJSON();
+		return this.#ended(turn, async () => ({text: error.message, suggestions: [], outcome: null, error}));
+	}
+
+	async #events(tenant: string, runId: string): Promise<readonly Event[]> {
+		const row = await this.#options.store.run(runId);
+		if (row?.tenant !== tenant)
+			throw new WritError('not_found', `there is no run \`${runId}\``, {hint: 'list them with `writ runs`'});
+		return this.#options.store.read(runId);
+	}
+}
+
+/** `sql: …` and `python: …` bypass the agent: the text after the first colon is the code. */
+function codeIn(message: string): {readonly tool: string; readonly input: Readonly<Record<string, string>>} | null {
+	const [, prefix, code] = /^(sql|python):(.*)$/is.exec(message.trim()) ?? [];
+	if (prefix === undefined || code === undefined) return null;
+	return prefix.toLowerCase() === 'sql'
+		? {tool: TOOLS.sql, input: {sql: code.trim()}}
+		: {tool: TOOLS.python, input: {python_code: code.trim()}};
+}
+
+/** The question joins its thread once, also when the run is taken up again. */
+async function hear({run, threadId, dataset, question}: Turn): Promise<void> {
+	if (threadId === null || run.journal.events.some((event) => event.type === 'message.added')) return;
+	const data = {role: 'user' as const, content: question, threadId, datasetId: dataset?.id ?? ''};
+	await run.journal.append({type: 'message.added', actor: startOf(run.journal.events).principal, data});
+}
+
+function startOf(events: readonly Event[]): EventData<'run.started'> {
+	const [first] = events;
+	if (first?.type !== 'run.started') throw new WritError('evidence_tampered', 'the run does not begin with `run.started`');
+	return first.data;
+}

@@ -1,0 +1,142 @@
+import {createHash} from 'node:crypto';
+import {constants} from 'node:fs';
+import {mkdtemp, open} from 'node:fs/promises';
+import path from 'node:path';
+import {pipeline} from 'node:stream/promises';
+import {z} from 'zod';
+import {WritError} from '#contract/errors.ts';
+import type {Json} from '#contract/json.ts';
+import type {Column, Table} from '#contract/table.ts';
+import type {Tool} from '#kernel/tool.ts';
+import {type Computing, computation, toError} from './compute.ts';
+
+const inputSchema = z.strictObject({
+	dataset_id: z.string(),
+	/** the snapshot to compute on: an export of an old run shows what that run saw */
+	dataset_hash: z.string(),
+	sql: z.string().min(1),
+	format: z.enum(['csv', 'xlsx', 'parquet', 'json']),
+	/** whether cells that a spreadsheet would run as a formula are made harmless */
+	neutralise: z.boolean().default(true),
+});
+
+const outputSchema = z.object({
+	path: z.string(),
+	format: z.enum(['csv', 'xlsx', 'parquet', 'json']),
+	bytes: z.int(),
+	rows: z.int().nullable(),
+	sha256: z.string(),
+	truncated: z.boolean(),
+});
+export type Exported = z.infer<typeof outputSchema>;
+
+/** Rows of one export; a worksheet holds 1,048,576. */
+const MAX_ROWS = 1_000_000;
+
+/** Computes a result again, whole, into a file in a directory of its own under `directory`. */
+export function createExportTool(computing: Computing, directory: string): Tool<z.infer<typeof inputSchema>, Exported> {
+	const {datasets, limits} = computing;
+	const {fingerprint: _present, ...shared} = computation(computing);
+	return {
+		...shared,
+		name: 'analyst.export',
+		version: '1',
+		title: 'Export a result',
+		description:
+			'Computes a query again without the row limit of the page and leaves the result as a CSV, XLSX, Parquet or JSON file.',
+		input: inputSchema as z.ZodType<z.infer<typeof inputSchema>>,
+		output: outputSchema,
+		risk: 'low',
+		limits: {...shared.limits, maxRows: MAX_ROWS},
+		preview: ({sql, format}) => `${format}: ${sql}`,
+		async run({dataset_id, dataset_hash, sql, format, neutralise}, world) {
+			const {tenant} = world.principal;
+			const {mounts, views} = datasets.source(tenant, await datasets.at(tenant, dataset_id, dataset_hash));
+			const output = await mkdtemp(path.join(directory, 'export-'));
+			const request = {
+				kind: 'export' as const,
+				dataset: dataset_id,
+				views: [...views],
+				sql,
+				format,
+				neutralise,
+				maxRows: MAX_ROWS,
+			};
+			const {frames} = await world.sandbox({runner: 'sql', mounts: [...mounts], output, network: 'none', limits}, request);
+			for (const frame of frames) if (frame.type === 'error') throw toError(frame);
+			const done = frames.find((frame) => frame.type === 'done');
+			const file = frames.find((frame) => frame.type === 'file');
+			if (!(done && file)) throw new WritError('runner_internal_error', 'the sandbox ended without a file');
+			return {
+				...(await collect(path.join(output, `result.${format}`))),
+				format,
+				rows: file.rows,
+				truncated: done.truncated !== null,
+			};
+		},
+		async verify(_input, output) {
+			const {sha256} = await collect(output.path);
+			return {
+				kind: 'verified',
+				checks: [
+					{
+						name: 'file',
+						passed: sha256 === output.sha256,
+						detail: `${output.bytes} bytes, SHA-256 ${output.sha256.slice(0, 12)}…`,
+					},
+				],
+			};
+		},
+	};
+}
+
+/** Takes up a file a sandbox left: a regular file by its own name, never through a link. */
+async function collect(file: string): Promise<{readonly path: string; readonly bytes: number; readonly sha256: string}> {
+	const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+	try {
+		const facts = await handle.stat();
+		if (!facts.isFile()) throw new WritError('runner_internal_error', 'the sandbox left something that is not a file');
+		const hash = createHash('sha256');
+		await pipeline(handle.createReadStream({autoClose: false}), hash);
+		return {path: file, bytes: facts.size, sha256: hash.digest('hex')};
+	} finally {
+		await handle.close();
+	}
+}
+
+/** A table that is already computed as the SQL that says it again, so that every result leaves by the same way. */
+export function toLiteralSql({columns, rows}: Pick<Table, 'columns' | 'rows'>): string {
+	const casts = columns.map(
+		(column, index) => `CAST("c${index}" AS ${engineType(column)}) AS "${column.name.replaceAll('"', '""')}"`,
+	);
+	const whole = rows.length > 0 ? rows : [columns.map(() => null)];
+	const values = whole.map((row) => `(${columns.map((_, index) => literal(row[index] ?? null)).join(', ')})`);
+	const from = `FROM (VALUES\n${values.join(',\n')}) AS result(${columns.map((_, index) => `"c${index}"`).join(', ')})`;
+	return `SELECT ${casts.join(', ')}\n${from}${rows.length > 0 ? '' : '\nWHERE false'}`;
+}
+
+function literal(cell: Json): string {
+	if (cell === null) return 'NULL';
+	if (typeof cell === 'number' || typeof cell === 'boolean') return String(cell);
+	return `'${(typeof cell === 'string' ? cell : JSON.stringify(cell)).replaceAll("'", "''")}'`;
+}
+
+function engineType({type}: Column): string {
+	switch (type) {
+		case 'boolean':
+			return 'BOOLEAN';
+		case 'integer':
+			return 'HUGEINT';
+		case 'decimal':
+		case 'double':
+			return 'DOUBLE';
+		case 'date':
+			return 'DATE';
+		case 'timestamp':
+			return 'TIMESTAMP';
+		case 'timestamptz':
+			return 'TIMESTAMPTZ';
+		default:
+			return 'VARCHAR';
+	}
+}
