@@ -1,0 +1,143 @@
+import {WritError} from '#contract/errors.ts';
+import {EVENTS, type Event, type EventBody, type EventData, type Principal, type SignedHead} from '#contract/event.ts';
+import type {AppendBatch, Clock, Journal, Redactor, Store} from '#kernel/ports.ts';
+import {digest} from './canonical.ts';
+
+/** A journal whose lease its holder has to keep. */
+export type RunJournal = Journal & {
+	/** Extends the lease during long work. False when another holder took the run over; then every later append fails. */
+	renew(): Promise<boolean>;
+};
+
+type JournalPorts = {
+	readonly store: Pick<Store, 'append' | 'read' | 'renew'>;
+	readonly runId: string;
+	readonly clock: Clock;
+	readonly redact: Redactor;
+	readonly sign: (end: Omit<SignedHead, 'keyId' | 'signature'>) => SignedHead;
+};
+
+type Fence = {readonly holder: string; readonly token: number; readonly leaseMs: number};
+
+/** Starts the event stream of a new run with `run.started`. Throws `conflict` when the run exists. */
+export async function openJournal(
+	options: JournalPorts & {
+		readonly principal: Principal;
+		readonly fence: Omit<Fence, 'token'>;
+		readonly started: Omit<EventData<'run.started'>, 'principal'>;
+	},
+): Promise<RunJournal> {
+	const {principal, started, fence, ...ports} = options;
+	const journal = createJournal(ports, {...fence, token: 1}, {principal, events: []});
+	await journal.append({type: 'run.started', actor: principal, data: {...started, principal}});
+	return journal;
+}
+
+/** Opens the stream of a run that was claimed from the store. Throws `evidence_tampered` rather than extend a broken chain. */
+export async function resumeJournal(options: JournalPorts & {readonly fence: Fence}): Promise<RunJournal> {
+	const {fence, ...ports} = options;
+	const events = await ports.store.read(ports.runId);
+	const [first] = events;
+	if (!first) throw new WritError('not_found', `there is no run \`${ports.runId}\``);
+	assertChain(events, ports.runId);
+	if (first.type !== 'run.started') throw tampered(ports.runId, 1);
+	return createJournal(ports, fence, {principal: first.data.principal, events: [...events]});
+}
+
+type Batch = {readonly events: Event[]; readonly written: PromiseWithResolvers<void>};
+
+function createJournal(
+	{store, runId, clock, redact, sign}: JournalPorts,
+	{holder, token, leaseMs}: Fence,
+	{principal, events}: {readonly principal: Principal; readonly events: Event[]},
+): RunJournal {
+	const state: {failure: unknown; writing: boolean; next: Batch | null} = {failure: null, writing: false, next: null};
+	const lease = () => ({holder, token, until: new Date(clock.now().getTime() + leaseMs).toISOString()});
+
+	const link = (bodies: readonly EventBody[]): Event[] => {
+		const linked: Event[] = [];
+		const now = clock.now().toISOString();
+		for (const body of bodies) {
+			const last = linked.at(-1) ?? events.at(-1);
+			if (last?.type === 'run.finished') throw new WritError('conflict', `the run \`${runId}\` has finished`, {details: {runId}});
+			linked.push(linkEvent(body, {runId, last, now, redact}));
+		}
+		return linked;
+	};
+
+	const write = async (batch: readonly Event[]): Promise<void> => {
+		const [first, last] = [batch[0], batch.at(-1)];
+		if (!first || !last) return;
+		const request: AppendBatch = {runId, expectedSeq: first.seq - 1, events: batch, fence: lease()};
+		const end = {runId, seq: last.seq, hash: last.hash, at: last.at};
+		await store.append(last.type === 'run.finished' ? {...request, head: sign(end)} : request);
+	};
+
+	// One write at a time; what arrives meanwhile is one batch, so a slow store gets fewer and larger writes.
+	const drain = async (batch: Batch): Promise<void> => {
+		state.writing = true;
+		for (let current: Batch | null = batch; current; [current, state.next] = [state.next, null]) {
+			try {
+				if (state.failure) throw state.failure;
+				await write(current.events);
+				current.written.resolve();
+			} catch (error) {
+				// INVARIANT: what could not be written is in `events` all the same, so nothing may be appended after it.
+				state.failure = error;
+				current.written.reject(error);
+			}
+		}
+		state.writing = false;
+	};
+
+	return {
+		runId,
+		principal,
+		events,
+		async append(...bodies) {
+			if (state.failure) throw state.failure;
+			const linked = link(bodies);
+			events.push(...linked);
+			if (state.next) state.next.events.push(...linked);
+			const batch = state.next ?? {events: linked, written: Promise.withResolvers<void>()};
+			if (state.writing) state.next = batch;
+			else void drain(batch);
+			return batch.written.promise;
+		},
+		async renew() {
+			const kept = await store.renew(runId, lease());
+			if (!kept) state.failure ??= new WritError('conflict', `another process has taken over the run \`${runId}\``);
+			return kept;
+		},
+	};
+}
+
+const GENESIS = '0'.repeat(64);
+
+type Place = {readonly runId: string; readonly last: Event | undefined; readonly now: string; readonly redact: Redactor};
+
+/** Redacts, checks and hashes: what leaves here is what is stored, streamed and exported. */
+function linkEvent(body: EventBody, {runId, last, now, redact}: Place): Event {
+	const data: unknown = EVENTS[body.type].parse(redact(body.data).value);
+	const at = last && last.at > now ? last.at : now; // a clock set back must not break the order
+	const seq = (last?.seq ?? 0) + 1;
+	const unhashed = {actor: body.actor, at, data, prev: last?.hash ?? GENESIS, runId, seq, type: body.type, v: 1};
+	return {...unhashed, hash: digest(unhashed)} as Event;
+}
+
+function assertChain(events: readonly Event[], runId: string): void {
+	let prev = GENESIS;
+	for (const [index, event] of events.entries()) {
+		const {hash, ...unhashed} = event;
+		const linked = event.seq === index + 1 && event.runId === runId && event.prev === prev;
+		if (!linked || digest(unhashed) !== hash) throw tampered(runId, index + 1);
+		prev = hash;
+	}
+}
+
+function tampered(runId: string, seq: number): WritError {
+	return new WritError('evidence_tampered', `event ${seq} of run \`${runId}\` was changed after it was written`, {
+		hint: `keep the database as it is and run \`writ evidence verify ${runId}\``,
+		details: {runId, seq},
+	});
+}
