@@ -21,6 +21,7 @@ export function factsOf(journal: Journal, kernel: Kernel): Facts {
 		run: {
 			id: journal.runId,
 			startedAt: first ? new Date(first.at) : now,
+			waitedMs: waitedMs(journal.events, now),
 			actions,
 			tokens,
 			costUsd,
@@ -33,4 +34,23 @@ export function factsOf(journal: Journal, kernel: Kernel): Facts {
 
 function scopeOf(first: Event | undefined): string | null {
 	return first?.type === 'run.started' ? (first.data.dataset?.id ?? null) : null;
+}
+
+/** The time during which at least one approval was waiting for its answer. */
+function waitedMs(events: readonly Event[], now: Date): number {
+	const waiting = new Set<string>();
+	let [total, since] = [0, 0];
+	for (const event of events) {
+		if (event.type === 'approval.requested') {
+			if (waiting.size === 0) since = Date.parse(event.at);
+			waiting.add(event.data.approvalId);
+		} else if (isAnswer(event) && waiting.delete(event.data.approvalId) && waiting.size === 0) {
+			total += Date.parse(event.at) - since;
+		}
+	}
+	return waiting.size === 0 ? total : total + now.getTime() - since;
+}
+
+function isAnswer(event: Event): event is Extract<Event, {type: 'approval.granted' | 'approval.rejected' | 'approval.expired'}> {
+	return event.type === 'approval.granted' || event.type === 'approval.rejected' || event.type === 'approval.expired';
 }

@@ -37,6 +37,8 @@ export type Facts = {
 	readonly run: {
 		readonly id: string;
 		readonly startedAt: Date;
+		/** how long the run has waited for people so far; budgets do not count it */
+		readonly waitedMs: number;
 		/** effects started so far */
 		readonly actions: number;
 		readonly tokens: number;
@@ -172,7 +174,9 @@ export type RunFilter = {
 	readonly mode?: string;
 	/** substring of the question, case-insensitive */
 	readonly text?: string;
+	/** created at or after */
 	readonly since?: string;
+	/** created before */
 	readonly until?: string;
 	/** opaque, from the previous page */
 	readonly cursor?: string;
@@ -195,6 +199,8 @@ export type Store = {
 	/** Throws `conflict` (sequence, fence, or an approval that is not `granted` any more) or `store_unavailable`; then nothing was written. */
 	append(batch: AppendBatch): Promise<void>;
 	read(runId: string, after?: number): Promise<readonly Event[]>;
+	/** The stored events as they are, unparsed and unchecked, in the order of their rows: what a verifier looks at. */
+	rawEvents(runId: string): Promise<readonly unknown[]>;
 	/** All durable events after `after` (a run's seq), then new ones as they become durable, until aborted. */
 	subscribe(runId: string, after: number, signal: AbortSignal): AsyncIterable<Event>;
 	head(runId: string): Promise<SignedHead | null>;

@@ -1,0 +1,82 @@
+/**
+ * The permission gate: Cedar decides who may use which tool on what. It denies whenever Cedar could not look at every rule that
+ * matters: an error in one policy, rules that did not load, or no rule at all.
+ */
+import {statefulIsAuthorized} from '@cedar-policy/cedar-wasm/nodejs';
+import type {GateResult} from '#contract/event.ts';
+import type {Action, Facts, Gate} from '#kernel/ports.ts';
+import {isReservedName, type Request, toPrincipalEntity, toRequest} from './request.ts';
+import type {RuleSet} from './rules.ts';
+import {createSlices, type Slice} from './slice.ts';
+
+/** Builds the gate from loaded rules; rules with problems give a gate that denies everything and says why. */
+export function createPermissionGate(ruleSet: RuleSet, digest: (value: unknown) => string): Gate {
+	const sliceOf = createSlices(ruleSet, digest);
+	const [problem] = ruleSet.problems;
+	return {
+		name: 'permission',
+		decide(action, facts) {
+			if (problem !== undefined) return deny(['policy-problem'], `no action is allowed until this is mended: ${problem}`);
+			const {name} = action.tool;
+			if (isReservedName(name)) return deny(['reserved-name'], `\`${name}\` is the name of a group, so no tool may have it`);
+			return judge(ask(sliceOf(action.tool), action, facts), ruleSet.rules, describe(action, facts));
+		},
+	};
+}
+
+type Answer =
+	| {readonly kind: 'answered'; readonly permitted: boolean; readonly rules: readonly string[]}
+	| {readonly kind: 'failed'; readonly rules: readonly string[]; readonly reason: string};
+
+function ask(slice: Slice, action: Action, facts: Facts): Answer {
+	if (slice.policySetId === null) return {kind: 'answered', permitted: false, rules: []};
+	const request = toRequest(action, facts);
+	const answer = statefulIsAuthorized({
+		...request,
+		context: slice.attributes === null ? request.context : pick(request.context, slice.attributes),
+		preparsedPolicySetId: slice.policySetId,
+		validateRequest: false,
+		entities: slice.entities ? [toPrincipalEntity(facts.principal), toActionEntity(request, slice)] : [],
+	});
+	if (answer.type === 'failure') return {kind: 'failed', rules: ['cedar-error'], reason: messages(answer.errors)};
+	const {decision, diagnostics} = answer.response;
+	// Cedar skips a policy that fails. A skipped `forbid` would be a hole, so one failure denies.
+	if (diagnostics.errors.length > 0) {
+		const rules = diagnostics.errors.map((error) => error.policyId).sort();
+		return {kind: 'failed', rules, reason: messages(diagnostics.errors.map(({error}) => error))};
+	}
+	return {kind: 'answered', permitted: decision === 'allow', rules: [...diagnostics.reason].sort()};
+}
+
+function judge(answer: Answer, rules: RuleSet['rules'], wish: string): GateResult {
+	if (answer.kind === 'failed') return deny(answer.rules, `a policy could not be evaluated: ${answer.reason}`);
+	if (answer.rules.length === 0) return deny(['no-permit'], `no rule permits ${wish}`);
+	if (!answer.permitted) return deny(answer.rules, reasons(answer.rules, rules));
+	const asking = answer.rules.filter((id) => rules.get(id)?.asks);
+	if (asking.length > 0) return {gate: 'permission', effect: 'ask', rules: asking, reason: reasons(asking, rules)};
+	return {gate: 'permission', effect: 'allow', rules: [...answer.rules], reason: reasons(answer.rules, rules)};
+}
+
+function deny(rules: readonly string[], reason: string): GateResult {
+	return {gate: 'permission', effect: 'deny', rules: [...rules], reason};
+}
+
+function reasons(ids: readonly string[], rules: RuleSet['rules']): string {
+	return ids.map((id) => rules.get(id)?.reason ?? id).join('; ');
+}
+
+function messages(errors: readonly {readonly message: string}[]): string {
+	return errors.map((error) => error.message).join('; ');
+}
+
+function describe({tool, resource}: Action, {principal}: Facts): string {
+	return `${principal.kind} \`${principal.id}\` to use \`${tool.name}\` (${tool.effect}) on ${resource.type} \`${resource.id}\``;
+}
+
+function toActionEntity({action}: Request, {groups}: Slice) {
+	return {uid: action, attrs: {}, parents: groups.map((id) => ({type: 'Action', id}))};
+}
+
+function pick(context: Request['context'], attributes: ReadonlySet<string>): Request['context'] {
+	return Object.fromEntries(Object.entries(context).filter(([name]) => attributes.has(name)));
+}

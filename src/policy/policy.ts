@@ -1,0 +1,52 @@
+/**
+ * Policy: decisions as pure functions of an action and the facts of its run. Nothing here waits, reads a clock or knows an
+ * adapter; the kernel asks every gate again on every pass, and the strictest answer counts.
+ */
+import {readFileSync} from 'node:fs';
+import {getCedarVersion} from '@cedar-policy/cedar-wasm/nodejs';
+import type {Risk} from '#contract/event.ts';
+import type {Policy} from '#kernel/ports.ts';
+import {budgetGate} from './budget.ts';
+import {createPermissionGate} from './cedar.ts';
+import {flowGate} from './flow.ts';
+import {createPolicyFileGate} from './policy-file.ts';
+import {createRiskGate} from './risk.ts';
+import {loadRules} from './rules.ts';
+
+export type PolicyOptions = {
+	/** Cedar policies and the schema they are checked against, as text */
+	readonly policies: string;
+	readonly schema: string;
+	/** tools that are switched off, each with what switches it on: `set ENABLE_PYTHON_EXECUTION=true` */
+	readonly disabledTools: ReadonlyMap<string, string>;
+	readonly maxRisk: Risk;
+	/** SHA-256 of the canonical JSON, hex */
+	readonly digest: (value: unknown) => string;
+};
+
+/** Raised whenever the gates written in this room decide differently than before. */
+const GATES_VERSION = 1;
+
+/** Builds the gates in the order they are shown. Rules with `problems` deny every action; whoever builds a policy reports them. */
+export function createPolicy(options: PolicyOptions): Policy & {readonly problems: readonly string[]} {
+	const {policies, schema, disabledTools, maxRisk, digest} = options;
+	const ruleSet = loadRules(policies, schema, digest);
+	const disabled = [...disabledTools.keys()].sort();
+	return {
+		version: digest([GATES_VERSION, getCedarVersion(), policies, schema, disabled, maxRisk]),
+		gates: [
+			createPermissionGate(ruleSet, digest),
+			createPolicyFileGate(new Map(disabledTools)),
+			budgetGate,
+			createRiskGate(maxRisk),
+			flowGate,
+		],
+		problems: ruleSet.problems,
+	};
+}
+
+/** The policies and the schema that come with the platform. Reads two files: call it once, at start-up. */
+export function loadDefaultPolicy(): Pick<PolicyOptions, 'policies' | 'schema'> {
+	const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
+	return {policies: read('default.cedar'), schema: read('schema.cedarschema')};
+}
