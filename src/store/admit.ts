@@ -1,0 +1,103 @@
+import {WritError} from '#contract/errors.ts';
+import type {Event, SignedHead} from '#contract/event.ts';
+import type {AppendBatch, ApprovalRow, RunRow} from '#kernel/ports.ts';
+import {
+	approvalIdOf,
+	lapse,
+	type MessageDraft,
+	projectApproval,
+	projectMessage,
+	projectRun,
+	projectStart,
+	toInstant,
+} from './project.ts';
+
+/** A run with the lease of its writer. */
+export type RunState = RunRow & {readonly holder: string; readonly token: number; readonly leaseUntil: string};
+
+/** What stands before a batch: the run, and every approval that belongs to it or is named by the batch. */
+export type Before = {readonly run: RunState | null; readonly approvals: ReadonlyMap<string, ApprovalRow>};
+
+/** What a batch writes. `isNew` is true for a run that does not exist yet. */
+export type Changes = {
+	readonly isNew: boolean;
+	readonly run: RunState;
+	readonly events: readonly Event[];
+	readonly approvals: readonly ApprovalRow[];
+	readonly messages: readonly MessageDraft[];
+	readonly head: SignedHead | null;
+};
+
+/**
+ * Decides whether a batch may join its run, and what it changes: the whole contract of `append`, without a database.
+ * Throws `conflict` and then nothing may be written.
+ */
+export function admit(batch: AppendBatch, before: Before): Changes {
+	assertShape(batch);
+	assertPlace(batch, before.run);
+	const {fence, events} = batch;
+	const lease = {holder: fence.holder, token: fence.token, leaseUntil: toInstant(fence.until)};
+	const approvals = new Map<string, ApprovalRow>();
+	const messages: MessageDraft[] = [];
+	let run = before.run;
+	for (const event of events) {
+		run = run === null ? started(event, lease) : projectRun(run, event);
+		const approvalId = approvalIdOf(event);
+		const known = approvalId === null ? undefined : (approvals.get(approvalId) ?? before.approvals.get(approvalId));
+		const approval = projectApproval(event, known, run.tenant);
+		if (approval) approvals.set(approval.approvalId, approval);
+		if (event.type === 'run.finished') lapseAll(event.runId, before.approvals, approvals);
+		const message = projectMessage(event, run.tenant);
+		if (message) messages.push(message);
+	}
+	if (run === null) throw new Error('a batch without events cannot start a run');
+	return {
+		isNew: before.run === null,
+		run: {...run, ...lease},
+		events,
+		approvals: [...approvals.values()],
+		messages,
+		head: batch.head ?? null,
+	};
+}
+
+/** Whether approvals have to be loaded before `admit` can judge these events. */
+export function touchesApprovals(events: readonly Event[]): boolean {
+	return events.some((event) => event.type === 'run.finished' || approvalIdOf(event) !== null);
+}
+
+function started(event: Event, lease: Pick<RunState, 'holder' | 'token' | 'leaseUntil'>): RunState {
+	if (event.type !== 'run.started') throw new Error(`a run starts with \`run.started\`, not with \`${event.type}\``);
+	return {...projectStart(event), ...lease};
+}
+
+function lapseAll(runId: string, known: Before['approvals'], changed: Map<string, ApprovalRow>): void {
+	for (const row of [...known.values(), ...changed.values()])
+		if (row.runId === runId) changed.set(row.approvalId, lapse(changed.get(row.approvalId) ?? row));
+}
+
+/** A batch that is not one stretch of one run is a mistake of the caller, not a race it lost. */
+function assertShape({runId, expectedSeq, events, head}: AppendBatch): void {
+	for (const [index, event] of events.entries()) {
+		if (event.runId !== runId) throw new Error(`an event of ${event.runId} was appended to ${runId}`);
+		if (event.seq !== expectedSeq + index + 1)
+			throw new Error(`event ${event.seq} of ${runId} was appended at ${expectedSeq + index + 1}`);
+		if (event.type === 'run.started' && event.seq > 1) throw new Error(`${runId} was started twice`);
+	}
+	if (head && head.runId !== runId) throw new Error(`a head of ${head.runId} was appended to ${runId}`);
+}
+
+function assertPlace({runId, expectedSeq, events, fence}: AppendBatch, run: RunState | null): void {
+	const seq = run?.seq ?? 0;
+	if (run && (run.holder !== fence.holder || run.token !== fence.token))
+		throw lost(runId, 'another writer holds this run', {token: run.token, expectedToken: fence.token});
+	if (seq !== expectedSeq) throw lost(runId, `the run is at event ${seq}, not ${expectedSeq}`, {seq, expectedSeq});
+	if (run?.finishedAt && events.length > 0) throw lost(runId, 'the run is finished', {seq});
+}
+
+function lost(runId: string, reason: string, facts: Readonly<Record<string, number>>): WritError {
+	return new WritError('conflict', `nothing was written to ${runId}: ${reason}`, {
+		hint: 'read the run again and decide anew',
+		details: {runId, ...facts},
+	});
+}

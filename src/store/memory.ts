@@ -1,0 +1,152 @@
+import type {AppendBatch, ApprovalRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
+import {admit, type Changes, type RunState} from './admit.ts';
+import {assertLimit, type Filter, fold, parseFilter, toPage} from './filter.ts';
+import {storable} from './project.ts';
+import {parseRows, type StoredEvent, toRaw} from './stored-event.ts';
+import {Watchers} from './watchers.ts';
+
+type Tables = {
+	readonly runs: Map<string, RunState>;
+	readonly events: Map<string, StoredEvent[]>;
+	readonly approvals: Map<string, ApprovalRow>;
+	readonly messages: (MessageRow & {readonly tenant: string})[];
+	readonly heads: Map<string, string>;
+};
+
+/** A store that lives and dies with the process: for tests and benchmarks. The same contract as the durable ones, minus durability. */
+export function openMemory(): Store {
+	const tables: Tables = {runs: new Map(), events: new Map(), approvals: new Map(), messages: [], heads: new Map()};
+	const read = async (runId: string, after = 0) => parseRows(runId, after, (tables.events.get(runId) ?? []).slice(after));
+	const watchers = new Watchers({read});
+	return {
+		async append(batch) {
+			write(tables, admit(batch, before(tables, batch)));
+			watchers.wake(batch.runId);
+		},
+		read,
+		rawEvents: async (runId) => (tables.events.get(runId) ?? []).map(toRaw),
+		subscribe: (runId, after, signal) => watchers.follow(runId, after, signal),
+		head: async (runId) => JSON.parse(tables.heads.get(runId) ?? 'null'),
+		claim: async (holder, now, leaseMs, runId) => claim(tables, {holder, now, leaseMs, runId}),
+		async renew(runId, {holder, token, until}) {
+			const run = tables.runs.get(runId);
+			if (!run || run.finishedAt || run.holder !== holder || run.token !== token) return false;
+			tables.runs.set(runId, {...run, leaseUntil: new Date(until).toISOString()});
+			return true;
+		},
+		run: async (runId) => toRow(tables.runs.get(runId)),
+		async runs(filter) {
+			const parsed = parseFilter(filter);
+			const rows = [...tables.runs.values()].filter((run) => matches(run, parsed)).sort(newestFirst);
+			return toPage(
+				rows.slice(0, parsed.limit + 1).map((run) => toRow(run) as RunRow),
+				parsed.limit,
+			);
+		},
+		async messages(tenant, threadId, limit) {
+			assertLimit(limit);
+			return threadOf(tables, tenant, threadId)
+				.slice(-limit)
+				.map(({tenant: _, ...row}) => row);
+		},
+		async threads(tenant, limit) {
+			assertLimit(limit);
+			return threads(tables, tenant).slice(0, limit);
+		},
+		approval: async (approvalId) => tables.approvals.get(approvalId) ?? null,
+		async approvals(tenant, state) {
+			const rows = [...tables.approvals.values()];
+			return rows.filter((row) => row.tenant === storable(tenant) && (!state || row.state === state)).sort(firstRequested);
+		},
+		async check() {},
+		async close() {
+			watchers.close();
+		},
+	};
+}
+
+function before({runs, approvals}: Tables, {runId}: AppendBatch) {
+	return {run: runs.get(runId) ?? null, approvals};
+}
+
+function write(tables: Tables, {run, events, approvals, messages, head}: Changes): void {
+	tables.runs.set(run.runId, run);
+	const stream = tables.events.get(run.runId) ?? [];
+	stream.push(...events.map((event) => ({seq: event.seq, event: JSON.stringify(event)})));
+	tables.events.set(run.runId, stream);
+	for (const row of approvals) tables.approvals.set(row.approvalId, row);
+	for (const message of messages) tables.messages.push({...message, id: tables.messages.length + 1});
+	if (head) tables.heads.set(run.runId, JSON.stringify(head));
+}
+
+type Claim = {readonly holder: string; readonly now: Date; readonly leaseMs: number; readonly runId: string | undefined};
+
+function claim(tables: Tables, {holder, now, leaseMs, runId}: Claim): {runId: string; token: number} | null {
+	const at = now.toISOString();
+	const wanted = runId === undefined ? undefined : tables.runs.get(runId);
+	const candidates = runId === undefined ? [...tables.runs.values()] : wanted ? [wanted] : [];
+	const [run] = candidates
+		.filter(({status, leaseUntil, holder: own}) => {
+			if (runId !== undefined && status === 'awaiting_approval') return true;
+			return status === 'running' && (leaseUntil <= at || (runId !== undefined && own === holder));
+		})
+		.sort((a, b) => compare(a.leaseUntil, b.leaseUntil) || compare(a.runId, b.runId));
+	if (!run) return null;
+	const token = run.token + 1;
+	tables.runs.set(run.runId, {...run, holder, token, leaseUntil: new Date(now.getTime() + leaseMs).toISOString()});
+	return {runId: run.runId, token};
+}
+
+function toRow(run: RunState | undefined): RunRow | null {
+	if (!run) return null;
+	const {holder, token, leaseUntil, ...row} = run;
+	return row;
+}
+
+function matches(run: RunState, filter: Filter): boolean {
+	const {since, until, text, position} = filter;
+	const same = (key: 'job' | 'status' | 'datasetId' | 'threadId' | 'mode') => !filter[key] || filter[key] === run[key];
+	return (
+		run.tenant === filter.tenant &&
+		same('job') &&
+		same('status') &&
+		same('datasetId') &&
+		same('threadId') &&
+		same('mode') &&
+		(!text || (run.question !== null && fold(run.question).includes(text))) &&
+		(since === undefined || run.createdAt >= since) &&
+		(until === undefined || run.createdAt < until) &&
+		(position === null || newestFirst(position, run) < 0)
+	);
+}
+
+function threadOf({messages}: Tables, tenant: string, threadId: string) {
+	return messages.filter((message) => message.tenant === storable(tenant) && message.threadId === storable(threadId));
+}
+
+function threads(tables: Tables, tenant: string): readonly ThreadRow[] {
+	const ids = new Set(tables.messages.filter((message) => message.tenant === storable(tenant)).map(({threadId}) => threadId));
+	const rows = [...ids].map((threadId) => {
+		const messages = threadOf(tables, tenant, threadId);
+		const last = messages.at(-1) as MessageRow;
+		const title = messages.find(({role}) => role === 'user')?.content ?? '';
+		const updatedAt = messages
+			.map(({createdAt}) => createdAt)
+			.toSorted()
+			.at(-1) as string;
+		return {threadId, datasetId: last.datasetId, title, messages: messages.length, updatedAt};
+	});
+	return rows.sort((a, b) => compare(b.updatedAt, a.updatedAt) || compare(b.threadId, a.threadId));
+}
+
+function newestFirst(a: {createdAt: string; runId: string}, b: {createdAt: string; runId: string}): number {
+	return compare(b.createdAt, a.createdAt) || compare(b.runId, a.runId);
+}
+
+function firstRequested(a: ApprovalRow, b: ApprovalRow): number {
+	return compare(a.requestedAt, b.requestedAt) || compare(a.approvalId, b.approvalId);
+}
+
+function compare(a: string, b: string): number {
+	return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,92 @@
+import {createHash} from 'node:crypto';
+import {WritError} from '#contract/errors.ts';
+
+/** One step of the schema. Steps are numbered, forward only, and never edited once released: their checksum is recorded. */
+export type Migration = {readonly id: number; readonly name: string; readonly sql: string};
+
+/** What a database remembers of a step it took. */
+export type Applied = {readonly id: number; readonly name: string; readonly checksum: string};
+
+type Types = {readonly text: string; readonly real: string; readonly int: string; readonly identity: string};
+
+const SQLITE: Types = {text: 'TEXT', real: 'REAL', int: 'INTEGER', identity: 'INTEGER PRIMARY KEY AUTOINCREMENT'};
+
+// Collation "C": ids and times have one order on every server, the order SQLite and JavaScript give them.
+const POSTGRES: Types = {
+	text: 'TEXT COLLATE "C"',
+	real: 'DOUBLE PRECISION',
+	int: 'BIGINT',
+	identity: 'BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY',
+};
+
+const STEPS: readonly {readonly name: string; readonly sql: (types: Types) => string}[] = [
+	{
+		name: 'runs, events, heads, messages, threads, approvals',
+		sql: ({text, real, int, identity}) => `
+CREATE TABLE runs (
+	run_id ${text} PRIMARY KEY, tenant ${text} NOT NULL, principal ${text} NOT NULL, job ${text} NOT NULL, mode ${text} NOT NULL,
+	thread_id ${text}, dataset_id ${text}, dataset_hash ${text}, question ${text}, question_folded ${text},
+	status ${text} NOT NULL, created_at ${text} NOT NULL, finished_at ${text}, duration_ms ${real}, error_code ${text},
+	seq ${int} NOT NULL, holder ${text} NOT NULL, token ${int} NOT NULL, lease_until ${text} NOT NULL
+);
+CREATE INDEX runs_newest ON runs (tenant, created_at DESC, run_id DESC);
+CREATE INDEX runs_of_thread ON runs (tenant, thread_id, created_at DESC, run_id DESC);
+CREATE INDEX runs_to_claim ON runs (lease_until, run_id) WHERE status = 'running';
+CREATE TABLE events (
+	run_id ${text} NOT NULL REFERENCES runs, seq ${int} NOT NULL, event ${text} NOT NULL, PRIMARY KEY (run_id, seq)
+);
+CREATE TABLE heads (run_id ${text} PRIMARY KEY REFERENCES runs, head ${text} NOT NULL);
+CREATE TABLE messages (
+	id ${identity}, tenant ${text} NOT NULL, thread_id ${text} NOT NULL, created_at ${text} NOT NULL, dataset_id ${text} NOT NULL,
+	role ${text} NOT NULL, content ${text} NOT NULL, run_id ${text} NOT NULL REFERENCES runs
+);
+CREATE INDEX messages_of_thread ON messages (tenant, thread_id, id);
+CREATE TABLE threads (
+	tenant ${text} NOT NULL, thread_id ${text} NOT NULL, dataset_id ${text} NOT NULL, title ${text} NOT NULL,
+	messages ${int} NOT NULL, updated_at ${text} NOT NULL, PRIMARY KEY (tenant, thread_id)
+);
+CREATE INDEX threads_newest ON threads (tenant, updated_at DESC, thread_id DESC);
+CREATE TABLE approvals (
+	approval_id ${text} PRIMARY KEY, run_id ${text} NOT NULL REFERENCES runs, action_id ${text} NOT NULL, tenant ${text} NOT NULL,
+	tool ${text} NOT NULL, binding ${text} NOT NULL, preview ${text} NOT NULL, risk ${text} NOT NULL, state ${text} NOT NULL,
+	requested_by ${text} NOT NULL, requested_at ${text} NOT NULL, approve_by ${text} NOT NULL, execute_by ${text},
+	approver ${text}, comment ${text}
+);
+CREATE INDEX approvals_of_run ON approvals (run_id);
+CREATE INDEX approvals_by_state ON approvals (tenant, state, requested_at);
+CREATE TABLE checks (id ${int} PRIMARY KEY);`,
+	},
+];
+
+export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);
+export const POSTGRES_MIGRATIONS = migrationsFor(POSTGRES);
+
+export const MIGRATIONS_TABLE =
+	'CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL)';
+
+export function checksum({sql}: Migration): string {
+	return createHash('sha256').update(sql).digest('hex');
+}
+
+/** The steps a database still needs. Throws `store_unavailable` when its past is not a prefix of `migrations`. */
+export function pending(migrations: readonly Migration[], applied: readonly Applied[]): readonly Migration[] {
+	for (const past of applied) {
+		const step = migrations.find(({id}) => id === past.id);
+		if (!step)
+			throw new WritError(
+				'store_unavailable',
+				`the database was written by a newer version of writ: it has migration ${past.id}, this version knows ${migrations.length}`,
+				{hint: 'upgrade writ, or point it at another database', details: {migration: past.id}},
+			);
+		if (checksum(step) !== past.checksum)
+			throw new WritError('store_unavailable', `migration ${past.id} of the database is not the one this version knows`, {
+				hint: 'the database comes from a modified version of writ: restore a backup, or use the version that wrote it',
+				details: {migration: past.id},
+			});
+	}
+	return migrations.filter(({id}) => !applied.some((past) => past.id === id));
+}
+
+function migrationsFor(types: Types): readonly Migration[] {
+	return STEPS.map(({name, sql}, index) => ({id: index + 1, name, sql: sql(types)}));
+}

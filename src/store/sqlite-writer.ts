@@ -1,0 +1,75 @@
+/**
+ * The thread that owns the writing connection. A commit waits for the disk, and for other processes' locks; here that keeps
+ * nobody else from answering.
+ */
+import type {DatabaseSync} from 'node:sqlite';
+import {parentPort, workerData} from 'node:worker_threads';
+import {WritError} from '#contract/errors.ts';
+import type {Settled} from './group.ts';
+import {openForWriting} from './sqlite-connection.ts';
+import {toStoreError} from './sqlite-errors.ts';
+import {createWrites, type Operation, type Written} from './sqlite-writes.ts';
+
+/** A failure that can cross threads: an `Error` would lose its class. */
+export type Failure = {readonly known: ReturnType<WritError['toJSON']>} | {readonly bug: string};
+type Reply<T> = {readonly ok: true; readonly value: T} | {readonly ok: false; readonly failure: Failure};
+export type WriterReply = Reply<readonly Reply<Written>[]>;
+
+if (parentPort) serve(parentPort, String(workerData));
+
+function serve(port: NonNullable<typeof parentPort>, path: string): void {
+	const opened = attempt(() => openForWriting(path));
+	port.postMessage(opened.ok ? toReply({ok: true, value: []}) : toReply(opened));
+	if (!opened.ok) return;
+	const db = opened.value;
+	const write = createWrites(db);
+	port.on('message', (operations: readonly Operation[] | 'close') => {
+		if (operations === 'close') {
+			db.close();
+			port.close();
+			return;
+		}
+		const group = attempt(() => commit(db, operations, write).map(toReply));
+		port.postMessage(toReply(group));
+	});
+}
+
+/**
+ * INVARIANT: an answer leaves this thread only after COMMIT returned. Each operation has its savepoint, so one that is refused
+ * takes back only itself; a transaction that SQLite itself gave up fails as a whole.
+ */
+function commit(
+	db: DatabaseSync,
+	operations: readonly Operation[],
+	write: (operation: Operation) => Written,
+): Settled<Written>[] {
+	db.exec('BEGIN IMMEDIATE');
+	try {
+		const settled = operations.map((operation) => {
+			db.exec('SAVEPOINT operation');
+			const result = attempt(() => write(operation));
+			if (!result.ok && !db.isTransaction) throw result.error;
+			db.exec(result.ok ? 'RELEASE operation' : 'ROLLBACK TO operation; RELEASE operation');
+			return result;
+		});
+		db.exec('COMMIT');
+		return settled;
+	} finally {
+		if (db.isTransaction) db.exec('ROLLBACK');
+	}
+}
+
+function attempt<T>(work: () => T): Settled<T> {
+	try {
+		return {ok: true, value: work()};
+	} catch (error) {
+		return {ok: false, error};
+	}
+}
+
+function toReply<T>(settled: Settled<T>): Reply<T> {
+	if (settled.ok) return settled;
+	const error = toStoreError(settled.error);
+	if (error instanceof WritError) return {ok: false, failure: {known: error.toJSON()}};
+	return {ok: false, failure: {bug: error instanceof Error ? (error.stack ?? error.message) : String(error)}};
+}

@@ -1,0 +1,134 @@
+import type {DatabaseSync, SQLInputValue, StatementSync} from 'node:sqlite';
+import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
+import {admit, type Changes, type RunState, touchesApprovals} from './admit.ts';
+import {toInstant} from './project.ts';
+import {
+	APPROVAL_ROW,
+	MERGE_THREAD,
+	RUN_STATE,
+	toApprovalRecord,
+	toMessageRecord,
+	toRunRecord,
+	toRunUpdate,
+	toThreadRecord,
+} from './schema.ts';
+
+type Fence = AppendBatch['fence'];
+
+/** One thing to write. Operations of one group share a transaction. */
+export type Operation =
+	| {readonly kind: 'append'; readonly batch: AppendBatch}
+	| {
+			readonly kind: 'claim';
+			readonly holder: string;
+			readonly now: Date;
+			readonly leaseMs: number;
+			readonly runId: string | undefined;
+	  }
+	| {readonly kind: 'renew'; readonly runId: string; readonly fence: Fence}
+	| {readonly kind: 'check'};
+
+export type Written = null | boolean | {readonly runId: string; readonly token: number};
+
+/**
+ * The writes of a store on one connection, inside a transaction that the caller opened.
+ * Prepared statements rather than Kysely: building and compiling a query costs as much as running it here, and a governed action
+ * pays that twice.
+ */
+export function createWrites(db: DatabaseSync): (operation: Operation) => Written {
+	const append = createAppend(db);
+	const claim = createClaim(db);
+	const renew = db.prepare(
+		'UPDATE runs SET lease_until = ? WHERE run_id = ? AND holder = ? AND token = ? AND finished_at IS NULL',
+	);
+	const addCheck = db.prepare('INSERT OR REPLACE INTO checks (id) VALUES (1)');
+	const removeCheck = db.prepare('DELETE FROM checks');
+	return (operation) => {
+		switch (operation.kind) {
+			case 'append':
+				append(operation.batch);
+				return null;
+			case 'claim':
+				return claim(operation);
+			case 'renew': {
+				const {runId, fence} = operation;
+				return renew.run(toInstant(fence.until), runId, fence.holder, fence.token).changes === 1;
+			}
+			case 'check':
+				addCheck.run();
+				removeCheck.run();
+				return null;
+		}
+	};
+}
+
+function createAppend(db: DatabaseSync): (batch: AppendBatch) => void {
+	const loadRun = db.prepare(`SELECT ${columns(RUN_STATE)} FROM runs WHERE run_id = ?`);
+	const loadApprovals = db.prepare(
+		`SELECT ${columns(APPROVAL_ROW)} FROM approvals WHERE run_id = ? OR approval_id IN (SELECT value FROM json_each(?))`,
+	);
+	const save = createSave(db);
+	return (batch) => {
+		const run = loadRun.get(batch.runId) as RunState | undefined;
+		const approvals = new Map<string, ApprovalRow>();
+		if (touchesApprovals(batch.events)) {
+			const named = batch.events.flatMap(({data}) => ('approvalId' in data && data.approvalId !== null ? [data.approvalId] : []));
+			for (const row of loadApprovals.all(batch.runId, JSON.stringify(named)) as ApprovalRow[])
+				approvals.set(row.approvalId, {...row});
+		}
+		save(admit(batch, {run: run ?? null, approvals}));
+	};
+}
+
+function createSave(db: DatabaseSync): (changes: Changes) => void {
+	const saving = {
+		event: db.prepare('INSERT INTO events (run_id, seq, event) VALUES (?, ?, ?)'),
+		head: db.prepare('INSERT INTO heads (run_id, head) VALUES (?, ?) ON CONFLICT (run_id) DO UPDATE SET head = excluded.head'),
+		updateRun: db.prepare(
+			'UPDATE runs SET status = ?2, finished_at = ?3, duration_ms = ?4, error_code = ?5, seq = ?6, lease_until = ?7 WHERE run_id = ?1',
+		),
+	};
+	const inserts = new Map<string, StatementSync>();
+	const insert = (table: string, record: Readonly<Record<string, SQLInputValue>>, conflict = '') => {
+		const key = table + conflict;
+		const names = Object.keys(record);
+		const into = () => `INSERT INTO ${table} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')}) ${conflict}`;
+		const statement = inserts.get(key) ?? db.prepare(into());
+		inserts.set(key, statement);
+		statement.run(...Object.values(record));
+	};
+	return ({isNew, run, events, approvals, messages, head}) => {
+		if (isNew) insert('runs', toRunRecord(run));
+		else saving.updateRun.run(...Object.values(toRunUpdate(run)));
+		for (const event of events) saving.event.run(run.runId, event.seq, JSON.stringify(event));
+		for (const row of approvals) insert('approvals', toApprovalRecord(row), MERGE_APPROVAL);
+		for (const message of messages) {
+			insert('messages', toMessageRecord(message));
+			insert('threads', toThreadRecord(message), MERGE_THREAD);
+		}
+		if (head) saving.head.run(run.runId, JSON.stringify(head));
+	};
+}
+
+const MERGE_APPROVAL = `ON CONFLICT (approval_id) DO UPDATE SET
+	state = excluded.state, execute_by = excluded.execute_by, approver = excluded.approver, comment = excluded.comment`;
+
+function createClaim(db: DatabaseSync): (operation: Extract<Operation, {kind: 'claim'}>) => Written {
+	const take = (which: string) =>
+		db.prepare(`UPDATE runs SET holder = ?1, token = token + 1, lease_until = ?2 WHERE run_id = (
+			SELECT run_id FROM runs WHERE ${which} ORDER BY lease_until, run_id LIMIT 1
+		) RETURNING run_id AS runId, token`);
+	const takeAny = take("status = 'running' AND lease_until <= ?3");
+	const takeOne = take(
+		"run_id = ?4 AND (status = 'awaiting_approval' OR (status = 'running' AND (lease_until <= ?3 OR holder = ?1)))",
+	);
+	return ({holder, now, leaseMs, runId}) => {
+		const lease = [holder, new Date(now.getTime() + leaseMs).toISOString(), now.toISOString()];
+		const row = runId === undefined ? takeAny.get(...lease) : takeOne.get(...lease, runId);
+		return row ? {runId: String(row['runId']), token: Number(row['token'])} : null;
+	};
+}
+
+function columns(aliased: readonly string[]): string {
+	return aliased.join(', ');
+}

@@ -1,0 +1,122 @@
+import {Worker} from 'node:worker_threads';
+import {Kysely} from 'kysely';
+import {WritError} from '#contract/errors.ts';
+import type {Store} from '#kernel/ports.ts';
+import {Group, type Settled} from './group.ts';
+import {nodeSqliteDialect} from './node-sqlite-dialect.ts';
+import {createQueries} from './queries.ts';
+import type {Tables} from './schema.ts';
+import {openForReading} from './sqlite-connection.ts';
+import type {Failure, WriterReply} from './sqlite-writer.ts';
+import type {Operation, Written} from './sqlite-writes.ts';
+import {Watchers} from './watchers.ts';
+
+/** How soon a commit of another process is noticed. Our own commits are announced at once. */
+const POLL_MS = 100;
+
+/**
+ * The embedded store: one file, durable commits, group commit. A thread of its own writes and waits for the disk; this thread
+ * reads. Throws `store_unavailable` when the file cannot be used, and says what to do.
+ */
+export async function openSqlite(path: string): Promise<Store> {
+	const writer = await startWriter(path);
+	const reader = openForReading(path);
+	const db = new Kysely<Tables>({dialect: nodeSqliteDialect(reader)});
+	const queries = createQueries(db);
+	const watchers = new Watchers({read: queries.read});
+	const version = reader.prepare('PRAGMA data_version');
+	const poll = {timer: setInterval(() => watchers.watched && pollOnce(), POLL_MS).unref(), seen: -1};
+	const pollOnce = () => {
+		const seen = Number(version.get()?.['data_version']);
+		if (seen !== poll.seen) watchers.wakeAll();
+		poll.seen = seen;
+	};
+	return {
+		...queries,
+		async append(batch) {
+			await writer.submit({kind: 'append', batch});
+			watchers.wake(batch.runId);
+		},
+		subscribe: (runId, after, signal) => watchers.follow(runId, after, signal),
+		async claim(holder, now, leaseMs, runId) {
+			return (await writer.submit({kind: 'claim', holder, now, leaseMs, runId})) as Awaited<ReturnType<Store['claim']>>;
+		},
+		async renew(runId, fence) {
+			return (await writer.submit({kind: 'renew', runId, fence})) as boolean;
+		},
+		async check() {
+			await writer.submit({kind: 'check'});
+		},
+		async close() {
+			clearInterval(poll.timer);
+			watchers.close();
+			await writer.close();
+			await db.destroy();
+		},
+	};
+}
+
+type Writer = {submit(operation: Operation): Promise<Written>; close(): Promise<void>};
+
+async function startWriter(path: string): Promise<Writer> {
+	const worker = new Worker(new URL('./sqlite-writer.ts', import.meta.url), {workerData: path});
+	const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+	const replies = createReplies(worker);
+	const ready = await replies.next();
+	if (!ready.ok) {
+		await worker.terminate();
+		throw toError(ready.failure);
+	}
+	const group = new Group<Operation, Written>(async (operations) => {
+		const reply = replies.next();
+		worker.postMessage(operations);
+		const group = await reply;
+		if (!group.ok) throw toError(group.failure);
+		return group.value.map(toSettled);
+	});
+	return {
+		submit: (operation) => group.submit(operation),
+		async close() {
+			await group.drain();
+			worker.ref();
+			worker.postMessage('close');
+			await exited;
+		},
+	};
+}
+
+/** Pairs what is sent to the writer with its answers. The writer keeps the process alive only while one is awaited. */
+function createReplies(worker: Worker): {next(): Promise<WriterReply>} {
+	const state: {waiting: PromiseWithResolvers<WriterReply> | null; gone: Error | null} = {waiting: null, gone: null};
+	const stopped = (cause?: unknown) => {
+		state.gone = new WritError('store_unavailable', 'the thread that writes the database has stopped', {
+			hint: 'restart writ; what was being written may or may not be there',
+			cause,
+		});
+		state.waiting?.reject(state.gone);
+	};
+	worker.on('message', (reply: WriterReply) => {
+		worker.unref();
+		state.waiting?.resolve(reply);
+	});
+	worker.once('error', stopped);
+	worker.once('exit', () => state.gone ?? stopped());
+	return {
+		next() {
+			if (state.gone) return Promise.reject(state.gone);
+			state.waiting = Promise.withResolvers();
+			worker.ref();
+			return state.waiting.promise;
+		},
+	};
+}
+
+function toSettled(reply: Extract<WriterReply, {ok: true}>['value'][number]): Settled<Written> {
+	return reply.ok ? reply : {ok: false, error: toError(reply.failure)};
+}
+
+function toError(failure: Failure): Error {
+	if ('bug' in failure) return new Error(`the store's writer failed: ${failure.bug}`);
+	const {code, message, hint, details} = failure.known;
+	return new WritError(code, message, {...(hint === undefined ? {} : {hint}), details});
+}
