@@ -1,14 +1,13 @@
 import {
-	checkParseContext,
-	checkParseEntities,
 	type DetailedError,
 	type PolicyJson,
 	policySetTextToParts,
 	policyToJson,
+	type SchemaJson,
 	schemaToJson,
-	validate,
 } from '@cedar-policy/cedar-wasm/nodejs';
-import {CONTEXT_SAMPLES, isReservedName, PRINCIPAL_SAMPLES} from './request.ts';
+import {isReservedName} from './request.ts';
+import {policyProblems, schemaProblems} from './validation.ts';
 
 /** One Cedar policy. `asks` is its `@decision("ask")`. */
 export type Rule = {
@@ -60,7 +59,11 @@ function readRules(policies: string, schema: string, digest: (value: unknown) =>
 		else rules.set(rule.id, rule);
 	}
 	const memberships = membershipsOf(parsedSchema.json);
-	problems.push(...groupProblems(memberships), ...schemaProblems(schema), ...validationProblems(rules, schema));
+	problems.push(
+		...groupProblems(memberships),
+		...schemaProblems(parsedSchema.json),
+		...policyProblems([...rules.values()], parsedSchema.json),
+	);
 	return {rules, groups: closeGroups(memberships), problems};
 }
 
@@ -90,7 +93,7 @@ function readRule(text: string, digest: (value: unknown) => string): Rule | stri
 
 type Memberships = ReadonlyMap<string, readonly string[]>;
 
-function membershipsOf(schema: Extract<ReturnType<typeof schemaToJson>, {type: 'success'}>['json']): Memberships {
+function membershipsOf(schema: SchemaJson<string>): Memberships {
 	const actions = Object.entries(schema['']?.actions ?? {});
 	return new Map(actions.map(([name, action]) => [name, (action.memberOf ?? []).map((group) => group.id)]));
 }
@@ -110,25 +113,6 @@ function closeGroups(memberships: Memberships): RuleSet['groups'] {
 		return seen;
 	};
 	return new Map([...memberships.keys()].map((name) => [name, closure(name, new Set())]));
-}
-
-/** Requests are not validated one by one, so the schema is checked once against what every request looks like. */
-function schemaProblems(schema: string): readonly string[] {
-	const action = {type: 'Action', id: 'read'};
-	const answers = [
-		...CONTEXT_SAMPLES.map((context) => checkParseContext({context, schema, action})),
-		...PRINCIPAL_SAMPLES.map((entity) => checkParseEntities({entities: [entity], schema})),
-	];
-	const errors = answers.flatMap((answer) => (answer.type === 'failure' ? answer.errors : []));
-	return [...new Set(errors.map((error) => `the schema does not fit the requests of this platform: ${error.message}`))];
-}
-
-function validationProblems(rules: RuleSet['rules'], schema: string): readonly string[] {
-	const staticPolicies = Object.fromEntries([...rules].map(([id, rule]) => [id, rule.text]));
-	const answer = validate({schema, policies: {staticPolicies}});
-	if (answer.type === 'failure') return answer.errors.map((error) => `the policies cannot be validated: ${error.message}`);
-	// A warning says that a policy can never apply, or that its text misleads its reader: a `forbid` like that is a hole.
-	return [...answer.validationErrors, ...answer.validationWarnings].map(({error}) => sentence(error));
 }
 
 function explain(error: DetailedError, text: string): string {
