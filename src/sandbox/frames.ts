@@ -1,0 +1,143 @@
+/** Reads what a runner says on its private descriptor. Nothing that arrives is trusted: a runner may have been taken over. */
+import {WritError} from '#contract/errors.ts';
+import {type Frame, frameSchema} from '#contract/sandbox.ts';
+
+/** Frames are read in one piece, so one may not hold the event loop for long. */
+const MAX_FRAME_BYTES = 32 * 2 ** 20;
+const MAX_FRAMES = 65_536;
+const MAX_DEPTH = 64;
+const HEADER_BYTES = 4;
+const UTF8 = new TextDecoder('utf-8', {fatal: true});
+
+export type FrameReader = {
+	/** bytes received so far */
+	readonly bytes: number;
+	/** Takes the next bytes and returns the frames they complete. Throws on anything the protocol does not allow. */
+	push(chunk: Buffer): Frame[];
+};
+
+/**
+ * Decodes the stream of one sandbox. The order is `ready`, any frames, one `done` or `error`, nothing. More than `outputBytes` in all
+ * is `runner_resource_exceeded`; anything else out of order or out of shape is `runner_internal_error`.
+ */
+export function createFrameReader(outputBytes: number): FrameReader {
+	const state = {bytes: 0, frames: 0, last: undefined as Frame['type'] | undefined};
+	const pending: Pending = {chunks: [], bytes: 0};
+	const push = (chunk: Buffer): Frame[] => {
+		state.bytes += chunk.length;
+		if (state.bytes > outputBytes) throw tooMuch(outputBytes);
+		if (isLast(state.last)) throw violation('sent bytes after its last frame');
+		pending.chunks.push(chunk);
+		pending.bytes += chunk.length;
+		const complete: Frame[] = [];
+		for (let body = takeFrame(pending, outputBytes); body; body = takeFrame(pending, outputBytes)) {
+			if (isLast(state.last)) throw violation('sent a frame after its last frame');
+			const frame = parseFrame(body);
+			if ((frame.type === 'ready') !== (state.last === undefined)) throw violation(`sent \`${frame.type}\` out of order`);
+			state.last = frame.type;
+			state.frames += 1;
+			if (state.frames > MAX_FRAMES) throw tooMuch(outputBytes);
+			complete.push(frame);
+		}
+		if (isLast(state.last) && pending.bytes > 0) throw violation('sent bytes after its last frame');
+		return complete;
+	};
+	return {
+		get bytes() {
+			return state.bytes;
+		},
+		push,
+	};
+}
+
+/** One frame around `value`, for the descriptor that a runner reads. */
+export function encodeFrame(value: unknown): Buffer {
+	const body = Buffer.from(JSON.stringify(value), 'utf8');
+	const header = Buffer.alloc(HEADER_BYTES);
+	header.writeUInt32BE(body.length);
+	return Buffer.concat([header, body]);
+}
+
+/** True for the frame that ends a run. */
+export function isLast(type: Frame['type'] | undefined): boolean {
+	return type === 'done' || type === 'error';
+}
+
+type Pending = {chunks: Buffer[]; bytes: number};
+
+/** Chunks are joined once per frame, not once per chunk: a large frame in small pieces costs linear time. */
+function takeFrame(pending: Pending, outputBytes: number): Buffer | undefined {
+	if (pending.bytes < HEADER_BYTES) return undefined;
+	const head = pending.chunks[0];
+	const header = head && head.length >= HEADER_BYTES ? head : join(pending);
+	const length = header.readUInt32BE();
+	if (length > outputBytes) throw tooMuch(outputBytes);
+	if (length > MAX_FRAME_BYTES) throw violation(`announced a frame of ${length} bytes; at most ${MAX_FRAME_BYTES} are allowed`);
+	if (pending.bytes < HEADER_BYTES + length) return undefined;
+	const all = join(pending);
+	const rest = all.subarray(HEADER_BYTES + length);
+	pending.chunks = rest.length > 0 ? [rest] : [];
+	pending.bytes = rest.length;
+	return all.subarray(HEADER_BYTES, HEADER_BYTES + length);
+}
+
+function join(pending: Pending): Buffer {
+	const [only] = pending.chunks;
+	const all = only && pending.chunks.length === 1 ? only : Buffer.concat(pending.chunks);
+	pending.chunks = [all];
+	return all;
+}
+
+function parseFrame(body: Buffer): Frame {
+	const value = parseJson(body);
+	if (isTooDeep(value)) throw violation(`sent JSON nested deeper than ${MAX_DEPTH} levels`);
+	// Rows are by far the most of any answer and are JSON by construction: their outline is all that is left to check.
+	if (isRows(value)) return {type: 'rows', rows: value.rows};
+	const parsed = frameSchema.safeParse(value);
+	if (!parsed.success) throw violation('sent a frame of an unknown shape');
+	return parsed.data;
+}
+
+function parseJson(body: Buffer): unknown {
+	try {
+		return JSON.parse(UTF8.decode(body));
+	} catch (cause) {
+		throw violation('sent a frame that is not JSON', cause);
+	}
+}
+
+type RowsFrame = Extract<Frame, {type: 'rows'}>;
+
+function isRows(value: unknown): value is RowsFrame {
+	if (typeof value !== 'object' || value === null || !('type' in value) || value.type !== 'rows') return false;
+	return 'rows' in value && Array.isArray(value.rows) && value.rows.every(Array.isArray);
+}
+
+function isTooDeep(root: unknown): boolean {
+	let level = [root];
+	for (let depth = 0; level.length > 0; depth++) {
+		if (depth > MAX_DEPTH) return true;
+		const next: unknown[] = [];
+		for (const value of level) {
+			if (typeof value !== 'object' || value === null) continue;
+			for (const child of Object.values(value)) if (typeof child === 'object' && child !== null) next.push(child);
+		}
+		level = next;
+	}
+	return false;
+}
+
+function tooMuch(outputBytes: number): WritError {
+	return new WritError(
+		'runner_resource_exceeded',
+		`the answer is larger than ${outputBytes} bytes, the output limit of a sandbox`,
+		{
+			hint: 'ask for fewer rows or columns, or raise SANDBOX_OUTPUT_BYTES',
+			details: {limit: 'outputBytes', value: outputBytes},
+		},
+	);
+}
+
+function violation(what: string, cause?: unknown): WritError {
+	return new WritError('runner_internal_error', `the runner broke its protocol: it ${what}`, {cause});
+}

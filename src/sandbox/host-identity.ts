@@ -1,0 +1,46 @@
+/** Who a sandbox is on the host. A server that runs as root must not lend its own id to what it starts. */
+import {readFileSync, type Stats} from 'node:fs';
+import {stat} from 'node:fs/promises';
+import {dirname} from 'node:path';
+import {WritError} from '#contract/errors.ts';
+
+/** Above what distributions, systemd and container engines hand out. */
+const FIRST_ID = 1_879_048_192;
+const IDS = 65_536;
+const NOBODY = 65_534;
+
+/** The id for the sandbox with this number, or undefined when we are an ordinary user and can only be ourselves. */
+export function hostId(serial: number): number | undefined {
+	if (process.getuid?.() !== 0) return undefined;
+	return isMapped(FIRST_ID + IDS) ? FIRST_ID + ((process.pid * 97 + serial) % IDS) : NOBODY;
+}
+
+/** In a container, ids beyond its range do not exist. */
+function isMapped(id: number): boolean {
+	const ranges = readFileSync('/proc/self/uid_map', 'utf8').trim().split('\n');
+	return ranges.some((range) => {
+		const [first = 0, , count = 0] = range.trim().split(/\s+/).map(Number);
+		return id >= first && id < first + count;
+	});
+}
+
+/** True when a stranger could not reach `path`, because a directory above it is private. Throws if it could not be read once reached. */
+export async function isHidden(path: string): Promise<boolean> {
+	const own = await stat(path);
+	const needed = own.isDirectory() ? 0o5 : 0o4;
+	if (!grants(own, needed)) throw unreadable(path);
+	for (let above = dirname(path); ; above = dirname(above)) {
+		if (!grants(await stat(above), 0o1)) return true;
+		if (above === dirname(above)) return false;
+	}
+}
+
+function grants(of: Stats, bits: number): boolean {
+	return (of.mode & bits) === bits;
+}
+
+function unreadable(path: string): WritError {
+	return new WritError('sandbox_unavailable', `the sandbox runs as an unprivileged user, who may not read ${path}`, {
+		hint: `run \`chmod o+rX ${path}\``,
+	});
+}

@@ -1,0 +1,128 @@
+/** The chain of programs that ends in a runner: join the control group, reach the mounts, give up the host's id, isolate, limit. */
+import {existsSync} from 'node:fs';
+import {chown, realpath} from 'node:fs/promises';
+import {join} from 'node:path';
+import {WritError} from '#contract/errors.ts';
+import type {SandboxLimits} from '#contract/sandbox.ts';
+import {ARGUMENTS_FD} from './bubblewrap.ts';
+import {isHidden} from './host-identity.ts';
+import type {Mount} from './runtime.ts';
+
+/** The programs that a Linux distribution has and we start. */
+export type Programs = Readonly<Record<'bwrap' | 'setpriv' | 'prlimit' | 'sh' | 'unshare' | 'mount', string>>;
+
+const PACKAGES = {
+	bwrap: 'bubblewrap',
+	setpriv: 'util-linux',
+	prlimit: 'util-linux',
+	sh: 'dash',
+	unshare: 'util-linux',
+	mount: 'mount',
+};
+const DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin', '/run/current-system/sw/bin'];
+
+/** Throws `sandbox_unavailable` with the command that installs what is missing. */
+export function findPrograms(directories: readonly string[] = DIRECTORIES): Programs {
+	const found = Object.keys(PACKAGES).map((name) => {
+		const path = directories.map((directory) => join(directory, name)).find((candidate) => existsSync(candidate));
+		if (path === undefined) throw missing(name as keyof typeof PACKAGES);
+		return [name, path] as const;
+	});
+	return Object.fromEntries(found) as Programs;
+}
+
+function missing(name: keyof typeof PACKAGES): WritError {
+	return new WritError('sandbox_unavailable', `the program \`${name}\` is not installed`, {
+		hint: `run \`sudo apt-get install -y ${PACKAGES[name]}\``,
+		details: {missing: name},
+	});
+}
+
+/** Mounts that the sandbox's own user can reach, and the directory to reach them through where the paths themselves are private. */
+export type Reachable = {
+	readonly mounts: readonly Mount[];
+	readonly output: string | undefined;
+	readonly stage: {readonly directory: string; readonly sources: readonly string[]} | undefined;
+};
+
+/**
+ * An unprivileged user cannot pass through a private directory, such as root's home. As root we then show it just the mounts, in a
+ * directory that only the sandbox's own mount namespace has.
+ */
+export async function makeReachable(
+	mounts: readonly Mount[],
+	output: string | undefined,
+	id: number | undefined,
+): Promise<Reachable> {
+	const real = await Promise.all(mounts.map(async ({source, target}) => ({source: await resolveSource(source), target})));
+	const directory = output === undefined ? undefined : await resolveSource(output);
+	if (id === undefined) return {mounts: real, output: directory, stage: undefined};
+	if (directory !== undefined) await chown(directory, id, id);
+	const all = [...real.map(({source}) => source), ...(directory === undefined ? [] : [directory])];
+	const hidden = (await Promise.all(all.map(async (path) => ((await isHidden(path)) ? [path] : [])))).flat();
+	if (hidden.length === 0) return {mounts: real, output: directory, stage: undefined};
+	const stage = STAGES.find((candidate) => existsSync(candidate) && !all.some((path) => path.startsWith(`${candidate}/`)));
+	if (stage === undefined) throw new WritError('sandbox_unavailable', `none of ${STAGES.join(', ')} is free to mount in`);
+	const staged = (path: string) => (hidden.includes(path) ? join(stage, String(hidden.indexOf(path))) : path);
+	return {
+		mounts: real.map(({source, target}) => ({source: staged(source), target})),
+		output: directory === undefined ? undefined : staged(directory),
+		stage: {directory: stage, sources: hidden},
+	};
+}
+
+/** Directories that every distribution has and nobody needs inside. */
+const STAGES = ['/mnt', '/media', '/srv', '/opt'];
+
+async function resolveSource(path: string): Promise<string> {
+	return realpath(path).catch((cause) => {
+		throw new WritError('sandbox_unavailable', `${path} cannot be mounted: it does not exist`, {cause});
+	});
+}
+
+// Arguments, never interpolation: no path can become shell syntax.
+const JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 111; shift; done; shift; exec "$@"';
+const STAGE = `set -e; stage=$1; shift; n=0; mount -t tmpfs -o mode=0755,size=1m,nosuid,nodev writ "$stage"
+while [ "$1" != -- ]; do if [ -d "$1" ]; then mkdir "$stage/$n"; else : > "$stage/$n"; fi
+mount --bind "$1" "$stage/$n"; n=$((n+1)); shift; done; shift; exec "$@"`;
+
+/** Where the program that sets the runner's own limits is mounted. */
+export const PRLIMIT = '/runtime/prlimit';
+
+export type Launch = {
+	readonly programs: Programs;
+	readonly joinFiles: readonly string[];
+	readonly stage: Reachable['stage'];
+	readonly id: number | undefined;
+	/** options of prlimit */
+	readonly rlimits: readonly string[];
+	readonly command: readonly string[];
+};
+
+/** The process that is started is the one that becomes bubblewrap: each program replaces the one before. */
+export function launchCommand({programs, joinFiles, stage, id, rlimits, command}: Launch): [string, ...string[]] {
+	const identity = id === undefined ? [] : [`--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--bounding-set=-all'];
+	return [
+		...([programs.sh, '-c', JOIN, 'writ', ...joinFiles, '--'] as const),
+		...(stage ? [programs.unshare, '--mount', '--propagation', 'private', '--', programs.sh, '-c', STAGE, 'writ'] : []),
+		...(stage ? [stage.directory, ...stage.sources, '--'] : []),
+		...[programs.setpriv, ...identity, '--inh-caps=-all', '--no-new-privs', '--pdeathsig=KILL', '--'],
+		...[programs.bwrap, '--args', String(ARGUMENTS_FD), '--', PRLIMIT, ...rlimits, '--', ...command],
+	];
+}
+
+/** Limits of each single process. Memory and processor time are here only where no control group limits the whole tree. */
+export function processLimits(limits: SandboxLimits, grouped: ReadonlySet<string>): string[] {
+	const seconds = Math.ceil((limits.wallMs / 1000) * limits.cpus) + STARTUP_SECONDS;
+	return [
+		`--nproc=${limits.processes + BUBBLEWRAP_PROCESSES}`,
+		`--nofile=${limits.openFiles}`,
+		`--fsize=${limits.scratchBytes}`,
+		...['--core=0', '--memlock=65536', '--msgqueue=0', '--sigpending=256'],
+		...(grouped.has('memory') ? [] : [`--data=${limits.memoryBytes}`]),
+		...(grouped.has('cpu') ? [] : [`--cpu=${seconds}`]),
+	];
+}
+
+const BUBBLEWRAP_PROCESSES = 2;
+const STARTUP_SECONDS = 2;
