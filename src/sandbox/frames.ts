@@ -21,25 +21,27 @@ export type FrameReader = {
  * is `runner_resource_exceeded`; anything else out of order or out of shape is `runner_internal_error`.
  */
 export function createFrameReader(outputBytes: number): FrameReader {
-	const state = {bytes: 0, frames: 0, last: undefined as Frame['type'] | undefined};
+	const state: {bytes: number; frames: number; last: Frame['type'] | undefined} = {bytes: 0, frames: 0, last: undefined};
 	const pending: Pending = {chunks: [], bytes: 0};
+	const accept = (frame: Frame): Frame => {
+		if ((frame.type === 'ready') !== (state.last === undefined)) throw violation(`sent \`${frame.type}\` out of order`);
+		state.last = frame.type;
+		state.frames += 1;
+		if (state.frames > MAX_FRAMES) throw tooMuch(outputBytes);
+		return frame;
+	};
 	const push = (chunk: Buffer): Frame[] => {
 		state.bytes += chunk.length;
 		if (state.bytes > outputBytes) throw tooMuch(outputBytes);
-		if (isLast(state.last)) throw violation('sent bytes after its last frame');
 		pending.chunks.push(chunk);
 		pending.bytes += chunk.length;
 		const complete: Frame[] = [];
-		for (let body = takeFrame(pending, outputBytes); body; body = takeFrame(pending, outputBytes)) {
-			if (isLast(state.last)) throw violation('sent a frame after its last frame');
-			const frame = parseFrame(body);
-			if ((frame.type === 'ready') !== (state.last === undefined)) throw violation(`sent \`${frame.type}\` out of order`);
-			state.last = frame.type;
-			state.frames += 1;
-			if (state.frames > MAX_FRAMES) throw tooMuch(outputBytes);
-			complete.push(frame);
+		while (pending.bytes > 0) {
+			if (isLast(state.last)) throw violation('sent bytes after its last frame');
+			const body = takeFrame(pending, outputBytes);
+			if (!body) break;
+			complete.push(accept(parseFrame(body)));
 		}
-		if (isLast(state.last) && pending.bytes > 0) throw violation('sent bytes after its last frame');
 		return complete;
 	};
 	return {
@@ -109,22 +111,22 @@ function parseJson(body: Buffer): unknown {
 type RowsFrame = Extract<Frame, {type: 'rows'}>;
 
 function isRows(value: unknown): value is RowsFrame {
-	if (typeof value !== 'object' || value === null || !('type' in value) || value.type !== 'rows') return false;
+	if (!isObject(value) || !('type' in value) || value.type !== 'rows') return false;
 	return 'rows' in value && Array.isArray(value.rows) && value.rows.every(Array.isArray);
 }
 
+/** Level by level, without recursion: the depth of what arrives is not ours to choose. */
 function isTooDeep(root: unknown): boolean {
-	let level = [root];
+	let level: object[] = isObject(root) ? [root] : [];
 	for (let depth = 0; level.length > 0; depth++) {
 		if (depth > MAX_DEPTH) return true;
-		const next: unknown[] = [];
-		for (const value of level) {
-			if (typeof value !== 'object' || value === null) continue;
-			for (const child of Object.values(value)) if (typeof child === 'object' && child !== null) next.push(child);
-		}
-		level = next;
+		level = level.flatMap((value) => Object.values(value).filter(isObject));
 	}
 	return false;
+}
+
+function isObject(value: unknown): value is object {
+	return typeof value === 'object' && value !== null;
 }
 
 function tooMuch(outputBytes: number): WritError {

@@ -71,7 +71,7 @@ export async function superviseProcess(running: Running, {signal}: OpenOptions):
 			await ended;
 		},
 	};
-	await untilReady(running, state, signal).catch(async (error: unknown) => {
+	await untilReady(state, signal).catch(async (error: unknown) => {
 		await sandbox.dispose();
 		throw state.death && error instanceof WritError && error.code === 'runner_internal_error'
 			? notStarted(state.death.stderr, error)
@@ -86,7 +86,7 @@ function kill({child, group}: Running): void {
 	group?.kill();
 }
 
-async function untilReady(running: Running, state: {listener: Listener | undefined}, signal: AbortSignal): Promise<void> {
+async function untilReady(state: {listener: Listener | undefined}, signal: AbortSignal): Promise<void> {
 	const {promise, resolve, reject} = Promise.withResolvers<void>();
 	const timer = setTimeout(() => reject(notStarted(`it was not ready after ${START_LIMIT_MS} ms`)), START_LIMIT_MS);
 	const onAbort = () => reject(cancelled());

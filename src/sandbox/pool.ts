@@ -1,0 +1,92 @@
+/**
+ * Sandboxes that wait, ready, for their one run. A claim takes one off its shelf and costs a pipe write; the shelf is filled again in
+ * the background. A shelf holds sandboxes of one spec for one tenant: nothing is ever shared, and a used sandbox never comes back.
+ */
+import {WritError} from '#contract/errors.ts';
+import {assertPermit} from '#kernel/permit.ts';
+import type {Sandboxes} from '#kernel/ports.ts';
+import {createFairQueue} from './fair-queue.ts';
+import type {Sandbox, SandboxProvider} from './sandbox.ts';
+import {type ShelfStats, Shelves, type Target} from './shelves.ts';
+
+export type PoolOptions = {
+	readonly provider: SandboxProvider;
+	/** sandboxes that wait, over all specs and tenants; the least recently used give way */
+	readonly size: number;
+	/** sandboxes that wait for the same spec and tenant */
+	readonly perSpec: number;
+	/** runs at the same time */
+	readonly concurrency: number;
+	/** runs that may wait for a place */
+	readonly queue: number;
+};
+
+export type PoolStats = ShelfStats & {
+	readonly busy: number;
+	readonly waiting: number;
+	readonly warmRuns: number;
+	readonly coldRuns: number;
+};
+
+export type Pool = Sandboxes & {
+	/** Fills the shelves of these, and keeps them filled while nothing used more recently needs the room. Resolves when it was tried once. */
+	warm(targets: readonly Target[]): Promise<void>;
+	stats(): PoolStats;
+	/** Turns away who waits, and ends every sandbox. */
+	close(): Promise<void>;
+};
+
+export function createPool({provider, size, perSpec, concurrency, queue: maxWaiting}: PoolOptions): Pool {
+	const queue = createFairQueue(concurrency);
+	const shelves = new Shelves({provider, size, perSpec});
+	const state = {closed: false, warmRuns: 0, coldRuns: 0};
+	const claim = async (target: Target, signal: AbortSignal): Promise<Sandbox> => {
+		// A directory to write to belongs to one run: such a sandbox cannot have been built before.
+		const waiting = target.spec.output === undefined ? await shelves.take(target, signal) : undefined;
+		if (waiting) state.warmRuns += 1;
+		else state.coldRuns += 1;
+		return waiting ?? provider.open(target.spec, {warm: false, signal});
+	};
+	return {
+		async run(permit, spec, request, signal) {
+			assertPermit(permit);
+			if (state.closed) throw closing();
+			if (queue.waiting >= maxWaiting) throw crowded(maxWaiting);
+			const leave = await queue.enter(permit.tenant, signal);
+			try {
+				const sandbox = await claim({spec, tenant: permit.tenant}, signal);
+				// The place is free when the sandbox is gone, which its caller need not wait for.
+				sandbox.ended.then(leave, leave);
+				return await sandbox.run(permit, request, signal);
+			} catch (error) {
+				leave();
+				throw error;
+			}
+		},
+		warm: (targets) => shelves.fill(targets),
+		stats: () => ({
+			...shelves.stats(),
+			busy: queue.busy,
+			waiting: queue.waiting,
+			warmRuns: state.warmRuns,
+			coldRuns: state.coldRuns,
+		}),
+		async close() {
+			state.closed = true;
+			queue.refuse(closing());
+			await shelves.close();
+			await provider.close();
+		},
+	};
+}
+
+function closing(): WritError {
+	return new WritError('sandbox_unavailable', 'the server is shutting down');
+}
+
+function crowded(limit: number): WritError {
+	return new WritError('sandbox_unavailable', `${limit} runs are waiting for a sandbox already`, {
+		hint: 'try again later, or raise SANDBOX_CONCURRENCY',
+		details: {limit: 'queue', value: limit},
+	});
+}
