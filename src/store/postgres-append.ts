@@ -1,0 +1,147 @@
+import {type Kysely, sql, type Transaction} from 'kysely';
+import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
+import {admit, type Changes, type RunState, touchesApprovals} from './admit.ts';
+import type {Settled} from './group.ts';
+import {
+	APPROVAL_ROW,
+	MERGE_THREAD,
+	RUN_STATE,
+	type Tables,
+	toApprovalRecord,
+	toMessageRecord,
+	toRunRecord,
+	toRunUpdate,
+	toThreadRecord,
+} from './schema.ts';
+
+type Tx = Transaction<Tables>;
+type Admitted = {readonly settled: readonly Settled<null>[]; readonly changes: readonly Changes[]};
+
+/** Announces runs that have new events. */
+export const CHANNEL = 'writ_events';
+
+/**
+ * Appends a group of batches in one transaction, in a number of round trips that does not grow with the group. Each batch is
+ * judged before anything is written, against locked rows, so one that is refused leaves nothing to take back.
+ */
+export async function appendGroup(
+	db: Kysely<Tables>,
+	batches: readonly AppendBatch[],
+	onDecided: () => void,
+): Promise<readonly Settled<null>[]> {
+	return db.transaction().execute(async (tx) => {
+		const {settled, changes} = await judge(tx, batches);
+		if (changes.length > 0) await save(tx, changes);
+		onDecided();
+		return settled;
+	});
+}
+
+/** INVARIANT: rows are locked in the order of their ids, so that groups of two replicas wait for each other and never deadlock. */
+async function judge(tx: Tx, batches: readonly AppendBatch[]): Promise<Admitted> {
+	const runs = new Map<string, RunState>();
+	const runIds = [...new Set(batches.map(({runId}) => runId))];
+	const known = tx.selectFrom('runs').select(RUN_STATE).where('run_id', '=', sql<string>`ANY(${runIds})`);
+	for (const run of await known.orderBy('run_id').forUpdate().execute()) runs.set(run.runId, run as RunState);
+	const approvals = await lockApprovals(tx, batches);
+
+	const changes: Changes[] = [];
+	const settled = batches.map((batch): Settled<null> => {
+		try {
+			const change = admit(batch, {run: runs.get(batch.runId) ?? null, approvals});
+			runs.set(batch.runId, change.run);
+			for (const row of change.approvals) approvals.set(row.approvalId, row);
+			changes.push(change);
+			return {ok: true, value: null};
+		} catch (error) {
+			return {ok: false, error};
+		}
+	});
+	return {settled, changes};
+}
+
+async function lockApprovals(tx: Tx, batches: readonly AppendBatch[]): Promise<Map<string, ApprovalRow>> {
+	const touching = batches.filter(({events}) => touchesApprovals(events));
+	if (touching.length === 0) return new Map();
+	const runIds = touching.map(({runId}) => runId);
+	const named = touching.flatMap(({events}) =>
+		events.flatMap(({data}) => ('approvalId' in data && data.approvalId ? [data.approvalId] : [])),
+	);
+	const rows = await tx
+		.selectFrom('approvals')
+		.select(APPROVAL_ROW)
+		.where(sql<boolean>`run_id = ANY(${runIds}) OR approval_id = ANY(${named})`)
+		.orderBy('approval_id')
+		.forUpdate()
+		.execute();
+	return new Map(rows.map((row) => [row.approvalId, row]));
+}
+
+async function save(tx: Tx, changes: readonly Changes[]): Promise<void> {
+	const last = [...new Map(changes.map((change) => [change.run.runId, change.run])).values()];
+	const created = new Set(changes.filter(({isNew}) => isNew).map(({run}) => run.runId));
+	const messages = changes.flatMap((change) => change.messages);
+	const approvals = [...new Map(changes.flatMap((change) => change.approvals).map((row) => [row.approvalId, row])).values()];
+	const heads = changes.flatMap(({head}) => (head ? [{run_id: head.runId, head: JSON.stringify(head)}] : []));
+	const events = changes.flatMap((change) =>
+		change.events.map((event) => ({run_id: event.runId, seq: event.seq, event: JSON.stringify(event)})),
+	);
+	await insert(tx, 'runs', last.filter(({runId}) => created.has(runId)).map(toRunRecord));
+	await updateRuns(
+		tx,
+		last.filter(({runId}) => !created.has(runId)),
+	);
+	await insert(tx, 'events', events);
+	await insert(tx, 'approvals', approvals.map(toApprovalRecord), MERGE_APPROVAL);
+	await insert(tx, 'heads', heads, 'ON CONFLICT (run_id) DO UPDATE SET head = excluded.head');
+	await insert(tx, 'messages', messages.map(toMessageRecord));
+	await insert(tx, 'threads', mergeThreads(messages), MERGE_THREAD);
+	await sql`SELECT pg_notify(${CHANNEL}, run_id) FROM unnest(${last.map(({runId}) => runId)}::text[]) AS t (run_id)`.execute(tx);
+}
+
+const MERGE_APPROVAL = `ON CONFLICT (approval_id) DO UPDATE SET
+	state = excluded.state, execute_by = excluded.execute_by, approver = excluded.approver, comment = excluded.comment`;
+
+/** Rows as one JSON parameter: one statement, whatever their number, where placeholders end at 65,535. */
+async function insert(
+	tx: Tx,
+	table: keyof Tables,
+	records: readonly Readonly<Record<string, unknown>>[],
+	conflict = '',
+): Promise<void> {
+	const [first] = records;
+	if (!first) return;
+	const names = sql.raw(Object.keys(first).join(', '));
+	const rows = JSON.stringify(records);
+	await sql`INSERT INTO ${sql.table(table)} (${names}) SELECT ${names} FROM json_populate_recordset(NULL::${sql.table(table)}, ${rows})
+		${sql.raw(conflict)}`.execute(tx);
+}
+
+async function updateRuns(tx: Tx, runs: readonly RunState[]): Promise<void> {
+	if (runs.length === 0) return;
+	const rows = JSON.stringify(runs.map(toRunUpdate));
+	await sql`UPDATE runs SET status = new.status, finished_at = new.finished_at, duration_ms = new.duration_ms,
+		error_code = new.error_code, seq = new.seq, lease_until = new.lease_until
+		FROM json_populate_recordset(NULL::runs, ${rows}) AS new WHERE runs.run_id = new.run_id`.execute(tx);
+}
+
+/** One row a thread, because a statement may touch a row once; in one order, so that two replicas do not deadlock. */
+function mergeThreads(messages: readonly Changes['messages'][number][]): Tables['threads'][] {
+	const threads = new Map<string, Tables['threads']>();
+	for (const message of messages) {
+		const next = toThreadRecord(message);
+		const key = JSON.stringify([next.tenant, next.thread_id]);
+		const past = threads.get(key);
+		threads.set(key, past ? merge(past, next) : next);
+	}
+	return [...threads.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
+
+function merge(past: Tables['threads'], next: Tables['threads']): Tables['threads'] {
+	return {
+		...next,
+		title: past.title === '' ? next.title : past.title,
+		messages: past.messages + next.messages,
+		updated_at: [past.updated_at, next.updated_at].toSorted().at(-1) ?? '',
+	};
+}

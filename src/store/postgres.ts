@@ -1,0 +1,170 @@
+import {Kysely, PostgresDialect, sql} from 'kysely';
+import {WritError} from '#contract/errors.ts';
+import type {AppendBatch, Store} from '#kernel/ports.ts';
+import {Group, type Settled} from './group.ts';
+import {appendGroup} from './postgres-append.ts';
+import {isRace} from './postgres-errors.ts';
+import {PostgresListener} from './postgres-listener.ts';
+import {migrate} from './postgres-migrate.ts';
+import {createPool} from './postgres-pool.ts';
+import {toInstant} from './project.ts';
+import {createQueries} from './queries.ts';
+import type {Tables} from './schema.ts';
+import {Watchers} from './watchers.ts';
+
+/** A notification can be lost with the connection that carried it, without the connection noticing. */
+const RECHECK_MS = 2_000;
+/** How often a group that lost a race against another replica is decided again. */
+const RACES = 3;
+/** How long a lost answer to COMMIT is looked for. */
+const SETTLE_MS = 10_000;
+const SETTLE_PAUSE_MS = 100;
+
+/**
+ * The store of a team: any number of servers on one PostgreSQL. Throws `store_unavailable` when it cannot be reached or used;
+ * once open, it recovers by itself when the server comes back.
+ */
+export async function openPostgres(url: string): Promise<Store> {
+	const db = new Kysely<Tables>({dialect: new PostgresDialect({pool: createPool(url)})});
+	try {
+		await migrate(db);
+	} catch (error) {
+		await db.destroy();
+		throw error;
+	}
+	const queries = createQueries(db);
+	const watchers = new Watchers({read: orNothing(queries.read), recheckMs: RECHECK_MS});
+	const listener = new PostgresListener(url, {
+		onRun: (runId) => watchers.wake(runId),
+		onConnected: () => watchers.wakeAll(),
+	});
+	await listener.connect();
+	const group = new Group<AppendBatch, null>((batches) => commit(db, batches));
+	return {
+		...queries,
+		...createLeases(db),
+		async append(batch) {
+			await group.submit(batch);
+			watchers.wake(batch.runId);
+		},
+		subscribe: (runId, after, signal) => watchers.follow(runId, after, signal),
+		async check() {
+			await db.transaction().execute(async (tx) => {
+				const {rows} = await sql<{
+					id: number;
+				}>`INSERT INTO checks (id) SELECT COALESCE(MAX(id), 0) + 1 FROM checks RETURNING id`.execute(tx);
+				await sql`DELETE FROM checks WHERE id = ${rows[0]?.id}`.execute(tx);
+			});
+		},
+		async close() {
+			watchers.close();
+			await group.drain();
+			await listener.close();
+			await db.destroy();
+		},
+	};
+}
+
+/** A follower waits for a server that is away: it is woken when the listener is connected again. */
+function orNothing(read: Store['read']): Store['read'] {
+	return async (runId, after) => {
+		try {
+			return await read(runId, after);
+		} catch (error) {
+			if (error instanceof WritError && error.code === 'store_unavailable') return [];
+			throw error;
+		}
+	};
+}
+
+/**
+ * Commits a group. A group that fails for a reason of its own is tried batch by batch, so that one batch cannot take others with
+ * it; one whose COMMIT was never answered is looked up, because it may be durable.
+ */
+async function commit(db: Kysely<Tables>, batches: readonly AppendBatch[], race = 1): Promise<readonly Settled<null>[]> {
+	const progress = {decided: false};
+	try {
+		return await appendGroup(db, batches, () => {
+			progress.decided = true;
+		});
+	} catch (error) {
+		if (isRace(error) && race < RACES) return commit(db, batches, race + 1);
+		if (isUnavailable(error)) return progress.decided ? settleAll(db, batches, error) : batches.map(() => ({ok: false, error}));
+		if (batches.length === 1) return [{ok: false, error}];
+		const settled: Settled<null>[] = [];
+		for (const batch of batches) settled.push(...(await commit(db, [batch])));
+		return settled;
+	}
+}
+
+function isUnavailable(error: unknown): boolean {
+	return error instanceof WritError && error.code === 'store_unavailable';
+}
+
+async function settleAll(db: Kysely<Tables>, batches: readonly AppendBatch[], error: unknown): Promise<readonly Settled<null>[]> {
+	const deadline = performance.now() + SETTLE_MS;
+	return Promise.all(batches.map((batch) => settle(db, batch, {error, deadline})));
+}
+
+/** Whether a batch of a transaction whose end is unknown became durable. */
+async function settle(
+	db: Kysely<Tables>,
+	batch: AppendBatch,
+	lost: {readonly error: unknown; readonly deadline: number},
+): Promise<Settled<null>> {
+	const last = batch.events.at(-1);
+	if (!last) return {ok: false, error: lost.error};
+	const stored = db.selectFrom('events').select('event').where('run_id', '=', batch.runId).where('seq', '=', last.seq);
+	for (;;) {
+		try {
+			const row = await stored.executeTakeFirst();
+			return row?.event === JSON.stringify(last) ? {ok: true, value: null} : {ok: false, error: lost.error};
+		} catch (error) {
+			if (performance.now() > lost.deadline) return {ok: false, error};
+			await new Promise((resolve) => setTimeout(resolve, SETTLE_PAUSE_MS));
+		}
+	}
+}
+
+function createLeases(db: Kysely<Tables>): Pick<Store, 'claim' | 'renew'> {
+	return {
+		async claim(holder, now, leaseMs, runId) {
+			const at = now.toISOString();
+			const free = db.selectFrom('runs').select('run_id').limit(1).forUpdate();
+			const which =
+				runId === undefined
+					? free
+							.where('status', '=', 'running')
+							.where('lease_until', '<=', at)
+							.orderBy('lease_until')
+							.orderBy('run_id')
+							.skipLocked()
+					: free
+							.where('run_id', '=', runId)
+							.where(({eb, or, and}) =>
+								or([
+									eb('status', '=', 'awaiting_approval'),
+									and([eb('status', '=', 'running'), or([eb('lease_until', '<=', at), eb('holder', '=', holder)])]),
+								]),
+							);
+			const taken = await db
+				.updateTable('runs')
+				.set(({eb}) => ({holder, token: eb('token', '+', 1), lease_until: new Date(now.getTime() + leaseMs).toISOString()}))
+				.where('run_id', '=', which)
+				.returning(['run_id as runId', 'token'])
+				.executeTakeFirst();
+			return taken ?? null;
+		},
+		async renew(runId, {holder, token, until}) {
+			const {numUpdatedRows} = await db
+				.updateTable('runs')
+				.set({lease_until: toInstant(until)})
+				.where('run_id', '=', runId)
+				.where('holder', '=', holder)
+				.where('token', '=', token)
+				.where('finished_at', 'is', null)
+				.executeTakeFirst();
+			return numUpdatedRows === 1n;
+		},
+	};
+}
