@@ -1,0 +1,73 @@
+/**
+ * HTTP: requests into calls, events into SSE, outcomes into status codes. Nothing here decides what an agent may do; whatever
+ * the routes need is in `ServerDeps`, built by main.ts.
+ */
+import type {Analyst} from '#analyst/analyst.ts';
+import type {Check, ConfigReply, PolicyReply, Verification} from '#contract/api.ts';
+import type {Event, Principal} from '#contract/event.ts';
+import type {ApprovalRow, Clock, Store} from '#kernel/ports.ts';
+import type {AnyTool} from '#kernel/tool.ts';
+import type {Log} from './log.ts';
+import type {Tracing} from './tracing.ts';
+
+export type ServerOptions = {
+	readonly host: string;
+	readonly port: number;
+	/** further Host values, with port, for a loopback server */
+	readonly allowedHosts: readonly string[];
+	/** empty: single-user, loopback only */
+	readonly authTokens: readonly {readonly token: string; readonly id: string; readonly tenant: string}[];
+	readonly maxJsonBytes: number;
+	readonly maxUploadBytes: number;
+	readonly maxUploadFiles: number;
+	readonly requestsPerMinute: number;
+	readonly burst: number;
+	readonly maxConcurrentRuns: number;
+	readonly heartbeatMs: number;
+	readonly disconnectGraceMs: number;
+	readonly shutdownMs: number;
+	/** where uploads wait for their ingest; emptied after each */
+	readonly uploadDir: string;
+	/** the built page; null serves the API alone */
+	readonly pageDir: string | null;
+};
+
+export type Evidence = {
+	/** Throws `not_found`. */
+	verify(runId: string): Promise<Verification>;
+	/** The run's evidence as one file that the offline verifier reads. Throws `not_found`. */
+	pack(runId: string): Promise<{readonly name: string; readonly mediaType: string; readonly body: Uint8Array<ArrayBuffer>}>;
+};
+
+export type ApprovalAnswer = {
+	readonly approvalId: string;
+	readonly granted: boolean;
+	readonly approver: Principal;
+	readonly comment: string;
+};
+
+/** Unused and working sandboxes, by runner. */
+export type PoolStats = Readonly<Record<string, {readonly idle: number; readonly busy: number}>>;
+
+export type ServerDeps = {
+	readonly analyst: Analyst;
+	readonly store: Store;
+	readonly tools: readonly AnyTool[];
+	readonly policy: () => PolicyReply;
+	/** Records a person's answer. Throws `not_found`, `conflict` (answered or expired already) or `forbidden` (own request). */
+	readonly answer: (answer: ApprovalAnswer) => Promise<ApprovalRow>;
+	readonly evidence: Evidence;
+	/** what serving needs; asked for each `/readyz` */
+	readonly ready: () => Promise<readonly Check[]>;
+	/** everything a person who runs the platform may want to know */
+	readonly doctor: () => Promise<readonly Check[]>;
+	readonly config: () => ConfigReply;
+	/** every durable event of this process, after it became durable; returns the way to stop */
+	readonly watch: (listener: (event: Event) => void) => () => void;
+	readonly pools: () => PoolStats;
+	readonly log: Log;
+	readonly tracing: Tracing;
+	readonly clock: Clock;
+	readonly version: string;
+	readonly options: ServerOptions;
+};

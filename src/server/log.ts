@@ -1,0 +1,44 @@
+import {type DestinationStream, pino} from 'pino';
+import type {Redactor} from '#kernel/ports.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Constant messages with fields. One line of JSON each; fields pass the redactor before they are written. */
+export type Log = {
+	debug(message: string, fields?: Fields): void;
+	info(message: string, fields?: Fields): void;
+	warn(message: string, fields?: Fields): void;
+	error(message: string, fields?: Fields): void;
+};
+
+export type LogOptions = {
+	readonly level: 'silent' | 'error' | 'warn' | 'info' | 'debug';
+	readonly redact: Redactor;
+	/** default: standard output */
+	readonly destination?: DestinationStream;
+};
+
+export function createLog({level, redact, destination}: LogOptions): Log {
+	const options = {
+		level,
+		base: null,
+		timestamp: pino.stdTimeFunctions.isoTime,
+		formatters: {level: (label: string) => ({level: label})},
+	};
+	const target = destination ? pino(options, destination) : pino(options);
+	const write =
+		(method: 'debug' | 'info' | 'warn' | 'error') =>
+		(message: string, fields: Fields = {}) =>
+			target[method](redact(flatten(fields)).value as object, message);
+	return {debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error')};
+}
+
+/** Errors keep their stack in the log, and only there; causes are followed. */
+function flatten(fields: Fields): Fields {
+	return Object.fromEntries(
+		Object.entries(fields).map(([name, value]) => [
+			name,
+			value instanceof Error ? pino.stdSerializers.errWithCause(value) : value,
+		]),
+	);
+}

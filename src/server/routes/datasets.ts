@@ -1,0 +1,95 @@
+import {randomUUID} from 'node:crypto';
+import {stat} from 'node:fs/promises';
+import {basename, isAbsolute} from 'node:path';
+import {createRoute, z} from '@hono/zod-openapi';
+import type {UploadedFile} from '#analyst/analyst.ts';
+import {datasetByPathSchema, datasetSchemaReplySchema, datasetSummarySchema, datasetsReplySchema} from '#contract/api.ts';
+import {WritError} from '#contract/errors.ts';
+import {type AppContext, callerOf, createRouter} from '../context.ts';
+import type {ServerDeps} from '../deps.ts';
+import {isLoopback} from '../guard.ts';
+import {toDatasetSchema, toDatasetSummary} from '../shapes.ts';
+import {displayName, receiveUpload} from '../upload.ts';
+
+const json = <T extends z.ZodType>(schema: T, description: string) => ({description, content: {'application/json': {schema}}});
+
+const list = createRoute({
+	method: 'get',
+	path: '/datasets',
+	operationId: 'listDatasets',
+	tags: ['datasets'],
+	summary: 'The datasets there are, with questions to begin with',
+	responses: {200: json(datasetsReplySchema, 'all datasets')},
+});
+
+const schema = createRoute({
+	method: 'get',
+	path: '/datasets/{dataset_id}/schema',
+	operationId: 'describeDataset',
+	tags: ['datasets'],
+	summary: 'Every column of a dataset, with what profiling learned and three sample rows',
+	request: {params: z.object({dataset_id: z.string().max(63)})},
+	responses: {200: json(datasetSchemaReplySchema, 'the dataset')},
+});
+
+const add = createRoute({
+	method: 'post',
+	path: '/datasets',
+	operationId: 'addDataset',
+	tags: ['datasets'],
+	summary: 'Add CSV, TSV, Parquet, JSON or XLSX files as a dataset',
+	description:
+		'Either `multipart/form-data` with one part for each file and the optional fields `id`, `name` and `description`, or, on a loopback server without tokens, JSON with paths on its disk.',
+	request: {body: {content: {'application/json': {schema: datasetByPathSchema}}, required: true}},
+	responses: {201: json(datasetSummarySchema, 'the new snapshot')},
+});
+
+export function datasetRoutes(deps: ServerDeps) {
+	const {analyst, options} = deps;
+	const tenantOf = (c: AppContext) => c.get('principal').tenant;
+	const router = createRouter();
+
+	// Ahead of the JSON route, because files must not be read into memory to be validated.
+	router.post('/datasets', async (c, next) => {
+		if (!/^multipart\/form-data\b/i.test(c.req.header('content-type') ?? '')) return next();
+		const upload = await receiveUpload(c.req.raw, options, randomUUID());
+		try {
+			const dataset = await analyst.add({...upload.fields, files: upload.files}, {...callerOf(c), signal: c.req.raw.signal});
+			return c.json(toDatasetSummary(dataset), 201);
+		} finally {
+			await upload.discard();
+		}
+	});
+
+	return router
+		.openapi(list, async (c) => {
+			const datasets = await analyst.datasets(tenantOf(c));
+			return c.json({datasets: datasets.map(toDatasetSummary)}, 200);
+		})
+		.openapi(schema, async (c) => {
+			const dataset = await analyst.dataset(tenantOf(c), c.req.valid('param').dataset_id);
+			return c.json(await toDatasetSchema(analyst, tenantOf(c), dataset), 200);
+		})
+		.openapi(add, async (c) => {
+			if (!isLoopback(options.host) || options.authTokens.length > 0) {
+				throw new WritError('forbidden', 'adding files by path is for a single-user server on this machine', {
+					hint: 'upload them as multipart/form-data',
+				});
+			}
+			const {path, id, name, description} = c.req.valid('json');
+			const files = await Promise.all([path].flat().map(findFile));
+			const given = {...(id && {id}), ...(name && {name}), ...(description && {description})};
+			const dataset = await analyst.add({...given, files}, {...callerOf(c), signal: c.req.raw.signal});
+			return c.json(toDatasetSummary(dataset), 201);
+		});
+}
+
+async function findFile(path: string, index: number): Promise<UploadedFile> {
+	const unreadable = (reason: string, cause?: unknown) => new WritError('unreadable_file', `${path}: ${reason}`, {cause});
+	if (!isAbsolute(path)) throw unreadable('give the whole path, from /');
+	const found = await stat(path).catch((cause: unknown) => {
+		throw unreadable('there is no such file, or it may not be read', cause);
+	});
+	if (!found.isFile()) throw unreadable('it is not a file');
+	return {name: displayName(basename(path), index), path};
+}

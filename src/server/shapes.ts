@@ -1,0 +1,117 @@
+/** Rows of the store and domain values as bodies of the API. */
+import type {z} from 'zod';
+import type {Analyst} from '#analyst/analyst.ts';
+import type {
+	Capsule,
+	ChatResponse,
+	DatasetSchemaReply,
+	datasetSummarySchema,
+	messageSchema,
+	Result,
+	RunSummary,
+	threadSummarySchema,
+	toolSummarySchema,
+} from '#contract/api.ts';
+import type {ColumnProfile, Dataset} from '#contract/dataset.ts';
+import {WritError} from '#contract/errors.ts';
+import type {MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
+import type {AnyTool} from '#kernel/tool.ts';
+
+type Cell = Result['rows'][number][number];
+
+export function toDatasetSummary(dataset: Dataset): z.infer<typeof datasetSummarySchema> {
+	const {id, name, description, prompts, hash, tables, tags} = dataset;
+	const row_count = tables.reduce((sum, table) => sum + table.rows, 0);
+	const sizes = tables.map((table) => ({name: table.name, rows: table.rows}));
+	return {id, name, description, prompts, version_hash: hash, row_count, tables: sizes, tags};
+}
+
+const SAMPLE_ROWS = 3;
+
+export async function toDatasetSchema(analyst: Analyst, tenant: string, dataset: Dataset): Promise<DatasetSchemaReply> {
+	const {id, name, description, hash, now, relationships} = dataset;
+	const files = await Promise.all(
+		dataset.tables.map(async (table) => ({
+			name: table.name,
+			path: table.source.name,
+			description: table.description,
+			row_count: table.rows,
+			sha256: table.sha256,
+			schema: Object.fromEntries(table.columns.map((column) => [column.name, toColumn(column)])),
+			sample_rows: (await analyst.sample(tenant, id, table.name, SAMPLE_ROWS)).map((row) => ({...row}) as Record<string, Cell>),
+			notices: table.notices,
+		})),
+	);
+	return {id, name, description, version_hash: hash, now, relationships, files};
+}
+
+function toColumn({type, engineType, description, unit, nulls, distinct, min, max, values}: ColumnProfile) {
+	const shared = {description, unit: unit ?? null, nullable: nulls > 0, nulls, distinct, min, max, values: values ?? null};
+	return {type: engineType, wire_type: type, ...shared};
+}
+
+export function toRunSummary(row: RunRow): RunSummary {
+	return {
+		run_id: row.runId,
+		created_at: row.createdAt,
+		finished_at: row.finishedAt,
+		duration_ms: row.durationMs,
+		job: row.job,
+		query_mode: row.mode,
+		dataset_id: row.datasetId,
+		thread_id: row.threadId,
+		question: row.question,
+		status: row.status,
+		error_type: row.errorCode === null ? null : row.errorCode.toUpperCase(),
+	};
+}
+
+export function toMessage(row: MessageRow): z.infer<typeof messageSchema> {
+	return {
+		id: row.id,
+		thread_id: row.threadId,
+		created_at: row.createdAt,
+		dataset_id: row.datasetId,
+		role: row.role,
+		content: row.content,
+		run_id: row.runId,
+		metadata: null,
+	};
+}
+
+export function toThread({threadId, datasetId, title, messages, updatedAt}: ThreadRow): z.infer<typeof threadSummarySchema> {
+	return {thread_id: threadId, dataset_id: datasetId, title, messages, updated_at: updatedAt};
+}
+
+export function toTool(tool: AnyTool): z.infer<typeof toolSummarySchema> {
+	const {name, version, title, description, effect, idempotent, limits} = tool;
+	const input = tool.input.toJSONSchema({unrepresentable: 'any', io: 'input'}) as Record<string, unknown>;
+	const risk = typeof tool.risk === 'function' ? null : tool.risk;
+	return {name, version, title, description, effect, risk, idempotent, limits, input};
+}
+
+const EMPTY_RESULT: Result = {
+	columns: [],
+	column_types: [],
+	rows: [],
+	row_count: 0,
+	total_rows: null,
+	truncated: null,
+	exec_time_ms: 0,
+	error: null,
+};
+
+/** What the run's caller was answered, told again from its capsule. */
+export function toResponse(capsule: Capsule): ChatResponse {
+	const {run_id, thread_id, status, details, error_json} = capsule;
+	const error = error_json && {type: error_json.code.toUpperCase(), message: error_json.message};
+	const result = capsule.result_json ?? {...EMPTY_RESULT, error};
+	return {assistant_message: capsule.assistant_message ?? '', run_id, thread_id, status, result, details};
+}
+
+/** The run, if it is the tenant's; another tenant's run is as unknown as one that never was. */
+export async function ownRun(store: Store, tenant: string, runId: string): Promise<RunRow> {
+	const row = await store.run(runId);
+	if (row?.tenant === tenant) return row;
+	throw new WritError('not_found', 'Run not found', {hint: 'GET /runs lists the runs'});
+}

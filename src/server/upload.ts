@@ -1,0 +1,107 @@
+import {createWriteStream} from 'node:fs';
+import {mkdir, rm} from 'node:fs/promises';
+import {basename, join} from 'node:path';
+import {Readable} from 'node:stream';
+import {pipeline} from 'node:stream/promises';
+import type {ReadableStream as WebStream} from 'node:stream/web';
+import {Busboy, type BusboyFileStream} from '@fastify/busboy';
+import type {UploadedFile} from '#analyst/analyst.ts';
+import {WritError} from '#contract/errors.ts';
+
+export type UploadLimits = {readonly maxUploadBytes: number; readonly maxUploadFiles: number; readonly uploadDir: string};
+
+export type Upload = {
+	readonly files: readonly UploadedFile[];
+	readonly fields: Readonly<Record<string, string>>;
+	/** Removes everything that was received. */
+	discard(): Promise<void>;
+};
+
+/**
+ * Streams a multipart body to disk, in a directory of its own, under names made here: the name a client gave is only data. Throws
+ * `request_too_large` at the first byte beyond a limit; nothing is left behind then.
+ */
+export async function receiveUpload(request: Request, limits: UploadLimits, id: string): Promise<Upload> {
+	const {body} = request;
+	const type = request.headers.get('content-type') ?? '';
+	if (!body || !/boundary=/i.test(type)) throw new WritError('invalid_request', 'expected a multipart body with files');
+	const dir = join(limits.uploadDir, id);
+	await mkdir(dir, {recursive: true, mode: 0o700});
+	const discard = () => rm(dir, {recursive: true, force: true});
+	try {
+		const received = await receive(body as WebStream<Uint8Array>, type, {...limits, dir});
+		if (received.files.length === 0) {
+			throw new WritError('invalid_request', 'the upload holds no file', {hint: 'send each file as a part named `file`'});
+		}
+		return {...received, discard};
+	} catch (error) {
+		await discard();
+		throw error;
+	}
+}
+
+async function receive(body: WebStream<Uint8Array>, type: string, limits: UploadLimits & {readonly dir: string}) {
+	const files: UploadedFile[] = [];
+	const fields: Record<string, string> = {};
+	const writing: Promise<void>[] = [];
+	const parser = new Busboy({
+		headers: {'content-type': type},
+		limits: {files: limits.maxUploadFiles + 1, fields: 20, fieldSize: 10_000, fieldNameSize: 100, headerPairs: 20},
+	});
+	const received = {bytes: 0};
+	const abandon = (error: WritError) => void parser.destroy(error);
+
+	parser.on('field', (name, value) => {
+		if (['id', 'name', 'description'].includes(name)) fields[name] = value;
+	});
+	parser.on('file', (_field, stream, given) => {
+		if (files.length >= limits.maxUploadFiles) {
+			stream.resume();
+			return abandon(tooMany(limits.maxUploadFiles));
+		}
+		const file = {name: displayName(given, files.length), path: join(limits.dir, `${files.length}`)};
+		files.push(file);
+		const saved = save(stream, file.path, (bytes) => {
+			received.bytes += bytes;
+			if (received.bytes > limits.maxUploadBytes) abandon(tooLarge(limits.maxUploadBytes));
+		});
+		saved.catch(() => {}); // reported by the wait below, or by the parser it was abandoned with
+		writing.push(saved);
+	});
+	try {
+		await pipeline(Readable.fromWeb(body), parser);
+		await Promise.all(writing);
+	} catch (error) {
+		await Promise.allSettled(writing);
+		if (error instanceof WritError) throw error;
+		throw new WritError('invalid_request', 'the multipart body is malformed or was cut off', {cause: error});
+	}
+	return {files, fields};
+}
+
+async function save(stream: BusboyFileStream, path: string, count: (bytes: number) => void): Promise<void> {
+	stream.on('data', (chunk: Buffer) => count(chunk.length));
+	await pipeline(stream, createWriteStream(path, {flags: 'wx', mode: 0o600}));
+}
+
+/** The last part of what the client called the file, without what a terminal or a page could stumble over. */
+export function displayName(given: string | undefined, index: number): string {
+	const last = basename((given ?? '').replaceAll('\\', '/'));
+	// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+	const name = last.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '').slice(0, 200);
+	return name === '' || name === '.' || name === '..' ? `file-${index + 1}` : name;
+}
+
+function tooLarge(limit: number): WritError {
+	return new WritError('request_too_large', `the upload is larger than ${limit} bytes`, {
+		hint: 'raise WRIT_MAX_UPLOAD_BYTES, or add the file by its path with `writ datasets add`',
+		details: {limit: 'maxUploadBytes', value: limit},
+	});
+}
+
+function tooMany(limit: number): WritError {
+	return new WritError('request_too_large', `the upload holds more than ${limit} files`, {
+		hint: 'raise WRIT_MAX_UPLOAD_FILES',
+		details: {limit: 'maxUploadFiles', value: limit},
+	});
+}
