@@ -83,12 +83,19 @@ function readRule(text: string, digest: (value: unknown) => string): Rule | stri
 	if (id.trim() === '') return `\`${firstLine(text)}\` has an empty id`;
 	const unknown = Object.keys(annotations).find((name) => !ANNOTATIONS.has(name));
 	if (unknown !== undefined) return `policy \`${id}\` has the annotation \`@${unknown}\`; known: ${[...ANNOTATIONS].join(', ')}`;
+	if (!isExact(json.conditions)) return `policy \`${id}\` holds an integer beyond ±2^53, which would not stay exact`;
 	const decision = annotations.decision;
 	if (decision !== undefined && decision !== 'ask')
 		return `policy \`${id}\` has \`@decision("${decision}")\`; only "ask" is known`;
 	if (decision === 'ask' && json.effect === 'forbid')
 		return `policy \`${id}\` forbids, so \`@decision("ask")\` has no meaning on it`;
 	return {id, text, json, asks: decision === 'ask', reason: annotations.description ?? `${json.effect} policy \`${id}\``};
+}
+
+/** Slices are built from the JSON of policies, where an integer beyond 2^53 is silently rounded to another. */
+function isExact(node: unknown): boolean {
+	if (typeof node === 'number') return Number.isSafeInteger(node);
+	return typeof node !== 'object' || node === null || Object.values(node).every(isExact);
 }
 
 type Memberships = ReadonlyMap<string, readonly string[]>;
