@@ -125,7 +125,7 @@ function createClaim(db: DatabaseSync): (operation: Extract<Operation, {kind: 'c
 	return ({holder, now, leaseMs, runId}) => {
 		const lease = [holder, new Date(now.getTime() + leaseMs).toISOString(), now.toISOString()];
 		const row = runId === undefined ? takeAny.get(...lease) : takeOne.get(...lease, runId);
-		return row ? {runId: String(row['runId']), token: Number(row['token'])} : null;
+		return row ? {runId: String(row.runId), token: Number(row.token)} : null;
 	};
 }
 

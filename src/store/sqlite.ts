@@ -27,7 +27,7 @@ export async function openSqlite(path: string): Promise<Store> {
 	const version = reader.prepare('PRAGMA data_version');
 	const poll = {timer: setInterval(() => watchers.watched && pollOnce(), POLL_MS).unref(), seen: -1};
 	const pollOnce = () => {
-		const seen = Number(version.get()?.['data_version']);
+		const seen = Number(version.get()?.data_version);
 		if (seen !== poll.seen) watchers.wakeAll();
 		poll.seen = seen;
 	};
