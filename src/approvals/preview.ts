@@ -4,10 +4,11 @@ const MAX_CHARACTERS = 4_000;
 
 /** What the approver reads: the tool's own preview, or the input as JSON. Cut where it is too long, and it says so. */
 export function toPreview({tool, input}: Action): string {
-	const text = visible(tool.preview?.(input) ?? JSON.stringify(input, null, 2));
+	const text = visible(tool.preview?.(input) ?? JSON.stringify(input ?? null, null, 2));
 	if (text.length <= MAX_CHARACTERS) return text;
 	const mark = `\n… cut: this is the beginning of ${text.length} characters …`;
-	return `${text.slice(0, MAX_CHARACTERS - mark.length).toWellFormed()}${mark}`;
+	// Half of a surrogate pair is no character.
+	return `${text.slice(0, MAX_CHARACTERS - mark.length).replace(/[\uD800-\uDBFF]$/, '')}${mark}`;
 }
 
 /**
