@@ -6,7 +6,7 @@ import type {Json} from '#contract/json.ts';
 import type {Frame, RunnerRequest, SandboxLimits, SandboxSpec, View} from '#contract/sandbox.ts';
 import {type Column, tableSchema} from '#contract/table.ts';
 import type {Tool, World} from '#kernel/tool.ts';
-import type {Datasets} from './datasets.ts';
+import type {DatasetSource, Datasets} from './datasets.ts';
 
 /** What a computation gave, as its tool returns it and its evidence keeps it. */
 export const computedSchema = z.object({
@@ -54,9 +54,13 @@ export async function computeOver(
 	const dataset = await datasets.get(tenant, datasetId);
 	const {mounts, views} = datasets.source(tenant, dataset);
 	const request = toRequest(views, dataset);
-	const spec: SandboxSpec = {runner: request.kind === 'python' ? 'python' : 'sql', mounts: [...mounts], network: 'none', limits};
-	const {frames, usage} = await world.sandbox(spec, request);
+	const {frames, usage} = await world.sandbox(specOver(mounts, limits, request.kind === 'python' ? 'python' : 'sql'), request);
 	return {dataset: {id: dataset.id, hash: dataset.hash}, ...assemble(frames), execTimeMs: Math.round(usage.wallMs * 10) / 10};
+}
+
+/** The sandbox in which a dataset is queried; equal for all queries of a snapshot, so that one can wait ready. */
+export function specOver(mounts: DatasetSource['mounts'], limits: SandboxLimits, runner: 'sql' | 'python'): SandboxSpec {
+	return {runner, mounts: [...mounts], network: 'none', limits};
 }
 
 /** Frames into one table. An `error` frame is thrown under its code; a runner can only name codes of the catalogue. */

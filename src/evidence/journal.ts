@@ -24,12 +24,13 @@ export async function openJournal(
 	options: JournalPorts & {
 		readonly principal: Principal;
 		readonly fence: Omit<Fence, 'token'>;
-		readonly started: Omit<EventData<'run.started'>, 'principal'>;
+		/** names a principal of its own when the run is an agent's, on behalf of somebody */
+		readonly started: Omit<EventData<'run.started'>, 'principal'> & {readonly principal?: Principal};
 	},
 ): Promise<RunJournal> {
 	const {principal, started, fence, ...ports} = options;
 	const journal = createJournal(ports, {...fence, token: 1}, {principal, events: []});
-	await journal.append({type: 'run.started', actor: principal, data: {...started, principal}});
+	await journal.append({type: 'run.started', actor: principal, data: {principal, ...started}});
 	return journal;
 }
 
@@ -41,7 +42,7 @@ export async function resumeJournal(options: JournalPorts & {readonly fence: Fen
 	if (!first) throw new WritError('not_found', `there is no run \`${ports.runId}\``);
 	assertChain(events, ports.runId);
 	if (first.type !== 'run.started') throw tampered(ports.runId, 1);
-	return createJournal(ports, fence, {principal: first.data.principal, events: [...events]});
+	return createJournal(ports, fence, {principal: first.actor, events: [...events]});
 }
 
 type Batch = {readonly events: Event[]; readonly written: PromiseWithResolvers<void>};

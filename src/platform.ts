@@ -1,0 +1,230 @@
+import {randomBytes, randomUUID} from 'node:crypto';
+import {mkdirSync} from 'node:fs';
+import path from 'node:path';
+import {createNews, type News} from '#agents/news.ts';
+import {createRuns, type Runs} from '#agents/runs.ts';
+import {createChartTool} from '#analyst/chart.ts';
+import {specOver} from '#analyst/compute.ts';
+import {AnalystRoom} from '#analyst/create-analyst.ts';
+import {createDatasets, type Datasets} from '#analyst/datasets.ts';
+import {createDescribeTool, createListDatasetsTool} from '#analyst/discover.ts';
+import {createExportTool} from '#analyst/export.ts';
+import {createIngestTool} from '#analyst/ingest.ts';
+import {createPythonTool} from '#analyst/python.ts';
+import {createQueryPlanTool} from '#analyst/query-plan.ts';
+import {createSqlTool} from '#analyst/sql.ts';
+import type {Answerer, Progress} from '#analyst/turn.ts';
+import {createApprovals} from '#approvals/approvals.ts';
+import type {Config} from '#config/config.ts';
+import type {Event} from '#contract/event.ts';
+import type {SandboxLimits} from '#contract/sandbox.ts';
+import {digest} from '#evidence/canonical.ts';
+import {openJournal, resumeJournal} from '#evidence/journal.ts';
+import {loadOrCreateKey, type SigningKey, signHead} from '#evidence/keys.ts';
+import {createRedactor} from '#evidence/redact.ts';
+import type {Kernel, Redactor, Store} from '#kernel/ports.ts';
+import type {AnyTool} from '#kernel/tool.ts';
+import {createPolicy, loadDefaultPolicy} from '#policy/policy.ts';
+import {createPool, type Pool} from '#sandbox/pool.ts';
+import {createProcessProvider} from '#sandbox/process.ts';
+import {createRuntime} from '#sandbox/runtime.ts';
+import type {SandboxProvider} from '#sandbox/sandbox.ts';
+import {openPostgres} from '#store/postgres.ts';
+import {openSqlite} from '#store/sqlite.ts';
+
+/** Every room built and joined; nothing listens yet. */
+export type Platform = {
+	readonly kernel: Kernel;
+	readonly store: Store;
+	readonly runs: Runs;
+	readonly datasets: Datasets;
+	readonly analyst: AnalystRoom;
+	readonly approvals: ReturnType<typeof createApprovals>;
+	readonly policy: ReturnType<typeof createPolicy>;
+	readonly provider: SandboxProvider;
+	readonly pool: Pool;
+	readonly key: SigningKey;
+	readonly redact: Redactor;
+	/** every event this process made durable; returns how to stop */
+	watch(listener: (event: Event) => void): () => void;
+	/** Fills the pool for the datasets there are. */
+	warm(): Promise<void>;
+	close(): Promise<void>;
+};
+
+export type PlatformOptions = {
+	readonly config: Config;
+	/** the directory that holds `src` and `node_modules` */
+	readonly root: string;
+	readonly software: string;
+	/** a bug: logged with its stack, never shown */
+	readonly report: (bug: unknown) => void;
+	readonly answerer: (parts: {readonly kernel: Kernel; readonly store: Store; readonly datasets: Datasets}) => Answerer;
+};
+
+/** How long a run stays with a server that no longer says it is there. */
+const LEASE_MS = 15_000;
+
+export async function createPlatform({config, root, software, report, answerer}: PlatformOptions): Promise<Platform> {
+	const dataDir = path.resolve(config.data.dir);
+	for (const name of ['exports', 'uploads', 'samples']) mkdirSync(path.join(dataDir, name), {recursive: true});
+	const redact = createRedactor(secretsOf(config));
+	const clock = {now: () => new Date()};
+	const news = createNews<Progress>();
+
+	const [store, key] = await Promise.all([
+		openStore(config, dataDir),
+		loadOrCreateKey(path.join(dataDir, 'keys', 'signing.pem')),
+	]);
+	const provider = createProcessProvider({
+		runtime: createRuntime({root, nodePath: process.execPath, pythonPath: pythonIn(root)}),
+	});
+	const pool = createPool({...poolOptions(config), provider});
+	const policy = createPolicy({...loadDefaultPolicy(), disabledTools: disabledTools(config), maxRisk: 'critical', digest});
+	const approvals = createApprovals({
+		approveWithinMs: config.governance.approveWithinSeconds * 1_000,
+		executeWithinMs: config.governance.executeWithinSeconds * 1_000,
+		allowSelfApproval: config.server.authTokens.length === 0,
+		newId,
+	});
+
+	const datasets = createDatasets({dir: config.data.datasetsDir ?? path.join(dataDir, 'datasets'), report});
+	const limits = sandboxLimits(config);
+	const tools = analystTools({datasets, limits, config, exports: path.join(dataDir, 'exports')});
+	const {agent} = config;
+	const kernel: Kernel = {
+		tools: new Map(tools.map((tool) => [tool.name, tool])),
+		policy: () => policy,
+		approvals,
+		sandboxes: pool,
+		clock,
+		redact,
+		digest,
+		newId,
+		budget: {actions: agent.maxActions, tokens: agent.maxTokens, costUsd: agent.maxCostUsd, wallMs: agent.maxWallSeconds * 1_000},
+		progress: news.publish,
+		report,
+	};
+
+	const durable = createNews<Event>();
+	const runs = holdRuns({store, key, redact, clock, durable});
+	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer: answerer({kernel, store, datasets})});
+
+	return {
+		...{kernel, store, runs, datasets, analyst, approvals, policy, provider, pool, key, redact},
+		watch: (listener) => durable.listen(ALL, listener),
+		async warm() {
+			const all = await datasets.list(LOCAL);
+			await pool.warm(
+				all.map((dataset) => ({tenant: LOCAL, spec: specOver(datasets.source(LOCAL, dataset).mounts, limits, 'sql')})),
+			);
+		},
+		async close() {
+			await runs.close();
+			await pool.close();
+			await store.close();
+		},
+	};
+}
+
+/** The tenant of a single-user server. */
+export const LOCAL = 'local';
+
+/** The channel on which every run's events are published. */
+const ALL = '*';
+
+type Holding = Pick<Platform, 'store' | 'key' | 'redact'> & {readonly clock: Kernel['clock']; readonly durable: News<Event>};
+
+function holdRuns({store, key, redact, clock, durable}: Holding): Runs {
+	const holder = `writ-${randomUUID()}`;
+	const sign = (end: Parameters<typeof signHead>[1]) => signHead(key, end);
+	const journal = {store: publishing(store, durable), clock, redact, sign};
+	return createRuns({
+		store,
+		clock,
+		holder,
+		leaseMs: LEASE_MS,
+		newRunId: () => newId('run'),
+		journals: {
+			open: (runId, started, principal) =>
+				openJournal({...journal, runId, principal, started, fence: {holder, leaseMs: LEASE_MS}}),
+			resume: (runId, token) => resumeJournal({...journal, runId, fence: {holder, token, leaseMs: LEASE_MS}}),
+		},
+	});
+}
+
+function publishing(store: Store, news: News<Event>): Pick<Store, 'append' | 'read' | 'renew'> {
+	return {
+		async append(batch) {
+			await store.append(batch);
+			for (const event of batch.events) news.publish(ALL, event);
+		},
+		read: (runId, after) => store.read(runId, after),
+		renew: (runId, fence) => store.renew(runId, fence),
+	};
+}
+
+async function openStore({data}: Config, dataDir: string): Promise<Store> {
+	if (data.storage === 'postgres') return openPostgres(data.databaseUrl ?? '');
+	return openSqlite(data.sqlitePath ?? path.join(dataDir, 'writ.db'));
+}
+
+type Parts = {readonly datasets: Datasets; readonly limits: SandboxLimits; readonly config: Config; readonly exports: string};
+
+function analystTools({datasets, limits, config, exports}: Parts): readonly AnyTool[] {
+	const computing = {datasets, limits, maxRows: config.limits.maxRows, maxBytes: config.limits.maxOutputBytes};
+	return [
+		createListDatasetsTool(datasets),
+		createDescribeTool(datasets),
+		createQueryPlanTool(computing),
+		createSqlTool(computing),
+		createPythonTool(computing),
+		createChartTool(),
+		createExportTool(computing, exports),
+		createIngestTool({datasets, limits: {...limits, wallMs: INGEST_MS}}),
+	];
+}
+
+/** Reading and converting 10 GB takes minutes, not seconds. */
+const INGEST_MS = 3_600_000;
+
+function sandboxLimits({limits}: Config): SandboxLimits {
+	return {
+		wallMs: limits.runTimeoutSeconds * 1_000,
+		memoryBytes: limits.memoryMb * 2 ** 20,
+		cpus: limits.cpus,
+		processes: limits.processes,
+		openFiles: 256,
+		scratchBytes: limits.scratchMb * 2 ** 20,
+		outputBytes: limits.maxOutputBytes + 2 ** 20,
+	};
+}
+
+function poolOptions({sandbox}: Config) {
+	return {size: sandbox.poolSize * 4, perSpec: sandbox.poolSize, concurrency: sandbox.maxSandboxes, queue: 1_000};
+}
+
+function disabledTools({limits}: Config): ReadonlyMap<string, string> {
+	return new Map(limits.enablePython ? [] : [['analyst.python', 'set ENABLE_PYTHON_EXECUTION=true']]);
+}
+
+function secretsOf({models, server, data}: Config): readonly string[] {
+	const password = data.databaseUrl ? new URL(data.databaseUrl).password : '';
+	const secrets = [
+		models.openaiApiKey,
+		models.anthropicApiKey,
+		decodeURIComponent(password),
+		...server.authTokens.map(({token}) => token),
+	];
+	return secrets.filter((secret) => secret !== null && secret !== '') as string[];
+}
+
+function pythonIn(root: string): string {
+	return path.join(root, '.writ', 'python', 'bin', 'python3');
+}
+
+/** Sortable by time, unguessable, and short enough to type. */
+function newId<P extends string>(prefix: P): string {
+	const time = Date.now().toString(36).padStart(9, '0');
+	return `${prefix}_${time}${randomBytes(10).toString('hex')}`;
+}
