@@ -100,23 +100,24 @@ function toJson(value: DuckDBValue, nonFinite: NonFinite): Json {
 
 function toJsonObject(value: object, nonFinite: NonFinite): Json {
 	if (value instanceof DuckDBDecimalValue) return decimal(value);
-	if (value instanceof DuckDBDateValue) return date(value);
-	if (value instanceof DuckDBTimestampTZValue) return micros(value.micros, 'Z');
-	if (value instanceof DuckDBTimestampValue) return micros(value.micros, '');
-	if (value instanceof DuckDBTimestampMillisecondsValue)
-		return value.isFinite ? micros(value.millis * 1000n, '') : value.toString();
-	if (value instanceof DuckDBTimestampSecondsValue)
-		return value.isFinite ? micros(value.seconds * 1_000_000n, '') : value.toString();
-	if (value instanceof DuckDBTimestampNanosecondsValue) return value.toString().replace(' ', 'T');
 	if (value instanceof DuckDBBlobValue || value instanceof DuckDBGeometryValue)
 		return Buffer.from(value.bytes).toString('base64');
 	if (value instanceof DuckDBListValue || value instanceof DuckDBArrayValue)
 		return value.items.map((item) => toJson(item, nonFinite));
 	if (value instanceof DuckDBStructValue) return entries(Object.entries(value.entries), nonFinite);
 	if (value instanceof DuckDBMapValue) return mapped(value, nonFinite);
-	if (value instanceof DuckDBUnionValue) return toJson(value.value, nonFinite);
-	if (value instanceof DuckDBVariantValue) return toJson(value.value, nonFinite);
-	return String(value);
+	if (value instanceof DuckDBUnionValue || value instanceof DuckDBVariantValue) return toJson(value.value, nonFinite);
+	return moment(value) ?? String(value);
+}
+
+function moment(value: object): string | null {
+	if (value instanceof DuckDBDateValue) return date(value);
+	if (value instanceof DuckDBTimestampTZValue) return micros(value.micros, 'Z');
+	if (value instanceof DuckDBTimestampValue) return micros(value.micros, '');
+	if (value instanceof DuckDBTimestampMillisecondsValue && value.isFinite) return micros(value.millis * 1000n, '');
+	if (value instanceof DuckDBTimestampSecondsValue && value.isFinite) return micros(value.seconds * 1_000_000n, '');
+	if (value instanceof DuckDBTimestampNanosecondsValue) return value.toString().replace(' ', 'T');
+	return null;
 }
 
 function notFinite(nonFinite: NonFinite): null {

@@ -117,7 +117,7 @@ export async function serve(handle: (request: RunnerRequest) => Promise<void>): 
 		sendFrame(toErrorFrame(error));
 	}
 	// Nothing to clean up: the sandbox goes with the process, and engine threads may still be busy with work nobody wants.
-	process.reallyExit(0);
+	process.exit(0);
 }
 
 function toErrorFrame(error: unknown): SentFrame {

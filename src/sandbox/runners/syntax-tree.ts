@@ -41,20 +41,24 @@ function isNode(value: unknown): value is Node {
 
 function visitNode(node: Node, scope: Scope, walk: Walk): void {
 	const {class: expression, type} = node;
-	if (typeof expression === 'string') return visitExpression(expression, node, scope, walk);
-	if (typeof type !== 'string') return visitChildren(node, scope, walk);
-	const visitor = NODES[type];
-	if (visitor) return visitor(node, scope, walk);
-	if (!PLAIN.has(type) && !type.endsWith('_TYPE_INFO'))
-		throw refuse(`the construct ${type} is not allowed`, 'write it as a plain SELECT');
-	visitChildren(node, scope, walk);
+	if (typeof expression === 'string') visitExpression(expression, node, scope, walk);
+	else (visitorOf(type) ?? visitChildren)(node, scope, walk);
 }
+
+function visitorOf(type: unknown): Visitor | undefined {
+	if (typeof type !== 'string') return undefined;
+	if (!NODES[type] && !PLAIN.has(type) && !type.endsWith('_TYPE_INFO'))
+		throw refuse(`the construct ${type} is not allowed`, 'write it as a plain SELECT');
+	return NODES[type];
+}
+
+type Visitor = (node: Node, scope: Scope, walk: Walk) => void;
 
 function visitChildren(node: Node, scope: Scope, walk: Walk): void {
 	for (const value of Object.values(node)) visit(value, scope, walk);
 }
 
-const NODES: Readonly<Record<string, (node: Node, scope: Scope, walk: Walk) => void>> = {
+const NODES: Readonly<Record<string, Visitor>> = {
 	SELECT_NODE: visitQuery,
 	SET_OPERATION_NODE: visitQuery,
 	CTE_NODE: visitQuery,
@@ -104,7 +108,7 @@ function visitExpression(expression: string, node: Node, scope: Scope, walk: Wal
 	// A constant holds what the author wrote: text inside it is never a name.
 	if (expression === 'CONSTANT') return;
 	if (expression === 'PARAMETER') throw refuse('the statement has a parameter', 'write the value itself');
-	if (expression === 'FUNCTION' || expression === 'WINDOW') useFunction(node, SCALAR_FUNCTIONS, walk);
+	if (expression === 'FUNCTION' || expression === 'WINDOW') assertFunction(node, SCALAR_FUNCTIONS, walk);
 	else if (!EXPRESSIONS.has(expression))
 		throw refuse(`the construct ${expression} is not allowed`, 'write it as a plain expression');
 	visitChildren(node, scope, walk);
@@ -129,7 +133,7 @@ type Declaration = {readonly key: string; readonly value: unknown};
 function visitRecursive(node: Node, scope: Scope, walk: Walk): void {
 	const {right, ...rest} = node;
 	visitQuery(rest, scope, walk);
-	const name = fold(String(node['cte_name']));
+	const name = fold(String(node.cte_name));
 	visit(right, new Set(scope).add(name).add(`recurring.${name}`), walk);
 }
 
@@ -161,27 +165,27 @@ function isOwnSchema(qualifiers: readonly string[], {schema}: Readable): boolean
 
 function visitTableFunction(node: Node, scope: Scope, walk: Walk): void {
 	const {function: call, ...rest} = node as {function: Node};
-	useFunction(call, TABLE_FUNCTIONS, walk);
+	assertFunction(call, TABLE_FUNCTIONS, walk);
 	visitChildren(call, scope, walk);
 	visitChildren(rest, scope, walk);
 }
 
 /** DESCRIBE and SUMMARIZE carry the query they describe; SHOW without one lists what the engine knows, of which tables are ours. */
 function visitShow(node: Node, scope: Scope, walk: Walk): void {
-	if (node['query'] === null && node['table_name'] !== '"tables"')
+	if (node.query === null && node.table_name !== '"tables"')
 		throw refuse('this form of SHOW is not allowed', 'use SHOW TABLES or DESCRIBE table');
 	visitChildren(node, scope, walk);
 }
 
-function useFunction(call: Node, allowed: ReadonlySet<string>, walk: Walk): void {
-	const name = fold(String(call['function_name']));
+function assertFunction(call: Node, allowed: ReadonlySet<string>, walk: Walk): void {
+	const name = fold(String(call.function_name));
 	if (!allowed.has(name)) {
 		const hint = FILE_READER.test(name)
 			? `use the tables: ${walk.readable.tables.join(', ')}`
 			: 'use another function, or compute it afterwards';
 		throw refuse(`the function \`${name}\` is not allowed`, hint, {function: name});
 	}
-	if (call['is_operator'] !== true) walk.functions.add(name);
+	if (call.is_operator !== true) walk.functions.add(name);
 }
 
 /** Chooses a hint, nothing else. */
