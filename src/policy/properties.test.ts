@@ -43,7 +43,7 @@ const condition = fc.constantFrom(
 	'action == Action::"analyst.sql"',
 	'resource == Dataset::"support"',
 	'User::"ada".tenant == "local" && principal == User::"ada"',
-	'context == context',
+	'(if context.inScope then context else context).untrusted',
 	'if context.inScope then 9007199254740991 * 9007199254740991 > 0 else true',
 );
 const rule = fc
