@@ -1,4 +1,5 @@
-import {join} from 'node:path';
+import {resolve} from 'node:path';
+import type {IngestInput} from '../ingest.ts';
 import {writeCsv} from './csv.ts';
 import {ecommerce} from './ecommerce.ts';
 import type {Sample} from './sample.ts';
@@ -9,8 +10,10 @@ import {support} from './support.ts';
 export const SAMPLES: readonly Sample[] = [ecommerce, support, sensors];
 
 export type WrittenSample = {
-	readonly sample: Sample;
-	readonly files: readonly {readonly name: string; readonly path: string; readonly sha256: string}[];
+	/** what `dataset.add` needs to make the sample a dataset */
+	readonly input: IngestInput;
+	/** SHA-256 of each file by name, hex */
+	readonly hashes: Readonly<Record<string, string>>;
 };
 
 /** Writes every sample as CSV files, `<dir>/<id>/<table>.csv`. */
@@ -18,13 +21,35 @@ export async function writeSamples(dir: string, samples: readonly Sample[] = SAM
 	const written: WrittenSample[] = [];
 	for (const sample of samples) {
 		const rows = sample.generate();
-		const files = sample.tables.map(async (table) => {
-			const name = `${table.name}.csv`;
-			const path = join(dir, sample.id, name);
-			const header = table.columns.map((column) => column.name);
-			return {name, path, sha256: await writeCsv(path, header, rows.get(table.name) ?? [])};
-		});
-		written.push({sample, files: await Promise.all(files)});
+		const files: {name: string; path: string}[] = [];
+		const hashes: Record<string, string> = {};
+		for (const {name: table, columns} of sample.tables) {
+			const name = `${table}.csv`;
+			const path = resolve(dir, sample.id, name);
+			const header = columns.map((column) => column.name);
+			hashes[name] = await writeCsv(path, header, rows.get(table) ?? []);
+			files.push({name, path});
+		}
+		written.push({input: toInput(sample, files), hashes});
 	}
 	return written;
+}
+
+function toInput(
+	{id, name, description, relationships, now, prompts, tags, tables}: Sample,
+	files: IngestInput['files'],
+): IngestInput {
+	const described = tables.map((table) => {
+		const columns = table.columns.map(({name: column, description: text, unit}) => {
+			return [column, {description: text, ...(unit === undefined ? {} : {unit})}] as const;
+		});
+		return [table.name, {description: table.description, columns: Object.fromEntries(columns)}] as const;
+	});
+	return {
+		...{id, name, description, now, files},
+		relationships: [...relationships],
+		prompts: [...prompts],
+		tags: [...tags],
+		tables: Object.fromEntries(described),
+	};
 }

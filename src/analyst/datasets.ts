@@ -1,0 +1,177 @@
+/**
+ * The registry of datasets: immutable snapshots in directories named by their content, and one pointer per dataset that says which
+ * is current. `<dir>/<tenant>/<id>/<hash>/{manifest.json, *.parquet}` and `<dir>/<tenant>/<id>/current`.
+ */
+import {randomUUID} from 'node:crypto';
+import {mkdir, readdir, readFile, rename, rm} from 'node:fs/promises';
+import {join, resolve} from 'node:path';
+import {type Dataset, datasetSchema, identifierSchema} from '#contract/dataset.ts';
+import {WritError} from '#contract/errors.ts';
+import type {SandboxSpec, View} from '#contract/sandbox.ts';
+import {emptyIfMissing, isMissing, removeIfStale, replaceFile} from './durable-files.ts';
+import {ADD_AGAIN, createSnapshots, datasetHash, notFound, seal} from './snapshots.ts';
+
+/** What a sandbox needs to read a dataset: its snapshot read-only at `/data`, and the view each table becomes. */
+export type DatasetSource = {
+	readonly mounts: SandboxSpec['mounts'];
+	readonly views: readonly View[];
+};
+
+/** A place where a snapshot is made. Disposing of it removes what was not published. */
+export type Staging = AsyncDisposable & {
+	/** what a sandbox may write to; nothing in it is trusted */
+	readonly out: string;
+	/** becomes the snapshot's directory */
+	readonly snapshot: string;
+};
+
+export type Datasets = {
+	/** Those whose manifest can be read, by id. The others are reported. */
+	list(tenant: string): Promise<readonly Dataset[]>;
+	/** The current snapshot. Throws `not_found`, or `dataset_corrupt` when a file is not what was published. */
+	get(tenant: string, id: string): Promise<Dataset>;
+	/** The snapshot a run cites, current or not. Throws as `get` does. */
+	at(tenant: string, id: string, hash: string): Promise<Dataset>;
+	source(tenant: string, dataset: Pick<Dataset, 'id' | 'hash' | 'tables'>): DatasetSource;
+	stage(): Promise<Staging>;
+	/**
+	 * Makes the staged Parquet files the current snapshot; all or nothing, and safe to do twice or at the same time. A snapshot that
+	 * is there already and whole keeps its files; only what is said about it changes.
+	 */
+	publish(tenant: string, staging: Staging, dataset: Omit<Dataset, 'hash'>): Promise<Dataset>;
+	/** Reads every byte again. Throws `dataset_corrupt` with the files that changed. */
+	verify(
+		tenant: string,
+		id: string,
+		hash?: string,
+	): Promise<{readonly dataset: Dataset; readonly files: number; readonly bytes: number}>;
+	/** Removes the dataset with all its snapshots. Throws `not_found`. */
+	remove(tenant: string, id: string): Promise<void>;
+	/** Removes what crashes left behind; resolves to how many leftovers there were. */
+	sweep(): Promise<number>;
+};
+
+export type DatasetsOptions = {
+	readonly dir: string;
+	/** a leftover is something in staging that nobody touched for this long */
+	readonly staleMs?: number;
+	/** hears of datasets that `list` had to leave out */
+	readonly report?: (problem: WritError) => void;
+};
+
+const HOUR_MS = 3_600_000;
+const STAGING = '.staging';
+
+export function createDatasets({dir, staleMs = HOUR_MS, report = () => {}}: DatasetsOptions): Datasets {
+	const root = resolve(dir);
+	const staging = join(root, STAGING);
+	const snapshots = createSnapshots();
+	const inTurn = createTurns();
+
+	const home = (tenant: string, id: string) => join(root, safeTenant(tenant), safeId(id));
+	const at = (tenant: string, id: string, hash: string) => snapshots.check(join(home(tenant, id), safeHash(hash)), id);
+	const current = async (tenant: string, id: string) => readPointer(home(tenant, id), id);
+
+	return {
+		at,
+		get: async (tenant, id) => at(tenant, id, await current(tenant, id)),
+		async list(tenant) {
+			const ids = await readdir(join(root, safeTenant(tenant))).catch(emptyIfMissing);
+			const found = await Promise.all(
+				ids
+					.filter((id) => identifierSchema.safeParse(id).success)
+					.sort()
+					.map(async (id) => {
+						try {
+							const hash = await current(tenant, id);
+							return (await snapshots.read(join(home(tenant, id), hash), id)).dataset;
+						} catch (error) {
+							if (!(error instanceof WritError)) throw error;
+							// Being added or removed just now is no problem; anything else hides only this one dataset.
+							if (error.code !== 'not_found') report(error);
+							return null;
+						}
+					}),
+			);
+			return found.filter((dataset) => dataset !== null);
+		},
+		source(tenant, {id, hash, tables}) {
+			const views = tables.map(({name, file}) => ({table: name, path: `/data/${file}`}));
+			return {mounts: [{source: join(home(tenant, id), safeHash(hash)), target: '/data'}], views};
+		},
+		async stage() {
+			const path = join(staging, randomUUID());
+			const [out, snapshot] = [join(path, 'out'), join(path, 'snapshot')];
+			await mkdir(out, {recursive: true});
+			await mkdir(snapshot);
+			return {out, snapshot, [Symbol.asyncDispose]: () => rm(path, {recursive: true, force: true})};
+		},
+		async publish(tenant, {snapshot}, draft) {
+			const dataset = datasetSchema.parse({...draft, hash: datasetHash(draft.tables)});
+			const place = home(tenant, dataset.id);
+			await seal(snapshot, dataset);
+			return inTurn(async () => {
+				await snapshots.settle(snapshot, join(place, dataset.hash), dataset);
+				await replaceFile(join(place, 'current'), `${dataset.hash}\n`);
+				return at(tenant, dataset.id, dataset.hash);
+			});
+		},
+		async verify(tenant, id, hash) {
+			const path = join(home(tenant, id), safeHash(hash ?? (await current(tenant, id))));
+			return snapshots.rehash(path, id);
+		},
+		async remove(tenant, id) {
+			const grave = join(staging, randomUUID());
+			await mkdir(staging, {recursive: true});
+			const place = home(tenant, id);
+			await inTurn(() => rename(place, grave)).catch((error) => {
+				throw isMissing(error) ? notFound(id) : error;
+			});
+			await rm(grave, {recursive: true, force: true});
+		},
+		async sweep() {
+			const entries = await readdir(staging).catch(emptyIfMissing);
+			const swept = await Promise.all(entries.map((name) => removeIfStale(join(staging, name), Date.now() - staleMs)));
+			return swept.filter(Boolean).length;
+		},
+	};
+}
+
+/** One after the other: a dataset is never published and removed at the same moment. */
+function createTurns(): <T>(work: () => Promise<T>) => Promise<T> {
+	const queue: {last: Promise<unknown>} = {last: Promise.resolve()};
+	return (work) => {
+		const next = queue.last.then(work);
+		queue.last = next.catch(() => {}); // its caller hears of it
+		return next;
+	};
+}
+
+const TENANT = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$/;
+const HASH = /^[0-9a-f]{64}$/;
+
+function safeTenant(tenant: string): string {
+	if (TENANT.test(tenant)) return tenant;
+	throw new WritError('invalid_request', 'a tenant with datasets is named with letters, digits and ._@+- only', {
+		details: {tenant},
+	});
+}
+
+/** Names that cannot be ids name no dataset; saying more would help only whoever tries paths. */
+function safeId(id: string): string {
+	if (identifierSchema.safeParse(id).success) return id;
+	throw notFound(id);
+}
+
+function safeHash(hash: string): string {
+	if (HASH.test(hash)) return hash;
+	throw new WritError('not_found', 'a snapshot is named by 64 hexadecimal digits');
+}
+
+async function readPointer(home: string, id: string): Promise<string> {
+	const text = await readFile(join(home, 'current'), 'utf8').catch((error) => {
+		throw isMissing(error) ? notFound(id) : error;
+	});
+	if (HASH.test(text.trim())) return text.trim();
+	throw new WritError('dataset_corrupt', `dataset \`${id}\` does not say which snapshot is current`, {hint: ADD_AGAIN});
+}

@@ -1,0 +1,259 @@
+import {rename} from 'node:fs/promises';
+import {basename, join} from 'node:path';
+import {z} from 'zod';
+import {
+	type ColumnProfile,
+	type Dataset,
+	datasetSchema,
+	identifierSchema,
+	type Relationship,
+	relationshipSchema,
+	type TableProfile,
+	tableProfileSchema,
+} from '#contract/dataset.ts';
+import {WritError} from '#contract/errors.ts';
+import type {Frame, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
+import type {Clock} from '#kernel/ports.ts';
+import type {Tool, World} from '#kernel/tool.ts';
+import {assemble, toError} from './compute.ts';
+import type {DatasetSource, Datasets, Staging} from './datasets.ts';
+import {hashFile, hashHandle, nullIfMissing} from './durable-files.ts';
+import {inferNow} from './infer-now.ts';
+import {inferRelationships} from './infer-relationships.ts';
+import {assertUnchanged, openSource, type Source, type SourceLimits} from './source-files.ts';
+
+const fileSchema = z.strictObject({
+	/** as its owner named it: says the format and the table's name, never a path */
+	name: z.string().min(1).max(255),
+	path: z.string().min(1).max(4_096),
+});
+
+const inputSchema = z.strictObject({
+	/** by default from `name`, or else from the first file's name */
+	id: identifierSchema.optional(),
+	name: z.string().min(1).max(200).optional(),
+	description: z.string().max(2_000).default(''),
+	files: z.array(fileSchema).min(1).max(64),
+	/** found by comparing names and values unless stated */
+	relationships: z.array(relationshipSchema).max(200).optional(),
+	/** taken from the latest plausible timestamp unless stated */
+	now: z.iso.datetime({local: true}).nullish(),
+	prompts: z.array(z.string().max(500)).max(50).default([]),
+	tags: z.array(z.string().max(50)).max(50).default([]),
+	/** what is known of tables and columns beyond their values, by name */
+	tables: z
+		.record(
+			z.string(),
+			z.strictObject({
+				description: z.string().default(''),
+				columns: z
+					.record(z.string(), z.strictObject({description: z.string().default(''), unit: z.string().optional()}))
+					.default({}),
+			}),
+		)
+		.default({}),
+});
+type Parsed = z.infer<typeof inputSchema>;
+export type IngestInput = z.input<typeof inputSchema>;
+
+export type IngestOptions = SourceLimits & {
+	readonly datasets: Datasets;
+	/** of the sandbox that reads the files */
+	readonly limits: SandboxLimits;
+	/** what "not later than tomorrow" is measured by */
+	readonly clock?: Clock;
+};
+
+/** What the `ingest` runner says of a table; hashes are computed out here. */
+const profileFrameSchema = tableProfileSchema.omit({sha256: true, source: true}).extend({
+	format: tableProfileSchema.shape.source.shape.format,
+	/** the `path` of the file in the request, where several files were given */
+	source: z.string().optional(),
+});
+type ProfileFrame = z.infer<typeof profileFrameSchema>;
+
+const SYSTEM_CLOCK: Clock = {now: () => new Date()};
+const MAX_COUNTED = 1_000;
+
+/** Turns files into a dataset: they are read, typed and profiled in a sandbox, and kept as an immutable snapshot. */
+export function createIngestTool(options: IngestOptions): Tool<Parsed, Dataset> {
+	const {limits} = options;
+	return {
+		name: 'dataset.add',
+		version: '1',
+		title: 'Add a dataset',
+		description:
+			'Reads CSV, TSV, Parquet, JSON, NDJSON or XLSX files, finds out their types, and keeps an immutable snapshot that questions can be asked of. Adding again under the same id makes a new snapshot.',
+		input: inputSchema as z.ZodType<Parsed>,
+		output: datasetSchema as z.ZodType<Dataset>,
+		effect: 'write',
+		risk: 'low',
+		idempotent: true,
+		labels: ['untrusted'],
+		limits: {wallMs: limits.wallMs, maxRows: MAX_COUNTED, maxBytes: limits.outputBytes},
+		resource: (input) => ({type: 'Dataset', id: idOf(input)}),
+		preview: (input) => `${idOf(input)}: ${input.files.map(({name, path}) => `${name} (${path})`).join(', ')}`,
+		run: (input, world) => ingest(input, world, options),
+		verify: (_input, output, world) => verifyIngested(output, world, options),
+	};
+}
+
+/** An id made of a name: what SQL needs no quotes for. */
+function idOf({id, name, files}: Pick<Parsed, 'id' | 'name' | 'files'>): string {
+	if (id !== undefined) return id;
+	const plain = (name ?? stem(files[0]?.name ?? ''))
+		.normalize('NFKD')
+		.toLowerCase()
+		.replaceAll(/\p{M}/gu, '')
+		.replaceAll(/[^a-z0-9]+/g, '_')
+		.replaceAll(/^_+|_+$/g, '')
+		.slice(0, 60);
+	if (plain === '') return 'dataset';
+	return /^\d/.test(plain) ? `d_${plain}` : plain;
+}
+
+function stem(name: string): string {
+	return basename(name).replace(/(\.[A-Za-z0-9]{1,8}){1,2}$/, '');
+}
+
+async function ingest(input: Parsed, world: World, options: IngestOptions): Promise<Dataset> {
+	const {datasets, limits, clock = SYSTEM_CLOCK} = options;
+	const {tenant} = world.principal;
+	await using sources = new AsyncDisposableStack();
+	const opened: Source[] = [];
+	for (const [index, file] of input.files.entries()) {
+		const source = await openSource(file, `/in/${index}`, world.principal, options);
+		sources.defer(() => source.handle.close());
+		opened.push(source);
+	}
+	await using staging = await datasets.stage();
+
+	world.progress('reading files');
+	const [profiles, hashes] = await readAll(opened, staging, world, limits);
+	await Promise.all(opened.map(assertUnchanged));
+	world.progress('keeping the snapshot');
+	const tables: TableProfile[] = [];
+	for (const profile of profiles) {
+		const {file, bytes, index} = sourceOf(profile, opened);
+		const {format, source: _path, ...table} = profile;
+		const source = {name: file.name, bytes, sha256: hashes[index] as string, format};
+		tables.push(say({...table, source, sha256: await collect(staging, table.file)}, input));
+	}
+
+	const {prompts, tags, description} = input;
+	const id = idOf(input);
+	const name = input.name ?? stem(input.files[0]?.name ?? id);
+	const now = input.now === undefined ? inferNow({tables}, clock.now()) : input.now;
+	const relationships = input.relationships ?? (await relate(tables, staging, world, limits));
+	const dataset = {id, name, description, tables, relationships, now, prompts, tags, createdAt: clock.now().toISOString()};
+	return datasets.publish(tenant, staging, dataset);
+}
+
+// --- in the sandbox ----------------------------------------------------------------------------------------------------
+
+/** Reads in the sandbox and hashes out here at the same time; when one fails the other stops. */
+async function readAll(
+	sources: readonly Source[],
+	staging: Staging,
+	world: World,
+	limits: SandboxLimits,
+): Promise<readonly [ProfileFrame[], string[]]> {
+	const stop = new AbortController();
+	const signal = AbortSignal.any([world.signal, stop.signal]);
+	const mounts = sources.map(({file, target}) => ({source: file.path, target}));
+	const files = sources.map(({file, target}) => ({name: file.name, path: target}));
+	const spec: SandboxSpec = {runner: 'ingest', mounts, output: staging.out, network: 'none', limits};
+	const read = world.sandbox(spec, {kind: 'ingest', files}).then(({frames}) => toProfiles(frames));
+	const hashed = Promise.all(sources.map(({handle}) => hashHandle(handle, signal)));
+	try {
+		return await Promise.all([read, hashed]);
+	} finally {
+		stop.abort();
+		await Promise.allSettled([read, hashed]); // nothing may still read when the files are closed
+	}
+}
+
+function toProfiles(frames: readonly Frame[]): ProfileFrame[] {
+	const profiles: ProfileFrame[] = [];
+	for (const frame of frames) {
+		if (frame.type === 'error') throw toError(frame);
+		if (frame.type !== 'profile') continue;
+		const profile = profileFrameSchema.safeParse(frame.table);
+		if (!profile.success)
+			throw new WritError('runner_internal_error', 'the sandbox described a table in a form that nobody knows');
+		profiles.push(profile.data);
+	}
+	const names = new Set(profiles.map(({name}) => name));
+	const files = new Set(profiles.map(({file}) => file));
+	if (profiles.length > 0 && names.size === profiles.length && files.size === profiles.length) return profiles;
+	throw new WritError('runner_internal_error', 'the sandbox ended without a table, or with two of one name');
+}
+
+function sourceOf({source, name}: ProfileFrame, sources: readonly Source[]): Source {
+	const only = sources.length === 1 ? sources[0] : undefined;
+	const found = only ?? sources.find(({target}) => target === source);
+	if (found) return found;
+	throw new WritError('runner_internal_error', `the sandbox did not say which file the table \`${name}\` came from`);
+}
+
+/** Takes one file out of what the sandbox wrote: a plain file by its own name, whatever else is there. */
+async function collect({out, snapshot}: Staging, file: string): Promise<string> {
+	if (file !== basename(file)) throw new WritError('runner_internal_error', 'the sandbox named a file outside its directory');
+	const missing = (await rename(join(out, file), join(snapshot, file)).catch(nullIfMissing)) === null;
+	const sha256 = missing ? null : await hashFile(join(snapshot, file));
+	if (sha256 !== null) return sha256;
+	throw new WritError('runner_internal_error', `the sandbox left no plain file \`${file}\``);
+}
+
+/** Adds what the owner declared to what profiling found. */
+function say(table: TableProfile, {tables}: Parsed): TableProfile {
+	const declared = tables[table.name];
+	if (!declared) return table;
+	const columns = table.columns.map((column): ColumnProfile => ({...column, ...declared.columns[column.name]}));
+	return {...table, description: declared.description, columns};
+}
+
+async function relate(
+	tables: readonly TableProfile[],
+	staging: Staging,
+	world: World,
+	limits: SandboxLimits,
+): Promise<Relationship[]> {
+	if (tables.length < 2) return [];
+	world.progress('comparing tables');
+	const views = tables.map(({name, file}) => ({table: name, path: `/data/${file}`}));
+	const mounts = [{source: staging.snapshot, target: '/data'}];
+	return inferRelationships({tables: [...tables]}, (sql) => count({mounts, views}, sql, world, limits));
+}
+
+async function count({mounts, views}: DatasetSource, sql: string, world: World, limits: SandboxLimits) {
+	const spec: SandboxSpec = {runner: 'sql', mounts: [...mounts], network: 'none', limits};
+	const request = {kind: 'sql' as const, views: [...views], sql, maxRows: MAX_COUNTED, maxBytes: limits.outputBytes};
+	const {frames} = await world.sandbox(spec, request);
+	return assemble(frames).table;
+}
+
+// --- afterwards --------------------------------------------------------------------------------------------------------
+
+/** The snapshot is there, every byte of it, and another sandbox counts as many rows in it as profiling did. */
+async function verifyIngested({id, hash, tables}: Dataset, world: World, {datasets, limits}: IngestOptions) {
+	const {tenant} = world.principal;
+	const {dataset, files, bytes} = await datasets.verify(tenant, id, hash);
+	const sql = tables.map(({name}, index) => `SELECT ${index} AS position, count(*) AS n FROM "${name}"`).join(' UNION ALL ');
+	const {rows} = await count(datasets.source(tenant, dataset), sql, world, limits);
+	const counted = new Map(rows.map(([position, n]) => [Number(position), Number(n)]));
+	const checks = [
+		{
+			name: 'files',
+			passed: files === tables.length,
+			detail: `${files} files, ${bytes} bytes, all with the hash they were kept under`,
+		},
+		...tables.map((table, index) => ({
+			name: `rows of ${table.name}`,
+			passed: counted.get(index) === table.rows,
+			detail: `${counted.get(index) ?? 'no'} rows counted, ${table.rows} profiled`,
+		})),
+	];
+	const kind = checks.every(({passed}) => passed) ? ('verified' as const) : ('unverified' as const);
+	return {kind, checks};
+}
