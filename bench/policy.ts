@@ -2,20 +2,17 @@
  * How long one permission decision takes at 3,000 policies, beside the same question put to Cedar with the whole set.
  * `node bench/policy.ts` prints a table, `--json` one object.
  */
-import {createHash} from 'node:crypto';
 import {parseArgs} from 'node:util';
 import {preparsePolicySet, statefulIsAuthorized} from '@cedar-policy/cedar-wasm/nodejs';
-import {z} from 'zod';
 import type {Action, Facts} from '#kernel/ports.ts';
-import {createPolicy, loadDefaultPolicy} from '#policy/policy.ts';
+import {loadDefaultPolicy} from '#policy/policy.ts';
+import {sampleAction, sampleFacts, samplePolicy} from '#policy/sample.ts';
 
 const POLICIES = 3_000;
 const WARM_UP = 500;
 const RUNS = 5_000;
 const BASELINE_RUNS = 60;
 const TARGET_US = 60;
-
-const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
 
 /** The default set, and three rules for each of a thousand tools. */
 function manyPolicies(): {policies: string; schema: string} {
@@ -33,32 +30,11 @@ function manyPolicies(): {policies: string; schema: string} {
 }
 
 function question(index: number): [Action, Facts] {
-	const limits = {wallMs: 1, maxRows: 1, maxBytes: 1};
-	const resource = {type: 'Dataset', id: `d${index % 50}`};
-	const tool: Action['tool'] = {
-		name: index % 2 === 0 ? 'analyst.sql' : `job7.tool${7 + 50 * (index % 15)}`,
-		version: '1',
-		title: '',
-		description: '',
-		input: z.unknown(),
-		output: z.unknown(),
-		effect: 'read',
-		risk: 'low',
-		idempotent: true,
-		labels: [],
-		limits,
-		resource: () => resource,
-		run: async () => null,
-	};
-	const run = {id: 'run_1', startedAt: new Date(0), waitedMs: 0, actions: 0, tokens: 0, costUsd: 0, scope: resource.id};
-	const budget = {actions: 9, tokens: 9, costUsd: 9, wallMs: 9};
+	const name = index % 2 === 0 ? 'analyst.sql' : `job7.tool${7 + 50 * (index % 15)}`;
+	const id = `d${index % 50}`;
 	return [
-		{id: `act_${index}`, tool, input: {}, inputDigest: '', risk: 'low', resource},
-		{
-			principal: {kind: 'user', id: `u${index % 100}`, tenant: 'local'},
-			now: new Date(0),
-			run: {...run, budget, labels: new Set(['untrusted'])},
-		},
+		sampleAction({resource: {type: 'Dataset', id}}, {name}),
+		sampleFacts({scope: id, labels: new Set(['untrusted'])}, {id: `u${index % 100}`}),
 	];
 }
 
@@ -78,7 +54,7 @@ const at = (sorted: Float64Array, part: number) => Math.round((sorted[Math.floor
 
 const texts = manyPolicies();
 const loading = performance.now();
-const policy = createPolicy({...texts, disabledTools: new Map(), maxRisk: 'critical', digest});
+const policy = samplePolicy(texts);
 const loadMs = Math.round(performance.now() - loading);
 if (policy.problems.length > 0) throw new Error(policy.problems.join('\n'));
 const gate = policy.gates.find(({name}) => name === 'permission');

@@ -17,7 +17,7 @@ export type ApprovalOptions = {
 	readonly newId: (prefix: 'apr') => string;
 };
 
-export type Answer = {readonly approvalId: string; readonly approver: Principal; readonly comment: string};
+type Answer = {readonly approvalId: string; readonly approver: Principal; readonly comment: string};
 
 /** The event to append to the run. Throws `not_found`, `forbidden`, `conflict` (answered, used or over) or `policy_denied` (too late). */
 type Answering<T extends 'approval.granted' | 'approval.rejected'> = (

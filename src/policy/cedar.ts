@@ -10,8 +10,8 @@ import type {RuleSet} from './rules.ts';
 import {createSlices, type Slice} from './slice.ts';
 
 /** Builds the gate from loaded rules; rules with problems give a gate that denies everything and says why. */
-export function createPermissionGate(ruleSet: RuleSet, digest: (value: unknown) => string): Gate {
-	const sliceOf = createSlices(ruleSet, digest);
+export function createPermissionGate(ruleSet: RuleSet): Gate {
+	const sliceOf = createSlices(ruleSet);
 	const [problem] = ruleSet.problems;
 	return {
 		name: 'permission',

@@ -35,7 +35,7 @@ export function createPolicy(options: PolicyOptions): Policy & {readonly problem
 	return {
 		version: digest([GATES_VERSION, getCedarVersion(), policies, schema, disabled, maxRisk]),
 		gates: [
-			createPermissionGate(ruleSet, digest),
+			createPermissionGate(ruleSet),
 			createPolicyFileGate(new Map(disabledTools)),
 			budgetGate,
 			createRiskGate(maxRisk),

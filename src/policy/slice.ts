@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto';
 import {type ActionConstraint, type PolicyJson, preparsePolicySet} from '@cedar-policy/cedar-wasm/nodejs';
 import type {Action} from '#kernel/ports.ts';
 import {groupsOf} from './request.ts';
@@ -19,13 +20,13 @@ export type Slice = {
  * Splits a rule set by the actions its rules can match. Cedar's WebAssembly build evaluates every policy of a set and pays for
  * every byte of a request, so a question carries only what can change its answer.
  */
-export function createSlices({rules, groups}: RuleSet, digest: (value: unknown) => string): (tool: Action['tool']) => Slice {
+export function createSlices({rules, groups}: RuleSet): (tool: Action['tool']) => Slice {
 	const slices = new Map<string, Slice>();
 	const {byAction, always} = indexRules(rules);
 	const build = (tool: Action['tool']): Slice => {
 		const own = [...groupsOf(tool), ...(groups.get(tool.name) ?? [])];
 		const named = new Set([tool.name, ...own].flatMap((name) => byAction.get(name) ?? []));
-		return parse([...named, ...always], own, digest);
+		return parse([...named, ...always], own);
 	};
 	return (tool) => {
 		const key = `${tool.effect} ${tool.name}`;
@@ -54,11 +55,11 @@ function actionsOf(constraint: ActionConstraint): readonly string[] | null {
 	return uids.every((uid) => uid.type === 'Action') ? uids.map((uid) => uid.id) : null;
 }
 
-function parse(rules: readonly Rule[], groups: readonly string[], digest: (value: unknown) => string): Slice {
+function parse(rules: readonly Rule[], groups: readonly string[]): Slice {
 	if (rules.length === 0) return {policySetId: null, groups, attributes: new Set(), entities: false};
 	const staticPolicies = Object.fromEntries(rules.map(({id, json}) => [id, withoutAction(json)]));
 	// Named by content: Cedar keeps parsed sets for the life of the process, and equal slices share one.
-	const policySetId = digest(staticPolicies);
+	const policySetId = createHash('sha256').update(JSON.stringify(staticPolicies)).digest('hex');
 	const answer = preparsePolicySet(policySetId, {staticPolicies});
 	if (answer.type === 'failure') throw new Error(answer.errors.map((error) => error.message).join('; '));
 	return {policySetId, groups, ...footprint(Object.values(staticPolicies))};

@@ -1,6 +1,7 @@
 import {
 	checkParseContext,
 	checkParseEntities,
+	checkParsePolicySet,
 	type PolicyJson,
 	type SchemaJson,
 	type ValidationAnswer,
@@ -36,7 +37,10 @@ export function policyProblems(policies: readonly NamedPolicy[], schema: Schema)
 		const batch = bound.slice(start, start + BATCH);
 		answers.push(validateBatch(batch, narrow(schema, mentionedActions(batch.map(({json}) => json)))));
 	}
-	return answers.flatMap(problemsIn);
+	// Slices are parsed from JSON; what cannot be is said now, and not by the first action that needs it.
+	const sliceable = checkParsePolicySet({staticPolicies: Object.fromEntries(policies.map(({id, json}) => [id, json]))});
+	const unsliceable = sliceable.type === 'failure' ? sliceable.errors.map(({message}) => message) : [];
+	return [...answers.flatMap(problemsIn), ...unsliceable];
 }
 
 function validateBatch(policies: readonly NamedPolicy[], schema: Schema): ValidationAnswer {
