@@ -1,5 +1,5 @@
 import {Counter, collectDefaultMetrics, Gauge, Histogram, Registry} from 'prom-client';
-import type {Event} from '#contract/event.ts';
+import type {Decision, Event} from '#contract/event.ts';
 import type {PoolStats} from './deps.ts';
 
 export type Metrics = {
@@ -100,8 +100,7 @@ function runMetrics(registry: Registry, tools: ReadonlySet<string>): (event: Eve
 				run?.tools.set(event.data.actionId, known(event.data.tool));
 				return;
 			case 'action.decided': {
-				const {effect, gates} = event.data.decision;
-				decisions.inc({effect, gate: gates.find((gate) => gate.effect === effect)?.gate ?? 'none'});
+				decisions.inc(whoDecided(event.data.decision));
 				return;
 			}
 			case 'action.outcome': {
@@ -117,6 +116,10 @@ function runMetrics(registry: Registry, tools: ReadonlySet<string>): (event: Eve
 				open.delete(event.runId);
 		}
 	};
+}
+
+function whoDecided({effect, gates}: Decision) {
+	return {effect, gate: gates.find((gate) => gate.effect === effect)?.gate ?? 'none'};
 }
 
 function modelAndApprovalMetrics(registry: Registry): (event: Event) => void {

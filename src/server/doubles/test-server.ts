@@ -1,0 +1,104 @@
+/** A whole server on an in-memory store, with an analyst that does as its question says. */
+import {mkdtempSync} from 'node:fs';
+import {mkdtemp, readFile, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {WritError} from '#contract/errors.ts';
+import type {Store} from '#kernel/ports.ts';
+import {openMemory} from '#store/memory.ts';
+import type {ServerDeps, ServerOptions} from '../deps.ts';
+import {createLog} from '../log.ts';
+import {createServer, type Running, type Server} from '../server.ts';
+import {noTracing} from '../tracing.ts';
+import {type AnalystDouble, createAnalystDouble} from './analyst.ts';
+
+export type TestServer = {
+	readonly server: Server;
+	readonly store: Store;
+	readonly analyst: AnalystDouble;
+	readonly options: ServerOptions;
+	readonly logged: string[];
+	/** without a socket */
+	ask(path: string, init?: RequestInit): Promise<Response>;
+	post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
+};
+
+export const ORIGIN = 'http://127.0.0.1:8000';
+
+export function testServer(changes: Partial<ServerOptions> = {}, more: Partial<ServerDeps> = {}): TestServer {
+	const store = openMemory();
+	const dir = mkdtempSync(join(tmpdir(), 'writ-server-'));
+	const options: ServerOptions = {...DEFAULTS, uploadDir: join(dir, 'uploads'), ...changes};
+	const analyst = createAnalystDouble(store, {
+		read: (path) => readFile(path, 'utf8'),
+		async export() {
+			const path = join(await mkdtemp(join(dir, 'export-')), 'out');
+			await writeFile(path, 'n\n2\n');
+			return path;
+		},
+	});
+	const logged: string[] = [];
+	const log = createLog({
+		level: 'debug',
+		redact: (value) => ({value, count: 0}),
+		destination: {write: (line: string) => void logged.push(line)},
+	});
+	const server = createServer({...ports(store), analyst, log, options, ...more});
+	const ask = async (path: string, init?: RequestInit) => server.fetch(new Request(new URL(path, ORIGIN), init));
+	const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+		ask(path, {method: 'POST', body: JSON.stringify(body), headers: {'content-type': 'application/json', ...headers}});
+	return {server, store, analyst, options, logged, ask, post};
+}
+
+const DEFAULTS = {
+	host: '127.0.0.1',
+	port: 0,
+	allowedHosts: [],
+	authTokens: [],
+	maxJsonBytes: 2 ** 20,
+	maxUploadBytes: 2 ** 20,
+	maxUploadFiles: 3,
+	requestsPerMinute: 60_000,
+	burst: 1_000,
+	maxConcurrentRuns: 8,
+	heartbeatMs: 60_000,
+	disconnectGraceMs: 60_000,
+	shutdownMs: 1_000,
+	uploadDir: '',
+	pageDir: null,
+} satisfies ServerOptions;
+
+function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options'> {
+	return {
+		store,
+		tools: [],
+		policy: () => ({version: 'p1', gates: ['permission'], sources: []}),
+		async answer({approvalId}) {
+			const row = await store.approval(approvalId);
+			if (!row) throw new WritError('not_found', 'Approval not found');
+			return row;
+		},
+		evidence: {
+			verify: async (runId) => ({verdict: 'valid', runId, events: 2, keyId: null, checks: [], position: null}),
+			pack: async (runId) => ({name: `${runId}.json`, mediaType: 'application/json', body: new TextEncoder().encode('{}')}),
+		},
+		ready: async () => [{name: 'store', ok: true, required: true, why: 'it can be written', fix: null}],
+		doctor: async () => [{name: 'node', ok: true, required: true, why: 'it is new enough', fix: null}],
+		config: () => ({settings: []}),
+		watch: () => () => {},
+		pools: () => ({sql: {idle: 1, busy: 0}}),
+		tracing: noTracing,
+		clock: {now: () => new Date()},
+		version: '0.0.0',
+	};
+}
+
+/** Listens on a free port for as long as `work` takes. */
+export async function listening<T>(server: Server, work: (running: Running) => Promise<T>): Promise<T> {
+	const running = await server.listen();
+	try {
+		return await work(running);
+	} finally {
+		await running.close();
+	}
+}
