@@ -13,6 +13,7 @@ import {resultAction, toCapsule} from './answer.ts';
 import type {Computed} from './compute.ts';
 import type {Datasets} from './datasets.ts';
 import {type Exported, toLiteralSql} from './export.ts';
+import {requirePlan} from './plan/parse-plan.ts';
 import {type Acting, type Answer, type Answerer, act, answerFrom, conclude, outcomeError, type Turn} from './turn.ts';
 
 export type AnalystOptions = Acting & {
@@ -74,6 +75,7 @@ export class AnalystRoom implements Analyst {
 			query_type
 		] as [string, unknown];
 		if (!content) throw new WritError('invalid_request', `query_type \`${query_type}\` needs \`${field}\``, {details: {field}});
+		if (query_type === 'plan') requirePlan(content, dataset);
 		const turn = await this.#begin({dataset, mode: query_type, threadId: thread_id}, caller);
 		return this.#direct(turn, {tool: TOOLS[query_type], input: {dataset_id, [query_type === 'plan' ? 'plan' : field]: content}});
 	}
