@@ -214,7 +214,7 @@ const comparisonSchema = z.strictObject({
 			scalarSchema,
 			z.null(),
 			z.array(scalarSchema.nullable()),
-			z.strictObject({amount: z.number().positive(), unit: timeUnitSchema}),
+			z.strictObject({amount: z.int().min(1).max(100_000), unit: timeUnitSchema}),
 			z.strictObject({expr: exprSchema}),
 		])
 		.optional()
@@ -284,11 +284,18 @@ export const queryPlanSchema = z.strictObject({
 /** What a person, a model or the built-in planner writes. */
 export type QueryPlanInput = z.infer<typeof queryPlanSchema>;
 
+/** `left` and `right` are `table.column`; `right` belongs to `table`. */
+export type PlannedJoin = {
+	readonly table: string;
+	readonly type: 'inner' | 'left';
+	readonly on: readonly {readonly left: string; readonly right: string}[];
+};
+
 /** A plan whose names, types and shape have been checked against its dataset, with every default written out. */
 export type QueryPlan = {
 	readonly dataset_id: string;
 	readonly table: string;
-	readonly joins: readonly (Required<Join> & {readonly on: readonly {readonly left: string; readonly right: string}[]})[];
+	readonly joins: readonly PlannedJoin[];
 	/** null means all columns */
 	readonly select: readonly Exclude<SelectItem, string>[] | null;
 	readonly distinct: boolean;

@@ -1,0 +1,136 @@
+import type {TableProfile} from '#contract/dataset.ts';
+import type {SelectItem} from '#contract/query-plan.ts';
+import {bindExpr} from './bind-expr.ts';
+import {type Bound, BROKEN, isIdentifier, matchColumns, type Names, report, type Scope} from './scope.ts';
+import {bindWindow} from './window.ts';
+
+type Item = Exclude<SelectItem, string>;
+export type BoundItem = {
+	readonly name: string;
+	readonly bound: Bound;
+	/** its name is not simply the column's */
+	readonly isRenamed: boolean;
+};
+
+/** Items may use each other's names in any order; a chain longer than this is a mistake or an attack. */
+const MAX_CHAIN = 30;
+
+/** The items of select, bound when first asked for, and the names they give to what follows. */
+export class SelectNames implements Names {
+	/** whether an alias hides a column that is something else */
+	readonly shadowColumns: boolean;
+	readonly #select: readonly Item[];
+	readonly #tables: readonly TableProfile[];
+	readonly #byAlias = new Map<string, number>();
+	readonly #bound = new Map<number, Bound>();
+	readonly #open = new Set<number>();
+	#scope: Scope | undefined;
+	#ties: readonly Bound[] = [];
+
+	constructor(select: readonly Item[], tables: readonly TableProfile[]) {
+		this.#select = select;
+		this.#tables = tables;
+		for (const [index, {alias}] of select.entries()) {
+			if (alias !== undefined && !this.#byAlias.has(alias.toLowerCase())) this.#byAlias.set(alias.toLowerCase(), index);
+		}
+		this.shadowColumns = select.some((item) => item.alias !== undefined && this.#shadows(item, item.alias));
+	}
+
+	/** From here on items can be bound. */
+	begin(scope: Scope): void {
+		this.#scope = {...scope, aliases: this, aliasesFirst: false};
+	}
+
+	/** What completes the order of windows that need a total one. */
+	completeOrderWith(ties: readonly Bound[]): void {
+		this.#ties = ties;
+	}
+
+	keys(): Iterable<string> {
+		return this.#byAlias.keys();
+	}
+
+	get(name: string): Bound | undefined {
+		const index = this.#byAlias.get(name);
+		// an item that asks for its own name means the column
+		return index === undefined || this.#open.has(index) ? undefined : this.#bind(index);
+	}
+
+	items(): readonly BoundItem[] {
+		const taken = new Set(this.#byAlias.keys());
+		const columns = new Set(this.#tables.flatMap((table) => table.columns.map((column) => column.name.toLowerCase())));
+		return this.#select.map((item, index) => {
+			const bound = this.#bind(index);
+			if (item.alias !== undefined) {
+				this.#checkAlias(item.alias, index);
+				return {name: item.alias, bound, isRenamed: !isNamed(bound, item.alias)};
+			}
+			const own = bound.kind === 'column' ? columnName(bound) : undefined;
+			const name = free(own ?? defaultName(item, bound), own === undefined ? new Set([...taken, ...columns]) : taken);
+			taken.add(name.toLowerCase());
+			return {name, bound, isRenamed: name !== own};
+		});
+	}
+
+	#checkAlias(alias: string, index: number): void {
+		const path = `select[${index}].alias`;
+		if (!this.#scope) return;
+		if (!isIdentifier(alias)) {
+			report(this.#scope, path, `Invalid identifier \`${alias}\`; an alias has up to 63 letters, digits and underscores`);
+		}
+		const first = this.#byAlias.get(alias.toLowerCase());
+		if (first !== index) report(this.#scope, path, `\`${alias}\` is the name of select[${first}] already`);
+	}
+
+	#bind(index: number): Bound {
+		const known = this.#bound.get(index);
+		const item = this.#select[index];
+		if (known || !item || !this.#scope) return known ?? BROKEN;
+		if (this.#open.size >= MAX_CHAIN)
+			return report(this.#scope, `select[${index}]`, `names of select use each other more than ${MAX_CHAIN} deep`);
+		this.#open.add(index);
+		const bound = this.#bindItem(item, `select[${index}]`, this.#scope);
+		this.#open.delete(index);
+		this.#bound.set(index, bound);
+		return bound;
+	}
+
+	#bindItem(item: Item, path: string, scope: Scope): Bound {
+		if ('window' in item) return bindWindow(item, path, scope, this.#ties);
+		if ('func' in item || 'bucket' in item) return bindExpr(item, path, scope);
+		if ('expr' in item) return bindExpr(item.expr, `${path}.expr`, scope);
+		return bindExpr({column: item.column}, path, scope);
+	}
+
+	#shadows(item: Item, alias: string): boolean {
+		const hidden = matchColumns(this.#tables, alias);
+		if (hidden.length === 0) return false;
+		const isPlain = !('func' in item) && !('bucket' in item) && !('window' in item) && 'column' in item;
+		const [own] = isPlain ? matchColumns(this.#tables, item.column) : [];
+		return own?.column !== hidden[0]?.column;
+	}
+}
+
+function isNamed(bound: Bound, alias: string): boolean {
+	return bound.kind === 'column' && columnName(bound) === alias;
+}
+
+/** The column's own name, from its quoted form. */
+function columnName({sql}: Bound): string {
+	const last = /(?:^|\.)"((?:[^"]|"")*)"$/.exec(sql)?.[1] ?? sql;
+	return last.replaceAll('""', '"');
+}
+
+function defaultName(item: Item, bound: Bound): string {
+	if ('bucket' in item) return item.bucket;
+	if ('window' in item)
+		return item.column === undefined || !isIdentifier(item.column) ? item.window : `${item.window}_${item.column}`;
+	if ('func' in item) return item.column === undefined || !isIdentifier(item.column) ? item.func : `${item.func}_${item.column}`;
+	return bound.words.slice(0, 63);
+}
+
+function free(name: string, taken: ReadonlySet<string>): string {
+	let candidate = name;
+	for (let n = 2; taken.has(candidate.toLowerCase()); n++) candidate = `${name}_${n}`;
+	return candidate;
+}
