@@ -69,7 +69,7 @@ export function createDatasets({dir, staleMs = HOUR_MS, report = () => {}}: Data
 	const inTurn = createTurns();
 
 	const home = (tenant: string, id: string) => join(root, safeTenant(tenant), safeId(id));
-	const at = (tenant: string, id: string, hash: string) => snapshots.check(join(home(tenant, id), safeHash(hash)), id);
+	const at = async (tenant: string, id: string, hash: string) => snapshots.check(join(home(tenant, id), safeHash(hash)), id);
 	const current = async (tenant: string, id: string) => readPointer(home(tenant, id), id);
 
 	return {

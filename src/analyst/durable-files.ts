@@ -12,7 +12,7 @@ export async function hashFile(path: string): Promise<string | null> {
 	});
 	if (opened === null) return null;
 	await using handle = opened;
-	return (await handle.stat()).isFile() ? hashHandle(handle) : null;
+	return (await handle.stat()).isFile() ? await hashHandle(handle) : null;
 }
 
 /** SHA-256 of all an open file holds, hex. The handle stays open. */

@@ -146,7 +146,7 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 	const now = input.now === undefined ? inferNow({tables}, clock.now()) : input.now;
 	const relationships = input.relationships ?? (await relate(tables, staging, world, limits));
 	const dataset = {id, name, description, tables, relationships, now, prompts, tags, createdAt: clock.now().toISOString()};
-	return datasets.publish(tenant, staging, dataset);
+	return await datasets.publish(tenant, staging, dataset);
 }
 
 // --- in the sandbox ----------------------------------------------------------------------------------------------------
