@@ -8,7 +8,7 @@ import {type AppEnv, createRouter} from './context.ts';
 import type {ServerDeps} from './deps.ts';
 import {DOCS_CSP, renderDocs} from './docs-page.ts';
 import {assertSafeAddress, authenticate, guardHost, requireJson, secureHeaders} from './guard.ts';
-import {createMetrics} from './metrics.ts';
+import {createMetrics, type Metrics} from './metrics.ts';
 import {describeApi, type OpenApiDocument} from './openapi.ts';
 import {servePage} from './page.ts';
 import {limitRate} from './rate-limit.ts';
@@ -20,7 +20,7 @@ import {operationRoutes} from './routes/operation.ts';
 import {runRoutes} from './routes/runs.ts';
 import {streamRoutes} from './routes/streams.ts';
 import {threadRoutes} from './routes/threads.ts';
-import {createTurns} from './turns.ts';
+import {createTurns, type Turns} from './turns.ts';
 
 export type Running = {
 	/** with the port it really has */
@@ -96,6 +96,15 @@ export function createServer(deps: ServerDeps): Server {
 			return {url, close: closed};
 		},
 	};
+}
+
+/** The API as a document, without a server behind it. */
+export function describeServer(version: string): OpenApiDocument {
+	const app = createRouter();
+	// Routes touch what they are handed only when they are asked.
+	const nothing = {deps: {} as ServerDeps, turns: {} as Turns, metrics: {} as Metrics, stopping: AbortSignal.abort()};
+	mountRoutes(app, nothing, () => false);
+	return describeApi(app, version);
 }
 
 function mountRoutes(app: ReturnType<typeof createRouter>, context: TurnContext, isDraining: () => boolean) {

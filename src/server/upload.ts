@@ -87,8 +87,7 @@ async function save(stream: BusboyFileStream, path: string, count: (bytes: numbe
 /** The last part of what the client called the file, without what a terminal or a page could stumble over. */
 export function displayName(given: string | undefined, index: number): string {
 	const last = basename((given ?? '').replaceAll('\\', '/'));
-	// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-	const name = last.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '').slice(0, 200);
+	const name = last.replace(/\p{Cc}|[\u202a-\u202e\u2066-\u2069]/gu, '').slice(0, 200);
 	return name === '' || name === '.' || name === '..' ? `file-${index + 1}` : name;
 }
 

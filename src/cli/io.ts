@@ -1,0 +1,84 @@
+/**
+ * The command line: a client of the HTTP API, whether the server is elsewhere or in this process. It decides nothing; it asks,
+ * prints and exits with the code the error catalogue gives.
+ */
+
+import type {Verification} from '#contract/api.ts';
+import type {Client} from '#server/client.ts';
+
+/** The terminal, or what stands in for it. */
+export type Io = {
+	readonly out: (text: string) => void;
+	/** progress and errors; never mixed with what a script reads */
+	readonly err: (text: string) => void;
+	/** characters in a line; Infinity when nobody looks at it */
+	readonly columns: number;
+	readonly colour: boolean;
+	/** whether progress may be drawn */
+	readonly interactive: boolean;
+	readonly stdin: () => Promise<string>;
+	readonly readFile: (path: string) => Promise<string>;
+	readonly readBytes: (path: string) => Promise<Uint8Array>;
+	/** for uploads: streams from disk */
+	readonly openBlob: (path: string) => Promise<Blob>;
+	readonly writeFile: (path: string, body: ReadableStream<Uint8Array>) => Promise<void>;
+	/** the directory that relative paths are relative to */
+	readonly cwd: string;
+};
+
+export type ServeFlags = {
+	readonly config: string | undefined;
+	/** by setting, e.g. `server.port` */
+	readonly flags: Readonly<Record<string, string | undefined>>;
+};
+
+/** What only this machine can do, done by the rooms that main.ts joins. Each returns sentences for the terminal. */
+export type Local = {
+	/** Serves until a signal ends it. */
+	serve(flags: ServeFlags): Promise<void>;
+	/** Writes the sample datasets where they are missing, and registers them. */
+	addSamples(): Promise<readonly {readonly id: string; readonly rows: number; readonly added: boolean}[]>;
+	/** Examines every row of the datasets. A report that examined nothing is not ok. */
+	verifyDatasets(
+		id: string | undefined,
+	): Promise<readonly {readonly name: string; readonly ok: boolean; readonly detail: string}[]>;
+	/** Checks an evidence file without a server. */
+	verifyFile(bytes: Uint8Array): Verification;
+};
+
+export type CliPorts = {
+	readonly io: Io;
+	/** a server that runs, or one in this process; made when a command needs it */
+	readonly connect: () => Promise<Client>;
+	readonly local: Local;
+	readonly version: string;
+	/** ends with Ctrl-C */
+	readonly signal: AbortSignal;
+};
+
+/** What every command gets. */
+export type Command = CliPorts & {readonly json: boolean};
+
+/** What a command does with its arguments and options; a number it returns is the exit code. */
+export type Act = <Args extends readonly unknown[]>(
+	work: (command: Command, args: Args) => Promise<unknown>,
+) => (...args: unknown[]) => Promise<void>;
+
+export function print(io: Io, text: string): void {
+	io.out(`${text}\n`);
+}
+
+export function printJson(io: Io, value: unknown): void {
+	print(io, JSON.stringify(value, null, 2));
+}
+
+const STYLES = {bold: 1, dim: 2, red: 31, green: 32, yellow: 33} as const;
+
+export function paint({colour}: Pick<Io, 'colour'>, style: keyof typeof STYLES, text: string): string {
+	return colour ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text;
+}
+
+/** What a file, a model or a cell holds must not steer the terminal. */
+export function printable(text: string): string {
+	return text.replace(/[^\P{Cc}\n\t]|[\u202a-\u202e\u2066-\u2069]/gu, '\ufffd');
+}
