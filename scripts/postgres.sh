@@ -2,6 +2,7 @@
 # A throw-away PostgreSQL for tests: a fresh cluster in a temporary directory, on a unix socket and a random loopback port.
 #   scripts/postgres.sh [start]      starts one and prints DATABASE_URL=... and PGDIR=...
 #   scripts/postgres.sh restart DIR  restarts it at the same address, as a crash would (nothing is shut down in order)
+#   scripts/postgres.sh halt DIR     stops it the same way; resume DIR starts it again
 #   scripts/postgres.sh stop DIR     ends it and removes the directory
 set -eu
 
@@ -33,6 +34,10 @@ start_server() {
 	as_owner "$bin/pg_ctl" -D "$1/data" -l "$1/log" -w -t 60 start >/dev/null || { tail -n 20 "$1/log" >&2; exit 1; }
 }
 
+crash_server() {
+	as_owner "$bin/pg_ctl" -D "$1/data" -m immediate -w -t 60 stop >/dev/null
+}
+
 assert_cluster() {
 	[ -f "$1/data/PG_VERSION" ] || { echo "no throw-away cluster in \`$1\`" >&2; exit 2; }
 }
@@ -59,7 +64,15 @@ CONF
 	;;
 restart)
 	assert_cluster "${2:?which directory?}"
-	as_owner "$bin/pg_ctl" -D "$2/data" -m immediate -w -t 60 stop >/dev/null
+	crash_server "$2"
+	start_server "$2"
+	;;
+halt)
+	assert_cluster "${2:?which directory?}"
+	crash_server "$2"
+	;;
+resume)
+	assert_cluster "${2:?which directory?}"
 	start_server "$2"
 	;;
 stop)
@@ -68,7 +81,7 @@ stop)
 	rm -rf "$2"
 	;;
 *)
-	echo "usage: $0 [start | restart DIR | stop DIR]" >&2
+	echo "usage: $0 [start | restart DIR | halt DIR | resume DIR | stop DIR]" >&2
 	exit 2
 	;;
 esac

@@ -1,7 +1,7 @@
 import {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {RunFilter, RunRow} from '#kernel/ports.ts';
-import {storable, toInstant} from './project.ts';
+import {fold, storable, toInstant} from './project.ts';
 
 /** Where a page of runs ended: runs are listed from the newest, ties by id. */
 export type Position = {readonly createdAt: string; readonly runId: string};
@@ -33,11 +33,6 @@ export function parseFilter({cursor, ...filter}: RunFilter): Filter {
 export function assertLimit(limit: number): void {
 	if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
 		throw invalid('limit', `expected a whole number from 1 to ${MAX_LIMIT}, got ${limit}`);
-}
-
-/** Text without its case: what is compared when a filter looks for text. */
-export function fold(text: string): string {
-	return storable(text).toLowerCase();
 }
 
 /** The rows of one page and the cursor of the next, given one row more than the page holds. */

@@ -1,7 +1,7 @@
 import type {AppendBatch, ApprovalRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
 import {admit, type Changes, type RunState} from './admit.ts';
-import {assertLimit, type Filter, fold, parseFilter, toPage} from './filter.ts';
-import {storable} from './project.ts';
+import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
+import {fold, storable} from './project.ts';
 import {parseRows, type StoredEvent, toRaw} from './stored-event.ts';
 import {Watchers} from './watchers.ts';
 

@@ -16,7 +16,7 @@ import {Watchers} from './watchers.ts';
 const RECHECK_MS = 2_000;
 /** How often a group that lost a race against another replica is decided again. */
 const RACES = 3;
-/** How long a lost answer to COMMIT is looked for. */
+/** How long a batch is tried again whose COMMIT was not answered; after that nobody can tell whether it is durable. */
 const SETTLE_MS = 10_000;
 const SETTLE_PAUSE_MS = 100;
 
@@ -79,18 +79,22 @@ function orNothing(read: Store['read']): Store['read'] {
 
 /**
  * Commits a group. A group that fails for a reason of its own is tried batch by batch, so that one batch cannot take others with
- * it; one whose COMMIT was never answered is looked up, because it may be durable.
+ * it; one whose COMMIT was never answered is settled, because it may be durable.
  */
-async function commit(db: Kysely<Tables>, batches: readonly AppendBatch[], race = 1): Promise<readonly Settled<null>[]> {
+async function commit(
+	db: Kysely<Tables>,
+	batches: readonly AppendBatch[],
+	{race = 1, settling = false} = {},
+): Promise<readonly Settled<null>[]> {
 	const progress = {decided: false};
 	try {
 		return await appendGroup(db, batches, () => {
 			progress.decided = true;
 		});
 	} catch (error) {
-		if (isRace(error) && race < RACES) return commit(db, batches, race + 1);
-		if (isUnavailable(error)) return progress.decided ? settleAll(db, batches, error) : batches.map(() => ({ok: false, error}));
-		if (batches.length === 1) return [{ok: false, error}];
+		if (isRace(error) && race < RACES) return commit(db, batches, {race: race + 1, settling});
+		if (isUnavailable(error) && progress.decided && !settling) return settleAll(db, batches);
+		if (isUnavailable(error) || batches.length === 1) return batches.map(() => ({ok: false, error}));
 		const settled: Settled<null>[] = [];
 		for (const batch of batches) settled.push(...(await commit(db, [batch])));
 		return settled;
@@ -101,29 +105,37 @@ function isUnavailable(error: unknown): boolean {
 	return error instanceof WritError && error.code === 'store_unavailable';
 }
 
-async function settleAll(db: Kysely<Tables>, batches: readonly AppendBatch[], error: unknown): Promise<readonly Settled<null>[]> {
+/** In the order of the group: a later batch of a run can only follow an earlier one. */
+async function settleAll(db: Kysely<Tables>, batches: readonly AppendBatch[]): Promise<readonly Settled<null>[]> {
 	const deadline = performance.now() + SETTLE_MS;
-	return Promise.all(batches.map((batch) => settle(db, batch, {error, deadline})));
+	const settled: Settled<null>[] = [];
+	for (const batch of batches) settled.push(await settle(db, batch, deadline));
+	return settled;
 }
 
-/** Whether a batch of a transaction whose end is unknown became durable. */
-async function settle(
-	db: Kysely<Tables>,
-	batch: AppendBatch,
-	lost: {readonly error: unknown; readonly deadline: number},
-): Promise<Settled<null>> {
-	const last = batch.events.at(-1);
-	if (!last) return {ok: false, error: lost.error};
-	const stored = db.selectFrom('events').select('event').where('run_id', '=', batch.runId).where('seq', '=', last.seq);
+/**
+ * Appends a batch that may be durable already. Appending again rather than looking: the lost transaction may still be ending, and
+ * only a writer waits for its locks. A batch that finds its own events in its place has been written.
+ */
+async function settle(db: Kysely<Tables>, batch: AppendBatch, deadline: number): Promise<Settled<null>> {
 	for (;;) {
+		const [result] = await commit(db, [batch], {settling: true});
+		if (!result || result.ok) return result ?? {ok: true, value: null};
 		try {
-			const row = await stored.executeTakeFirst();
-			return row?.event === JSON.stringify(last) ? {ok: true, value: null} : {ok: false, error: lost.error};
-		} catch (error) {
-			if (performance.now() > lost.deadline) return {ok: false, error};
-			await new Promise((resolve) => setTimeout(resolve, SETTLE_PAUSE_MS));
+			if (!isUnavailable(result.error)) return (await isStored(db, batch)) ? {ok: true, value: null} : result;
+		} catch {
+			// The server went away again: the next attempt tells whether it is back.
 		}
+		if (performance.now() > deadline) return result;
+		await new Promise((resolve) => setTimeout(resolve, SETTLE_PAUSE_MS));
 	}
+}
+
+async function isStored(db: Kysely<Tables>, {runId, events}: AppendBatch): Promise<boolean> {
+	const last = events.at(-1);
+	if (!last) return false;
+	const stored = db.selectFrom('events').select('event').where('run_id', '=', runId).where('seq', '=', last.seq);
+	return (await stored.executeTakeFirst())?.event === JSON.stringify(last);
 }
 
 function createLeases(db: Kysely<Tables>): Pick<Store, 'claim' | 'renew'> {

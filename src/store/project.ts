@@ -17,6 +17,11 @@ export function storable(text: string): string {
 	return text.replaceAll('\0', '\uFFFD').toWellFormed();
 }
 
+/** Text without its case: what is compared when a filter looks for text. */
+export function fold(text: string): string {
+	return storable(text).toLowerCase();
+}
+
 /** A time with milliseconds in UTC, so that times compare as text. */
 export function toInstant(time: string): string {
 	return new Date(time).toISOString();

@@ -4,8 +4,7 @@
 import type {Generated} from 'kysely';
 import type {ApprovalRow, MessageRow, RunRow, ThreadRow} from '#kernel/ports.ts';
 import type {RunState} from './admit.ts';
-import {fold} from './filter.ts';
-import type {MessageDraft} from './project.ts';
+import {fold, type MessageDraft} from './project.ts';
 
 export type Tables = {
 	runs: {

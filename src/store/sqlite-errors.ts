@@ -10,7 +10,7 @@ const FAILURES: Readonly<Record<number, {readonly problem: string; readonly hint
 	10: {problem: 'the disk of the database failed', hint: 'check the disk and the free space on it'},
 	11: {problem: 'the database is damaged', hint: 'stop writ and restore the file from a backup'},
 	13: {problem: 'the disk of the database is full', hint: 'free space on it; writ goes on by itself'},
-	14: {problem: 'the database file cannot be opened', hint: 'check that its directory exists and may be written to'},
+	14: {problem: 'the database file cannot be opened', hint: 'check that its directory exists and that both may be written to'},
 	23: {problem: 'the database may not be used', hint: 'check the permissions of the file and its directory'},
 	26: {problem: 'the file is not a database', hint: 'point writ at another file, or restore it from a backup'},
 };
