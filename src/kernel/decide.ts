@@ -14,9 +14,12 @@ export function decide(action: Action, facts: Facts, policy: Policy): Decision {
 
 const NO_GATES: GateResult = {gate: 'policy', effect: 'deny', rules: ['no-gates'], reason: 'the policy has no gates'};
 
+const EFFECTS: ReadonlySet<unknown> = new Set(['allow', 'ask', 'deny']);
+
 function answer(gate: Gate, action: Action, facts: Facts): GateResult {
 	try {
 		const result = gate.decide(action, facts);
+		if (!EFFECTS.has(result.effect)) throw new TypeError(`the gate answered \`${result.effect}\``);
 		if (result.rules.length > 0) return result;
 		return {...result, effect: 'deny', rules: ['no-rule'], reason: 'the gate named no rule'};
 	} catch (error) {

@@ -1,7 +1,7 @@
 import {type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
 import type {Decision, Event, EventData, Verdict} from '#contract/event.ts';
 import type {Isolation, Usage} from '#contract/sandbox.ts';
-import type {Permit} from './permit.ts';
+import {assertPermit, type Permit} from './permit.ts';
 import type {Action, Journal, Kernel} from './ports.ts';
 import type {World} from './tool.ts';
 
@@ -26,7 +26,12 @@ export type Outcome =
 /** An action that may happen now. */
 export type Permitted = {readonly action: Action; readonly permit: Permit};
 
-export type EffectRecord = Permitted & {readonly data: EventData<'action.outcome'>; readonly world: World};
+/** The deadline runs on while the effect is verified; `verify` ends it. */
+export type EffectRecord = Permitted & {
+	readonly data: EventData<'action.outcome'>;
+	readonly world: World;
+	readonly deadline: Disposable;
+};
 
 /** Lets a sandbox stop by itself, and say why, before the kernel gives up on it. */
 const GRACE_MS = 1_000;
@@ -39,16 +44,16 @@ export async function execute(
 	signal: AbortSignal,
 ): Promise<EffectRecord> {
 	const {limits} = action.tool;
-	const timer = AbortSignal.timeout(limits.wallMs + GRACE_MS);
-	const bounded = AbortSignal.any([signal, timer]);
+	const deadline = startDeadline(signal, limits.wallMs + GRACE_MS);
 	const seen: {usage: Usage | null; isolation: Isolation | null} = {usage: null, isolation: null};
 	const world: World = {
 		permit,
 		principal: journal.principal,
 		limits,
-		signal: bounded,
+		signal: deadline.signal,
 		async sandbox(spec, request) {
-			const result = await kernel.sandboxes.run(permit, spec, request, bounded);
+			assertPermit(permit);
+			const result = await kernel.sandboxes.run(permit, spec, request, deadline.signal);
 			seen.usage = result.usage;
 			seen.isolation = result.isolation;
 			return result;
@@ -56,20 +61,17 @@ export async function execute(
 		progress: (stage) => kernel.progress(journal.runId, {actionId: action.id, stage}),
 	};
 	const started = performance.now();
-	const result = await attempt(action, world, kernel, {timer, cancel: signal});
-	const output = kernel.redact(result.output).value;
+	const result = await attempt(action, world, kernel, deadline);
 	const durationMs = Math.round((performance.now() - started) * 1000) / 1000;
 	const labels = [...action.tool.labels];
 	return {
 		action,
 		permit,
 		world,
+		deadline,
 		data: {
 			actionId: action.id,
-			status: result.status,
-			output,
-			outputDigest: kernel.digest(output),
-			error: result.error,
+			...result,
 			labels,
 			...seen,
 			durationMs,
@@ -77,31 +79,60 @@ export async function execute(
 	};
 }
 
-type Attempt = {
-	readonly status: EventData<'action.outcome'>['status'];
-	readonly output: unknown;
-	readonly error: ErrorBody | null;
-};
+type Attempt = Pick<EventData<'action.outcome'>, 'status' | 'output' | 'outputDigest' | 'error'>;
 
-async function attempt(
-	action: Action,
-	world: World,
-	kernel: Kernel,
-	signals: {timer: AbortSignal; cancel: AbortSignal},
-): Promise<Attempt> {
+async function attempt(action: Action, world: World, kernel: Kernel, deadline: Deadline): Promise<Attempt> {
 	try {
+		world.signal.throwIfAborted();
 		world.progress('executing');
-		const output = await untilAborted(action.tool.run(action.input as never, world), world.signal);
-		return {status: 'succeeded', output: action.tool.output.parse(output), error: null};
+		const returned = await untilAborted(action.tool.run(action.input as never, world), world.signal);
+		const output = kernel.redact(action.tool.output.parse(returned)).value;
+		return {status: 'succeeded', output, outputDigest: kernel.digest(output), error: null};
 	} catch (thrown) {
-		const error = signals.timer.aborted ? timedOut(world.limits.wallMs) : signals.cancel.aborted ? cancelled() : thrown;
+		const error = deadline.isOver() ? timedOut(world.limits.wallMs) : world.signal.aborted ? cancelled() : thrown;
 		if (!(error instanceof WritError)) kernel.report(error);
-		return {status: statusOf(error), output: null, error: toErrorBody(error)};
+		return {status: statusOf(error), output: null, outputDigest: kernel.digest(null), error: toRecord(error, kernel)};
 	}
 }
 
+/** What a tool throws reaches the record and the model like any output: redacted, and JSON or not at all. */
+function toRecord(error: unknown, kernel: Kernel): ErrorBody {
+	const {value} = kernel.redact(toErrorBody(error));
+	try {
+		kernel.digest(value);
+		return value as ErrorBody;
+	} catch (bug) {
+		kernel.report(bug);
+		return toErrorBody(bug);
+	}
+}
+
+type Deadline = Disposable & {readonly signal: AbortSignal; isOver(): boolean};
+
+/** Aborts with its caller or after `ms`. One timer, cleared at the end: a thousand quick actions must not leave a thousand behind. */
+function startDeadline(caller: AbortSignal, ms: number): Deadline {
+	const controller = new AbortController();
+	const state = {over: false};
+	const cancel = () => controller.abort(caller.reason);
+	const expire = () => {
+		state.over = !controller.signal.aborted;
+		controller.abort();
+	};
+	const timer = setTimeout(expire, ms);
+	if (caller.aborted) cancel();
+	else caller.addEventListener('abort', cancel, {once: true});
+	return {
+		signal: controller.signal,
+		isOver: () => state.over,
+		[Symbol.dispose]() {
+			clearTimeout(timer);
+			caller.removeEventListener('abort', cancel);
+		},
+	};
+}
+
 /** A tool that ignores its signal does not keep its caller waiting. */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 	const {promise: aborted, reject} = Promise.withResolvers<never>();
 	const onAbort = () => reject(signal.reason);
 	if (signal.aborted) onAbort();

@@ -6,9 +6,10 @@ import type {Decision, EventBody, Principal} from '#contract/event.ts';
 import {decide} from './decide.ts';
 import {execute, type Outcome, recorded} from './execute.ts';
 import {factsOf} from './facts.ts';
+import {once} from './once.ts';
 import {mintPermit, type Permit} from './permit.ts';
 import type {Action, Facts, Journal, Kernel} from './ports.ts';
-import {type Proposal, validate} from './validate.ts';
+import {type Candidate, type Proposal, receive, refusal, validate} from './validate.ts';
 import {verify} from './verify.ts';
 
 export type {Outcome} from './execute.ts';
@@ -20,28 +21,50 @@ export type {Proposal} from './validate.ts';
  * Throws only when the journal cannot be written (`store_unavailable`, `conflict`); then no effect was started.
  */
 export async function govern(proposal: Proposal, journal: Journal, kernel: Kernel, signal: AbortSignal): Promise<Outcome> {
-	const past = recorded(proposal.id, journal.events);
-	if (past) return past.settled ? past.outcome : closeUnknown(proposal.id, journal, kernel);
+	const candidate = receive(proposal, kernel);
+	const outcome = await once(journal, candidate, () => attempt(candidate, journal, kernel, signal));
+	if (outcome) return outcome;
+	const taken = refusal(`the id \`${proposal.id}\` belongs to another proposal of this run`, kernel);
+	return refuse(proposal.id, taken, [decided(proposal.id, taken, journal.principal)], journal);
+}
 
-	const {action, note, refusal} = validate(proposal, journal, kernel);
-	if (!action) return refuse(proposal.id, refusal, [...note, decided(proposal.id, refusal, journal.principal)], journal);
+async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, signal: AbortSignal): Promise<Outcome> {
+	const past = recorded(candidate.id, journal.events);
+	if (past) return past.settled ? past.outcome : closeUnknown(candidate.id, journal, kernel);
 
-	const fingerprint = (await action.tool.fingerprint?.(action.input as never, journal.principal)) ?? null;
+	const {action, note, refusal: invalid} = validate(candidate, journal, kernel);
+	if (!action) return refuse(candidate.id, invalid, [...note, decided(candidate.id, invalid, journal.principal)], journal);
+
+	const target = await observe(action, journal.principal, kernel);
+	if (!target) {
+		const unseen = refusal('the state of its target could not be read', kernel);
+		return refuse(action.id, unseen, [...note, decided(action.id, unseen, journal.principal)], journal);
+	}
 	// INVARIANT: nothing is awaited from here to the append of the intent: the gates judge the very state the intent joins.
 	const facts = factsOf(journal, kernel);
 	const decision = decide(action, facts, kernel.policy());
 	const notes = [...note, decided(action.id, decision, journal.principal)];
 	if (decision.effect === 'deny') return refuse(action.id, decision, notes, journal);
 
-	const binding = bind(action, fingerprint, decision, kernel);
+	const binding = bind(action, target.fingerprint, decision, kernel);
 	const approval = decision.effect === 'ask' ? kernel.approvals.state(journal.events, action.id, binding, facts.now) : null;
 	if (approval?.kind === 'none') return park(kernel.approvals.request(action, binding, facts), notes, journal);
 	if (approval?.kind === 'pending') return {...approval, kind: 'awaiting_approval', actionId: action.id};
-	if (approval && approval.kind !== 'granted') return unapproved(action.id, approval, notes, journal);
+	if (approval && approval.kind !== 'granted') return unapproved(action.id, approval, {notes, journal, kernel});
 
 	const permit = await authorize({action, facts, binding, approvalId: approval?.approvalId ?? null}, notes, journal, kernel);
 	const effect = await execute({action, permit}, journal, kernel, signal);
 	return verify(effect, journal, kernel);
+}
+
+/** The state of the target, when its tool can tell one. Null when it should, and fails: what is not seen is not acted on. */
+async function observe(action: Action, principal: Principal, kernel: Kernel): Promise<{fingerprint: string | null} | null> {
+	try {
+		return {fingerprint: (await action.tool.fingerprint?.(action.input as never, principal)) ?? null};
+	} catch (bug) {
+		kernel.report(bug);
+		return null;
+	}
 }
 
 /** What an approval covers: changing any part of it asks again. */
@@ -85,15 +108,14 @@ function asked(data: ReturnType<Kernel['approvals']['request']>, actor: Principa
 async function unapproved(
 	actionId: string,
 	approval: {readonly kind: 'rejected' | 'expired' | 'consumed'; readonly approvalId: string; readonly reason: string},
-	notes: readonly EventBody[],
-	journal: Journal,
+	{notes, journal, kernel}: {readonly notes: readonly EventBody[]; readonly journal: Journal; readonly kernel: Kernel},
 ): Promise<Outcome> {
 	const status = approval.kind === 'rejected' ? 'rejected' : 'expired';
 	const error = new WritError('policy_denied', approval.reason, {details: {approvalId: approval.approvalId}}).toJSON();
 	await journal.append(...notes, {
 		type: 'action.outcome',
 		actor: journal.principal,
-		data: {...EMPTY_OUTCOME, actionId, status, error},
+		data: {...NO_EFFECT, outputDigest: kernel.digest(null), actionId, status, error},
 	});
 	return {kind: status, actionId, error};
 }
@@ -104,9 +126,9 @@ async function closeUnknown(actionId: string, journal: Journal, kernel: Kernel):
 		'interrupted',
 		'the platform stopped while this action was executing; whether it took effect is not known',
 	).toJSON();
-	const data = {...EMPTY_OUTCOME, outputDigest: kernel.digest(null), actionId, status: 'unknown' as const, error};
+	const data = {...NO_EFFECT, outputDigest: kernel.digest(null), actionId, status: 'unknown' as const, error};
 	await journal.append({type: 'action.outcome', actor: journal.principal, data});
 	return {kind: 'unknown', actionId, error};
 }
 
-const EMPTY_OUTCOME = {output: null, outputDigest: '', labels: [], usage: null, isolation: null, durationMs: 0};
+const NO_EFFECT = {output: null, labels: [], usage: null, isolation: null, durationMs: 0};

@@ -1,55 +1,75 @@
 import {z} from 'zod';
+import {WritError} from '#contract/errors.ts';
 import type {Decision, EventBody, Risk} from '#contract/event.ts';
+import type {Subject} from './once.ts';
 import type {Action, Journal, Kernel} from './ports.ts';
+import type {AnyTool} from './tool.ts';
 
 /** What an agent, a person or a schedule wishes: nothing about it is trusted yet. `id` makes proposing twice harmless. */
 export type Proposal = {readonly id: string; readonly tool: string; readonly input: unknown};
+
+/** A proposal that can be put on record: secrets taken out, digest taken. */
+export type Candidate = Subject & {
+	/** absent when there is no such tool */
+	readonly definition: AnyTool | undefined;
+	readonly input: unknown;
+	readonly redactions: number;
+	/** why there is no input to speak of */
+	readonly unreadable: string | null;
+};
+
+/** Finds the tool and redacts the input. What is not JSON cannot be recorded: its place is kept by null, and it will be refused. */
+export function receive({id, tool, input}: Proposal, kernel: Kernel): Candidate {
+	const definition = kernel.tools.get(tool);
+	const {value, count} = kernel.redact(input);
+	try {
+		return {id, tool, definition, input: value, inputDigest: kernel.digest(value), redactions: count, unreadable: null};
+	} catch (error) {
+		if (!(error instanceof WritError)) throw error;
+		return {id, tool, definition, input: null, inputDigest: kernel.digest(null), redactions: 0, unreadable: error.message};
+	}
+}
 
 type Validated =
 	| {readonly action: Action; readonly note: readonly EventBody[]; readonly refusal: null}
 	| {readonly action: null; readonly note: readonly EventBody[]; readonly refusal: Decision};
 
-/** Finds the tool, redacts secrets, parses the input. `note` is empty when this proposal is on record already. */
-export function validate(proposal: Proposal, journal: Journal, kernel: Kernel): Validated {
-	const tool = kernel.tools.get(proposal.tool);
-	const {value, count} = kernel.redact(proposal.input);
-	const inputDigest = kernel.digest(value);
-	const note = isProposed(proposal.id, journal)
-		? []
-		: [
-				proposed(
-					{
-						actionId: proposal.id,
-						tool: proposal.tool,
-						toolVersion: tool?.version ?? '',
-						input: value,
-						inputDigest,
-						redactions: count,
-					},
-					journal,
-				),
-			];
-	const refuse = (reason: string): Validated => ({action: null, note, refusal: refusal(reason, kernel.policy().version)});
+/** Parses the input. `note` is empty when this proposal is on record already. */
+export function validate(candidate: Candidate, journal: Journal, kernel: Kernel): Validated {
+	const {id, tool: name, definition: tool, inputDigest, unreadable} = candidate;
+	const note = isProposed(id, journal) ? [] : [proposed(candidate, journal)];
+	const refuse = (reason: string): Validated => ({action: null, note, refusal: refusal(reason, kernel)});
 
-	if (!tool) return refuse(`there is no tool \`${proposal.tool}\`; tools: ${[...kernel.tools.keys()].join(', ')}`);
-	const input = tool.input.safeParse(value);
+	if (!tool) return refuse(`there is no tool \`${name}\`; tools: ${[...kernel.tools.keys()].join(', ')}`);
+	if (unreadable !== null) return refuse(unreadable);
+	const input = tool.input.safeParse(candidate.input);
 	if (!input.success) return refuse(z.prettifyError(input.error));
-	const risk: Risk = typeof tool.risk === 'function' ? tool.risk(input.data) : tool.risk;
-	return {
-		action: {id: proposal.id, tool, input: input.data, inputDigest, risk, resource: tool.resource(input.data)},
-		note,
-		refusal: null,
-	};
+	try {
+		const risk: Risk = typeof tool.risk === 'function' ? tool.risk(input.data) : tool.risk;
+		const resource = tool.resource(input.data);
+		return {action: {id, tool, input: input.data, inputDigest, risk, resource}, note, refusal: null};
+	} catch (bug) {
+		// Fails closed: an action whose risk or target is not known cannot be judged.
+		kernel.report(bug);
+		return refuse('the tool could not tell the risk or the target of this input');
+	}
+}
+
+/** A denial that no gate spoke: the proposal did not get that far. */
+export function refusal(reason: string, kernel: Kernel): Decision {
+	const policyVersion = kernel.policy().version;
+	return {effect: 'deny', gates: [{gate: 'schema', effect: 'deny', rules: ['schema'], reason}], risk: 'low', policyVersion};
 }
 
 function isProposed(actionId: string, journal: Journal): boolean {
 	return journal.events.some((event) => event.type === 'action.proposed' && event.data.actionId === actionId);
 }
 
-function proposed(data: Extract<EventBody, {type: 'action.proposed'}>['data'], journal: Journal): EventBody {
-	return {type: 'action.proposed', actor: journal.principal, data};
-}
-
-function refusal(reason: string, policyVersion: string): Decision {
-	return {effect: 'deny', gates: [{gate: 'schema', effect: 'deny', rules: ['schema'], reason}], risk: 'low', policyVersion};
+function proposed({id, tool, definition, input, inputDigest, redactions}: Candidate, journal: Journal): EventBody {
+	const toolVersion = definition?.version ?? '';
+	return {
+		type: 'action.proposed',
+		actor: journal.principal,
+		data: {actionId: id, tool, toolVersion, input, inputDigest, redactions},
+	};
 }

@@ -1,5 +1,5 @@
-import type {EventBody, Verdict} from '#contract/event.ts';
-import {type EffectRecord, type Outcome, toOutcome} from './execute.ts';
+import {type EventBody, type Verdict, verdictSchema} from '#contract/event.ts';
+import {type EffectRecord, type Outcome, toOutcome, untilAborted} from './execute.ts';
 import {revokePermit} from './permit.ts';
 import type {Journal, Kernel} from './ports.ts';
 
@@ -12,6 +12,7 @@ export async function verify(effect: EffectRecord, journal: Journal, kernel: Ker
 	try {
 		const outcome: EventBody = {type: 'action.outcome', actor, data: effect.data};
 		if (effect.data.status !== 'succeeded') {
+			revokePermit(effect.permit); // a tool that ignored its end may still be running
 			await journal.append(outcome);
 			return toOutcome(effect.data, null);
 		}
@@ -20,17 +21,17 @@ export async function verify(effect: EffectRecord, journal: Journal, kernel: Ker
 		return toOutcome(effect.data, verdict);
 	} finally {
 		revokePermit(effect.permit);
+		effect.deadline[Symbol.dispose]();
 	}
 }
 
 async function observe({action, data, world}: EffectRecord, kernel: Kernel): Promise<Verdict> {
 	const {tool, input} = action;
 	const output = data.output as never;
-	const verdict = await guarded(
-		'post-condition',
-		kernel,
-		async () => (await tool.verify?.(input as never, output, world)) ?? NOTHING_CHECKED,
-	);
+	const verdict = await guarded('post-condition', kernel, async () => {
+		const checked = tool.verify?.(input as never, output, world);
+		return checked ? await untilAborted(checked, world.signal) : NOTHING_CHECKED;
+	});
 	const failed = verdict.checks.some((check) => !check.passed);
 	if (!failed) return verdict.checks.length > 0 ? verdict : NOTHING_CHECKED;
 	if (!tool.undo) return {...verdict, kind: 'unverified'};
@@ -45,7 +46,7 @@ const NOTHING_CHECKED: Verdict = {kind: 'unverified', checks: []};
 /** The effect has happened: a verifier that throws must not hide it, so it counts as a failed check. */
 async function guarded(name: string, kernel: Kernel, work: () => Promise<Verdict>): Promise<Verdict> {
 	try {
-		return await work();
+		return verdictSchema.parse(kernel.redact(await work()).value);
 	} catch (bug) {
 		kernel.report(bug);
 		return {kind: 'unverified', checks: [{name, passed: false, detail: 'it failed to run'}]};
