@@ -31,10 +31,11 @@ export function bubblewrapArguments({mounts, output, environment, limits, seccom
 		...['--unshare-all', '--unshare-user', '--disable-userns', '--die-with-parent', '--new-session', '--clearenv'],
 		...['--cap-drop', 'ALL', '--uid', id, '--gid', id, '--hostname', 'sandbox'],
 		...links(),
+		// Before the mounts: one of them may have its home below the host's own /tmp.
+		...['--perms', '0700', '--size', String(limits.scratchBytes), '--tmpfs', '/tmp'],
 		...mounts.flatMap(({source, target}) => ['--ro-bind', source, target]),
 		...DEVICES.flatMap((device) => ['--dev-bind', device, device]),
 		...(output === undefined ? [] : ['--bind', output, '/out']),
-		...['--perms', '0700', '--size', String(limits.scratchBytes), '--tmpfs', '/tmp'],
 		...['--remount-ro', '/', '--chdir', '/tmp'],
 		...Object.entries({...ENVIRONMENT, ...environment}).flatMap(([name, value]) => ['--setenv', name, value]),
 		...(seccomp ? ['--seccomp', String(SECCOMP_FD)] : []),

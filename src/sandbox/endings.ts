@@ -15,6 +15,7 @@ const LIMITS = {
 	memoryBytes: {name: 'the memory limit', setting: 'SANDBOX_MEMORY_BYTES'},
 	processes: {name: 'the limit of processes and threads', setting: 'SANDBOX_PROCESSES'},
 	scratchBytes: {name: 'the limit of scratch space', setting: 'SANDBOX_SCRATCH_BYTES'},
+	openFiles: {name: 'the limit of open files', setting: 'SANDBOX_OPEN_FILES'},
 	cpus: {name: 'the limit of processor time', setting: 'SANDBOX_CPUS'},
 } as const;
 
@@ -75,12 +76,25 @@ export function exceededBy(last: Frame | undefined, exceeded: Death['exceeded'],
 	if (last?.type !== 'error') return undefined;
 	const [first] = exceeded;
 	if (first) return beyond(first, limits);
-	if (FULL.test(last.message)) return beyond('scratchBytes', limits);
-	return undefined;
+	const told = TOLD.find(({pattern}) => pattern.test(last.message));
+	return told && beyond(told.limit, limits);
+}
+
+/** A runner at the end of its resources may break its protocol before it dies: the limit is the better answer. */
+export function limitBehind(error: unknown, exceeded: Death['exceeded'], limits: SandboxLimits): unknown {
+	const [first] = exceeded;
+	return first && error instanceof WritError && error.code === 'runner_internal_error' ? beyond(first, limits) : error;
 }
 
 const OUT_OF_MEMORY = /heap out of memory|std::bad_alloc|Cannot allocate memory|Out of memory/;
-const FULL = /No space left on device|ENOSPC|EFBIG|File too large/;
+
+/** How Python, Node and DuckDB word a limit they ran into. Narrow: a message may quote the user's data, which may say anything. */
+const TOLD = [
+	{pattern: /\[Errno 2[78]\]|^IO Error: .*No space left on device|^(?:ENOSPC|EFBIG):/, limit: 'scratchBytes'},
+	{pattern: /\[Errno 24\]|^EMFILE:/, limit: 'openFiles'},
+	{pattern: /\[Errno 11\]|can't start new thread|^spawn \S+ EAGAIN/, limit: 'processes'},
+	{pattern: /\[Errno 12\]|^MemoryError\b/, limit: 'memoryBytes'},
+] as const;
 
 function beyond(limit: keyof typeof LIMITS, limits: SandboxLimits): WritError {
 	const {name, setting} = LIMITS[limit];

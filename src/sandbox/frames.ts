@@ -12,15 +12,15 @@ const UTF8 = new TextDecoder('utf-8', {fatal: true});
 export type FrameReader = {
 	/** bytes received so far */
 	readonly bytes: number;
-	/** Takes the next bytes and returns the frames they complete. Throws on anything the protocol does not allow. */
-	push(chunk: Buffer): Frame[];
+	/** Takes the next bytes and hands on the frames they complete. Throws on anything the protocol does not allow. */
+	push(chunk: Buffer): void;
 };
 
 /**
  * Decodes the stream of one sandbox. The order is `ready`, any frames, one `done` or `error`, nothing. More than `outputBytes` in all
  * is `runner_resource_exceeded`; anything else out of order or out of shape is `runner_internal_error`.
  */
-export function createFrameReader(outputBytes: number): FrameReader {
+export function createFrameReader(outputBytes: number, onFrame: (frame: Frame) => void): FrameReader {
 	const state: {bytes: number; frames: number; last: Frame['type'] | undefined} = {bytes: 0, frames: 0, last: undefined};
 	const pending: Pending = {chunks: [], bytes: 0};
 	const accept = (frame: Frame): Frame => {
@@ -30,19 +30,17 @@ export function createFrameReader(outputBytes: number): FrameReader {
 		if (state.frames > MAX_FRAMES) throw tooMuch(outputBytes);
 		return frame;
 	};
-	const push = (chunk: Buffer): Frame[] => {
+	const push = (chunk: Buffer): void => {
 		state.bytes += chunk.length;
 		if (state.bytes > outputBytes) throw tooMuch(outputBytes);
 		pending.chunks.push(chunk);
 		pending.bytes += chunk.length;
-		const complete: Frame[] = [];
 		while (pending.bytes > 0) {
 			if (isLast(state.last)) throw violation('sent bytes after its last frame');
 			const body = takeFrame(pending, outputBytes);
-			if (!body) break;
-			complete.push(accept(parseFrame(body)));
+			if (!body) return;
+			onFrame(accept(parseFrame(body)));
 		}
-		return complete;
 	};
 	return {
 		get bytes() {

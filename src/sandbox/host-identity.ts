@@ -24,19 +24,19 @@ function isMapped(id: number): boolean {
 	});
 }
 
-/** True when a stranger could not reach `path`, because a directory above it is private. Throws if it could not be read once reached. */
-export async function isHidden(path: string): Promise<boolean> {
+/** True when the user `id` could not reach `path`, because a directory above it is private. Throws if it could not be read once reached. */
+export async function isHidden(path: string, id: number): Promise<boolean> {
 	const own = await stat(path);
-	const needed = own.isDirectory() ? 0o5 : 0o4;
-	if (!grants(own, needed)) throw unreadable(path);
+	if (!grants(own, own.isDirectory() ? 0o5 : 0o4, id)) throw unreadable(path);
 	for (let above = dirname(path); ; above = dirname(above)) {
-		if (!grants(await stat(above), 0o1)) return true;
+		if (!grants(await stat(above), 0o1, id)) return true;
 		if (above === dirname(above)) return false;
 	}
 }
 
-function grants(of: Stats, bits: number): boolean {
-	return (of.mode & bits) === bits;
+function grants({mode, uid}: Stats, bits: number, id: number): boolean {
+	const granted = uid === id ? mode >> 6 : mode;
+	return (granted & bits) === bits;
 }
 
 function unreadable(path: string): WritError {

@@ -1,5 +1,5 @@
 /** The chain of programs that ends in a runner: join the control group, reach the mounts, give up the host's id, isolate, limit. */
-import {existsSync} from 'node:fs';
+import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {chown, realpath} from 'node:fs/promises';
 import {join} from 'node:path';
 import {WritError} from '#contract/errors.ts';
@@ -9,13 +9,14 @@ import {isHidden} from './host-identity.ts';
 import type {Mount} from './runtime.ts';
 
 /** The programs that a Linux distribution has and we start. */
-export type Programs = Readonly<Record<'bwrap' | 'setpriv' | 'prlimit' | 'sh' | 'unshare' | 'mount', string>>;
+export type Programs = Readonly<Record<'bwrap' | 'setpriv' | 'prlimit' | 'sh' | 'bash' | 'unshare' | 'mount', string>>;
 
 const PACKAGES = {
 	bwrap: 'bubblewrap',
 	setpriv: 'util-linux',
 	prlimit: 'util-linux',
 	sh: 'dash',
+	bash: 'bash',
 	unshare: 'util-linux',
 	mount: 'mount',
 };
@@ -36,6 +37,22 @@ function missing(name: keyof typeof PACKAGES): WritError {
 		hint: `run \`sudo apt-get install -y ${PACKAGES[name]}\``,
 		details: {missing: name},
 	});
+}
+
+/** Every descriptor that a program we start would inherit. Node closes its own; those it was itself started with may stay open. */
+export function strayDescriptors(): number[] {
+	const open = readdirSync('/proc/self/fdinfo').filter((name) => Number(name) > LAST_PASSED);
+	return open.filter((name) => isInherited(`/proc/self/fdinfo/${name}`)).map(Number);
+}
+
+const LAST_PASSED = 5;
+const CLOSE_ON_EXEC = 0o2000000;
+
+function isInherited(fdinfo: string): boolean {
+	// The descriptor of the listing itself is gone by now.
+	if (!existsSync(fdinfo)) return false;
+	const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(fdinfo, 'utf8'))?.[1] ?? '0';
+	return (Number.parseInt(flags, 8) & CLOSE_ON_EXEC) === 0;
 }
 
 /** Mounts that the sandbox's own user can reach, and the directory to reach them through where the paths themselves are private. */
@@ -59,7 +76,7 @@ export async function makeReachable(
 	if (id === undefined) return {mounts: real, output: directory, stage: undefined};
 	if (directory !== undefined) await chown(directory, id, id);
 	const all = [...real.map(({source}) => source), ...(directory === undefined ? [] : [directory])];
-	const hidden = (await Promise.all(all.map(async (path) => ((await isHidden(path)) ? [path] : [])))).flat();
+	const hidden = (await Promise.all(all.map(async (path) => ((await isHidden(path, id)) ? [path] : [])))).flat();
 	if (hidden.length === 0) return {mounts: real, output: directory, stage: undefined};
 	const stage = STAGES.find((candidate) => existsSync(candidate) && !all.some((path) => path.startsWith(`${candidate}/`)));
 	if (stage === undefined) throw new WritError('sandbox_unavailable', `none of ${STAGES.join(', ')} is free to mount in`);
@@ -91,6 +108,8 @@ export const PRLIMIT = '/runtime/prlimit';
 
 export type Launch = {
 	readonly programs: Programs;
+	/** descriptors that whoever started us left open */
+	readonly strays: readonly number[];
 	readonly joinFiles: readonly string[];
 	readonly stage: Reachable['stage'];
 	readonly id: number | undefined;
@@ -100,10 +119,13 @@ export type Launch = {
 };
 
 /** The process that is started is the one that becomes bubblewrap: each program replaces the one before. */
-export function launchCommand({programs, joinFiles, stage, id, rlimits, command}: Launch): [string, ...string[]] {
+export function launchCommand({programs, strays, joinFiles, stage, id, rlimits, command}: Launch): [string, ...string[]] {
 	const identity = id === undefined ? [] : [`--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--bounding-set=-all'];
+	// Only bash can name a descriptor above 9.
+	const shell = strays.length > 0 ? programs.bash : programs.sh;
+	const closing = strays.map((descriptor) => `exec ${descriptor}>&-; `).join('');
 	return [
-		...([programs.sh, '-c', JOIN, 'writ', ...joinFiles, '--'] as const),
+		...([shell, '-c', `${closing}${JOIN}`, 'writ', ...joinFiles, '--'] as const),
 		...(stage ? [programs.unshare, '--mount', '--propagation', 'private', '--', programs.sh, '-c', STAGE, 'writ'] : []),
 		...(stage ? [stage.directory, ...stage.sources, '--'] : []),
 		...[programs.setpriv, ...identity, '--inh-caps=-all', '--no-new-privs', '--pdeathsig=KILL', '--'],
@@ -115,10 +137,10 @@ export function launchCommand({programs, joinFiles, stage, id, rlimits, command}
 export function processLimits(limits: SandboxLimits, grouped: ReadonlySet<string>): string[] {
 	const seconds = Math.ceil((limits.wallMs / 1000) * limits.cpus) + STARTUP_SECONDS;
 	return [
-		`--nproc=${limits.processes + BUBBLEWRAP_PROCESSES}`,
 		`--nofile=${limits.openFiles}`,
 		`--fsize=${limits.scratchBytes}`,
 		...['--core=0', '--memlock=65536', '--msgqueue=0', '--sigpending=256'],
+		...(grouped.has('pids') ? [] : [`--nproc=${limits.processes + BUBBLEWRAP_PROCESSES}`]),
 		...(grouped.has('memory') ? [] : [`--data=${limits.memoryBytes}`]),
 		...(grouped.has('cpu') ? [] : [`--cpu=${seconds}`]),
 	];

@@ -8,7 +8,7 @@ import {assertPermit} from '#kernel/permit.ts';
 import type {SandboxResult} from '#kernel/tool.ts';
 import {type CapturedText, createCapturedText} from './captured-text.ts';
 import type {Group} from './cgroup.ts';
-import {cancelled, type Death, diedError, exceededBy, notStarted, timedOut} from './endings.ts';
+import {cancelled, type Death, diedError, exceededBy, limitBehind, notStarted, timedOut} from './endings.ts';
 import {createFrameReader, encodeFrame, isLast} from './frames.ts';
 import type {OpenOptions, Sandbox} from './sandbox.ts';
 
@@ -39,10 +39,10 @@ export async function superviseProcess(running: Running, {signal}: OpenOptions):
 		used: false,
 		death: undefined,
 	};
-	const reader = createFrameReader(spec.limits.outputBytes);
+	const reader = createFrameReader(spec.limits.outputBytes, (frame) => state.listener?.frame(frame));
 	results.on('data', (chunk: Buffer) => {
 		try {
-			for (const frame of reader.push(chunk)) state.listener?.frame(frame);
+			reader.push(chunk);
 		} catch (error) {
 			state.listener?.failed(error as WritError);
 			kill(running);
@@ -116,6 +116,7 @@ async function answer(talk: Conversation, request: RunnerRequest, signal: AbortS
 	const {limits, output} = running.spec;
 	const started = performance.now();
 	const frames: Frame[] = [];
+	const failure: {error: WritError | undefined} = {error: undefined};
 	const {promise: last, resolve, reject} = Promise.withResolvers<void>();
 	const timer = setTimeout(() => reject(timedOut(limits.wallMs)), limits.wallMs);
 	const onAbort = () => reject(cancelled());
@@ -126,16 +127,23 @@ async function answer(talk: Conversation, request: RunnerRequest, signal: AbortS
 			frames.push(frame);
 			if (isLast(frame.type)) resolve();
 		},
-		failed: reject,
+		failed(error) {
+			failure.error ??= error;
+			reject(error);
+		},
 	};
 	try {
 		stdin.end(encodeFrame(request));
 		await last;
+		// What followed a good answer in the same breath makes it no answer.
+		if (failure.error && frames.at(-1)?.type === 'done') throw failure.error;
 		const usage = measure(talk, started);
 		const exceeded = exceededBy(frames.at(-1), running.group?.exceeded() ?? [], limits);
 		if (exceeded) throw exceeded;
 		await turn(); // what was printed before the last frame has arrived, but may not have been read
 		return {frames: withPrinted(frames, printed), usage, isolation: running.isolation};
+	} catch (error) {
+		throw limitBehind(error, running.group?.exceeded() ?? [], limits);
 	} finally {
 		clearTimeout(timer);
 		signal.removeEventListener('abort', onAbort);

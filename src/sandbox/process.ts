@@ -9,7 +9,7 @@ import {ARGUMENTS_FD, bubblewrapArguments, NAMESPACES, SECCOMP_FD} from './bubbl
 import {type CgroupHost, createGroup, findCgroups, type Group, sweepGroups} from './cgroup.ts';
 import {notStarted} from './endings.ts';
 import {hostId} from './host-identity.ts';
-import {findPrograms, launchCommand, makeReachable, PRLIMIT, type Programs, processLimits} from './launch.ts';
+import {findPrograms, launchCommand, makeReachable, PRLIMIT, type Programs, processLimits, strayDescriptors} from './launch.ts';
 import {superviseProcess} from './process-sandbox.ts';
 import type {Program, Runtime} from './runtime.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
@@ -30,6 +30,7 @@ type Host = {
 	readonly cgroups: CgroupHost | undefined;
 	readonly weaknesses: readonly string[];
 	readonly filter: Buffer | undefined;
+	readonly strays: readonly number[];
 };
 
 export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'auto'}: ProcessProviderOptions): SandboxProvider {
@@ -59,7 +60,7 @@ export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'aut
 }
 
 async function inspectHost(cgroups: 'auto' | 'off', seccomp: 'auto' | 'off'): Promise<Host> {
-	const programs = findPrograms();
+	const [programs, strays] = [findPrograms(), strayDescriptors()];
 	const found = cgroups === 'off' ? {none: 'control groups are switched off'} : findCgroups();
 	const filter = seccomp === 'auto' && hasFilter(process.arch) ? compileFilter(process.arch) : undefined;
 	const weaknesses = [
@@ -67,9 +68,9 @@ async function inspectHost(cgroups: 'auto' | 'off', seccomp: 'auto' | 'off'): Pr
 		...(filter ? [] : [`no system call filter for ${process.arch}`]),
 		...(hostId(0) === undefined ? ['the sandbox has the rights of the user who runs writ on every file mounted into it'] : []),
 	];
-	if ('none' in found) return {programs, cgroups: undefined, weaknesses, filter};
+	if ('none' in found) return {programs, cgroups: undefined, weaknesses, filter, strays};
 	await sweepGroups(found);
-	return {programs, cgroups: found, weaknesses, filter};
+	return {programs, cgroups: found, weaknesses, filter, strays};
 }
 
 function missing({parents}: CgroupHost): string[] {
@@ -87,7 +88,14 @@ async function start({spec, program, host, serial}: Start, options: OpenOptions)
 	const reachable = await makeReachable(mounts, spec.output, id);
 	const group = host.cgroups && createGroup(host.cgroups, serial, limits);
 	const grouped = group?.limits ?? new Set<string>();
-	const launch = {...host, id, stage: reachable.stage, joinFiles: group?.joinFiles ?? [], command: program.command};
+	const launch = {
+		...host,
+		id,
+		strays: strayDescriptors(),
+		stage: reachable.stage,
+		joinFiles: group?.joinFiles ?? [],
+		command: program.command,
+	};
 	const [file, ...args] = launchCommand({...launch, rlimits: processLimits(limits, grouped)});
 	const child = spawn(file, args, {
 		cwd: '/',
@@ -142,7 +150,7 @@ async function reclaim(directory: string, id: number | undefined): Promise<void>
 	for (const name of await readdir(directory)) {
 		const path = join(directory, name);
 		const found = await lstat(path);
-		if (!found.isFile() || found.nlink > 1) await rm(path, {recursive: true, force: true});
+		if (!found.isFile()) await rm(path, {recursive: true, force: true});
 		else if (id !== undefined) await lchown(path, 0, 0);
 	}
 	if (id !== undefined) await lchown(directory, 0, 0);

@@ -135,7 +135,7 @@ export class Shelves {
 		const {provider} = this.#options;
 		this.#counts.starting += 1;
 		const opening = provider.open(shelf.target.spec, {warm: true, signal: this.#stopping.signal});
-		const coming = opening.then(
+		const coming: Promise<Sandbox | undefined> = opening.then(
 			(sandbox) => this.#ready(shelf, coming, sandbox),
 			(error: unknown) => this.#failed(shelf, coming, error),
 		);

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import {describe, test} from 'node:test';
+import fc from 'fast-check';
+import type {Frame} from '#contract/sandbox.ts';
+import {createCapturedText, sanitise} from './captured-text.ts';
+import {createFrameReader, encodeFrame} from './frames.ts';
+
+const ready: Frame = {type: 'ready'};
+const rows: Frame = {type: 'rows', rows: [[1, 'ä', null, {deep: [true]}]]};
+const done: Frame = {type: 'done', totalRows: 1, truncated: null, nonFinite: 0};
+
+function read(chunks: readonly Buffer[], outputBytes = 10_000): Frame[] {
+	const frames: Frame[] = [];
+	const reader = createFrameReader(outputBytes, (frame) => frames.push(frame));
+	for (const chunk of chunks) reader.push(chunk);
+	return frames;
+}
+
+describe('a frame reader', () => {
+	test('gives the same frames however the bytes are cut', () => {
+		const bytes = Buffer.concat([ready, rows, done].map(encodeFrame));
+		fc.assert(
+			fc.property(fc.array(fc.integer({min: 1, max: bytes.length})), (cuts) => {
+				const edges = [0, ...new Set(cuts), bytes.length].toSorted((a, b) => a - b);
+				const chunks = edges.slice(1).map((edge, index) => bytes.subarray(edges[index], edge));
+				assert.deepEqual(read(chunks), [ready, rows, done]);
+			}),
+		);
+	});
+
+	test('throws nothing but the two named errors, whatever arrives', () => {
+		fc.assert(
+			fc.property(fc.uint8Array({maxLength: 200}), (noise) => {
+				try {
+					read([encodeFrame(ready), Buffer.from(noise)]);
+				} catch (error) {
+					assert.match((error as {code: string}).code, /^runner_(internal_error|resource_exceeded)$/);
+				}
+			}),
+		);
+	});
+
+	test('stops at the output limit, on the length announced rather than the bytes received', () => {
+		const header = Buffer.from([0, 0, 0x27, 0x11]);
+		const error = {code: 'runner_resource_exceeded', details: {limit: 'outputBytes', value: 10_000}};
+		assert.throws(() => read([encodeFrame(ready), header]), error);
+		assert.throws(() => read([encodeFrame({type: 'stage', stage: 'x'.repeat(10_000)})]), error);
+	});
+
+	test('stops a stream of more frames than an answer has', () => {
+		const many = Buffer.concat(Array(70_000).fill(encodeFrame({type: 'stage', stage: ''})));
+		assert.throws(() => read([encodeFrame(ready), many], 10_000_000), {code: 'runner_resource_exceeded'});
+	});
+
+	for (const [what, frames] of Object.entries({
+		'no ready': [done],
+		'two readies': [ready, ready],
+		'bytes after done': [ready, done, rows],
+		'bytes after error': [ready, {type: 'error', code: 'x', message: ''}, done],
+		'an unknown type': [ready, {type: 'permit'}],
+		'rows that are no rows': [ready, {type: 'rows', rows: [1]}],
+		'a fractional count': [ready, {...done, nonFinite: 0.5}],
+	}))
+		test(`refuses ${what}`, () => {
+			assert.throws(() => read(frames.map(encodeFrame)), {code: 'runner_internal_error'});
+		});
+
+	test('refuses JSON too deep to walk', () => {
+		const body = Buffer.from(`{"type":"rows","rows":[[${'['.repeat(90_000)}${']'.repeat(90_000)}]]}`);
+		const header = Buffer.alloc(4);
+		header.writeUInt32BE(body.length);
+		assert.throws(() => read([encodeFrame(ready), header, body], 1_000_000), {code: 'runner_internal_error'});
+	});
+
+	test('takes a large frame in small pieces in linear time', () => {
+		const bytes = encodeFrame({type: 'stage', stage: 'x'.repeat(4_000_000)});
+		const pieces = Array.from({length: Math.ceil(bytes.length / 1000)}, (_, index) =>
+			bytes.subarray(index * 1000, (index + 1) * 1000),
+		);
+		const started = performance.now();
+		assert.equal(read([encodeFrame(ready), ...pieces], 10_000_000).length, 2);
+		assert.ok(performance.now() - started < 1_000);
+	});
+});
+
+describe('captured text', () => {
+	for (const [input, output] of [
+		['plain\ttext\n', 'plain\ttext\n'],
+		['\u001b[2J\u001b[1;31mred\u001b[0m', 'red'],
+		['\u001b]0;title\u0007\u001b]8;;http://x\u001b\\link\u001b]8;;\u001b\\', 'link'],
+		['a\u0000b\u0007c\u0008d\u009b31m', 'abcd31m'],
+		['one\r\ntwo\rthree', 'one\ntwothree'],
+		['safe\u202egpj.exe', 'safegpj.exe'],
+	] as const)
+		test(`${JSON.stringify(input)} is shown as ${JSON.stringify(output)}`, () => {
+			assert.equal(sanitise(input), output);
+		});
+
+	test('keeps 64 KiB and says how much it left out', () => {
+		const captured = createCapturedText();
+		for (let i = 0; i < 10; i++) captured.push(Buffer.alloc(10_000, 'x'));
+		assert.equal(captured.text(), `${'x'.repeat(65_536)}\n… 34464 more bytes were left out\n`);
+	});
+});

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {describe, test} from 'node:test';
+import {setTimeout as delay} from 'node:timers/promises';
+import {findCgroups, sweepGroups} from './cgroup.ts';
+import {attack, attackerRuntime, permit, python, said, spec} from './fixtures/attack.ts';
+import {createProcessProvider} from './process.ts';
+import {readIdentity} from './process-identity.ts';
+
+const found = findCgroups();
+const signal = new AbortController().signal;
+
+/** By which our sandboxes are told from those of other tests. */
+const MARK = `leaks-${process.pid}`;
+
+function sandboxProcesses(): string[] {
+	const commands = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+	return commands.map(commandLine).filter((line) => line.includes(`${MARK}\0`));
+}
+
+function commandLine(pid: string): string {
+	const file = `/proc/${pid}/cmdline`;
+	try {
+		return readFileSync(file, 'utf8');
+	} catch {
+		return ''; // it ended while we looked
+	}
+}
+
+function groups(owner: number): string[] {
+	if ('none' in found) return [];
+	return Object.values(found.parents).flatMap((parent) =>
+		readdirSync(parent).filter((name) => name.startsWith(`writ-${owner}-`)),
+	);
+}
+
+function footprint() {
+	return {
+		processes: sandboxProcesses(),
+		groups: groups(process.pid),
+		descriptors: readdirSync('/proc/self/fd').length,
+		mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').length,
+	};
+}
+
+async function until(condition: () => boolean): Promise<void> {
+	for (let waited = 0; !condition(); waited += 10) {
+		assert.ok(waited < 5_000, 'it did not happen within five seconds');
+		await delay(10);
+	}
+}
+
+describe('nothing is left', () => {
+	test('of 200 runs, well and badly ended', async () => {
+		const provider = createProcessProvider({runtime: attackerRuntime(MARK)});
+		await attack(provider, 'answer(1)');
+		const before = footprint();
+		const codes = ['answer(1)', 'os.abort()', 'os.write(3, b"xxxx")', 'if os.fork() == 0: time.sleep(60)\nanswer(1)'];
+		for (let batch = 0; batch < 50; batch++)
+			await Promise.all(codes.map((code) => attack(provider, code).catch(() => undefined)));
+		await provider.close();
+		assert.deepEqual(footprint(), before);
+	});
+
+	test('of a daemon that outlives its answer', async () => {
+		const provider = createProcessProvider({runtime: attackerRuntime(MARK)});
+		const daemon = `import signal
+if os.fork() == 0:
+  os.setsid()
+  if os.fork() == 0:
+    for s in range(1, 32): attempt(lambda: signal.signal(s, signal.SIG_IGN))
+    while True: time.sleep(1)
+  os._exit(0)
+answer(1)`;
+		assert.equal(await said(provider, daemon), 1);
+		assert.deepEqual(footprint().processes, []);
+		assert.deepEqual(footprint().groups, []);
+		await provider.close();
+	});
+
+	test('when the provider closes on open sandboxes', async () => {
+		const provider = createProcessProvider({runtime: attackerRuntime(MARK)});
+		const [busy] = await Promise.all([1, 2, 3].map(() => provider.open(spec(), {warm: true, signal})));
+		const failing = assert.rejects(busy?.run(permit(), python('time.sleep(60)'), signal) ?? Promise.resolve(), {
+			code: 'runner_internal_error',
+		});
+		await provider.close();
+		await failing;
+		assert.deepEqual([sandboxProcesses(), groups(process.pid)], [[], []]);
+	});
+
+	for (const cgroups of ['auto', 'off'])
+		test(`when the server is killed, control groups ${cgroups}`, async () => {
+			const child = spawn(process.execPath, [join(import.meta.dirname, 'fixtures/fill-and-die.ts'), cgroups, MARK], {
+				stdio: ['ignore', 'pipe', 'inherit'],
+			});
+			await once(child.stdout, 'data');
+			assert.ok(sandboxProcesses().length >= 3);
+			child.kill('SIGKILL');
+			await once(child, 'exit');
+			await until(() => sandboxProcesses().length === 0);
+			if ('none' in found || cgroups === 'off') return;
+			assert.ok(groups(child.pid ?? 0).length > 0, 'groups outlive their owner until the next start');
+			await sweepGroups(found);
+			assert.deepEqual(groups(child.pid ?? 0), []);
+		});
+});
+
+test('a sweep removes the groups of dead owners and of owners whose process id was reused, and no others', async () => {
+	const parent = mkdtempSync(join(tmpdir(), 'writ-groups-'));
+	const {pid, startedAt} = readIdentity('self');
+	const kept = [`writ-${pid}-${startedAt}-1`, 'system.slice', 'writ-host'];
+	for (const name of [...kept, `writ-${pid}-${startedAt - 1}-1`, 'writ-4194305-1-7']) mkdirSync(join(parent, name));
+	assert.equal(await sweepGroups({version: 2, parents: {memory: parent, cpu: parent}}), 2);
+	assert.deepEqual(readdirSync(parent).toSorted(), kept.toSorted());
+	assert.ok(existsSync(parent));
+	writeFileSync(join(parent, 'done'), '');
+});
