@@ -67,8 +67,8 @@ export type IngestOptions = SourceLimits & {
 /** What the `ingest` runner says of a table; hashes are computed out here. */
 const profileFrameSchema = tableProfileSchema.omit({sha256: true, source: true}).extend({
 	format: tableProfileSchema.shape.source.shape.format,
-	/** the `path` of the file in the request, where several files were given */
-	source: z.string().optional(),
+	/** the name that the request gave the file it came from */
+	source: z.string(),
 });
 type ProfileFrame = z.infer<typeof profileFrameSchema>;
 
@@ -122,7 +122,7 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 	await using sources = new AsyncDisposableStack();
 	const opened: Source[] = [];
 	for (const [index, file] of input.files.entries()) {
-		const source = await openSource(file, `/in/${index}`, world.principal, options);
+		const source = await openSource({...file, index, label: labelOf(index, input.files)}, world.principal, options);
 		sources.defer(() => source.handle.close());
 		opened.push(source);
 	}
@@ -134,9 +134,9 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 	world.progress('keeping the snapshot');
 	const tables: TableProfile[] = [];
 	for (const profile of profiles) {
-		const {file, bytes, index} = sourceOf(profile, opened);
+		const {name, bytes, index} = sourceOf(profile, opened);
 		const {format, source: _path, ...table} = profile;
-		const source = {name: file.name, bytes, sha256: hashes[index] as string, format};
+		const source = {name, bytes, sha256: hashes[index] as string, format};
 		tables.push(say({...table, source, sha256: await collect(staging, table.file)}, input));
 	}
 
@@ -160,8 +160,8 @@ async function readAll(
 ): Promise<readonly [ProfileFrame[], string[]]> {
 	const stop = new AbortController();
 	const signal = AbortSignal.any([world.signal, stop.signal]);
-	const mounts = sources.map(({file, target}) => ({source: file.path, target}));
-	const files = sources.map(({file, target}) => ({name: file.name, path: target}));
+	const mounts = sources.map(({path, index}) => ({source: path, target: `/in/${index}`}));
+	const files = sources.map(({label, index}) => ({name: label, path: `/in/${index}`}));
 	const spec: SandboxSpec = {runner: 'ingest', mounts, output: staging.out, network: 'none', limits};
 	const read = world.sandbox(spec, {kind: 'ingest', files}).then(({frames}) => toProfiles(frames));
 	const hashed = Promise.all(sources.map(({handle}) => hashHandle(handle, signal)));
@@ -189,10 +189,16 @@ function toProfiles(frames: readonly Frame[]): ProfileFrame[] {
 	throw new WritError('runner_internal_error', 'the sandbox ended without a table, or with two of one name');
 }
 
+/** What a file is called in the sandbox: its own name, numbered where an earlier file has the same. */
+function labelOf(index: number, files: Parsed['files']): string {
+	const {name} = files[index] as Parsed['files'][number];
+	const earlier = files.slice(0, index).filter((file) => file.name === name).length;
+	return earlier === 0 ? name : name.replace(/^(.+?)((\.[A-Za-z0-9]{1,8}){0,2})$/, `$1_${earlier + 1}$2`);
+}
+
 function sourceOf({source, name}: ProfileFrame, sources: readonly Source[]): Source {
-	const only = sources.length === 1 ? sources[0] : undefined;
-	const found = only ?? sources.find(({target}) => target === source);
-	if (found) return found;
+	const found = sources.filter(({label}) => label === source);
+	if (found.length === 1) return found[0] as Source;
 	throw new WritError('runner_internal_error', `the sandbox did not say which file the table \`${name}\` came from`);
 }
 

@@ -1,12 +1,19 @@
 /** The files a dataset is made from: who may name them, and that they stay what they were. */
 import {constants, type Stats} from 'node:fs';
-import {type FileHandle, open, realpath, stat} from 'node:fs/promises';
-import {basename, dirname, isAbsolute, normalize, sep} from 'node:path';
+import {type FileHandle, lstat, open, realpath} from 'node:fs/promises';
+import {dirname, isAbsolute, normalize, sep} from 'node:path';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
 import {isCode} from './durable-files.ts';
 
-type SourceFile = {readonly name: string; readonly path: string};
+type SourceFile = {
+	/** as its owner named it */
+	readonly name: string;
+	readonly path: string;
+	/** its place among the files, and what it is called in the sandbox */
+	readonly index: number;
+	readonly label: string;
+};
 
 export type SourceLimits = {
 	/** directories whose files any person or service may add; elsewhere only the local user may */
@@ -17,42 +24,38 @@ export type SourceLimits = {
 
 const TEBIBYTE = 2 ** 40;
 
-export type Source = {
-	readonly index: number;
-	readonly file: SourceFile;
-	readonly target: string;
+export type Source = SourceFile & {
 	readonly handle: FileHandle;
 	readonly bytes: number;
 	readonly facts: Stats;
 };
 
 /** Opens a file for reading only after it is clear that this principal may name it and that it is a plain file. */
-export async function openSource(file: SourceFile, target: string, principal: Principal, options: SourceLimits): Promise<Source> {
-	const {maxFileBytes = TEBIBYTE} = options;
-	await assertAdmitted(file.path, principal, options.roots ?? []);
-	const handle = await open(file.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((cause) => {
-		throw unreadable(
-			file.name,
-			isCode(cause, 'ELOOP') ? 'is a symbolic link: give the path of the file itself' : why(cause),
-			cause,
-		);
+export async function openSource(
+	file: SourceFile,
+	principal: Principal,
+	{roots = [], maxFileBytes = TEBIBYTE}: SourceLimits,
+): Promise<Source> {
+	const {name, path} = file;
+	await assertAdmitted(path, principal, roots);
+	const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((cause) => {
+		throw unreadable(name, why(cause), cause);
 	});
 	try {
 		const facts = await handle.stat();
-		if (!facts.isFile()) throw unreadable(file.name, facts.isDirectory() ? 'is a directory' : 'is not a regular file');
-		if (facts.size > maxFileBytes)
-			throw new WritError(
-				'request_too_large',
-				`\`${file.name}\` has ${facts.size} bytes, more than the limit of ${maxFileBytes}`,
-				{
-					details: {limit: 'maxFileBytes', value: maxFileBytes, bytes: facts.size},
-				},
-			);
-		return {index: Number(basename(target)), file, target, handle, bytes: facts.size, facts};
+		if (!facts.isFile()) throw unreadable(name, facts.isDirectory() ? 'is a directory' : 'is not a regular file');
+		if (facts.size > maxFileBytes) throw tooLarge(name, facts.size, maxFileBytes);
+		return {...file, handle, bytes: facts.size, facts};
 	} catch (error) {
 		await handle.close();
 		throw error;
 	}
+}
+
+function tooLarge(name: string, bytes: number, limit: number): WritError {
+	return new WritError('request_too_large', `\`${name}\` has ${bytes} bytes, more than the limit of ${limit}`, {
+		details: {limit: 'maxFileBytes', value: limit, bytes},
+	});
 }
 
 /** A path on this host may be named by its local user. All others, and never an agent, may name what lies in the given directories. */
@@ -74,16 +77,17 @@ function unreadable(name: string, reason: string, cause?: unknown): WritError {
 }
 
 function why(cause: unknown): string {
+	if (isCode(cause, 'ELOOP')) return 'is a symbolic link: give the path of the file itself';
 	if (isCode(cause, 'ENOENT', 'ENOTDIR')) return 'is not there';
 	if (isCode(cause, 'EACCES', 'EPERM')) return 'may not be read by the user that runs writ';
 	return 'cannot be opened';
 }
 
 /** What was hashed and what the sandbox read must be one thing: a file that changed meanwhile is neither. */
-export async function assertUnchanged({file, handle, facts}: Source): Promise<void> {
+export async function assertUnchanged({name, path, handle, facts}: Source): Promise<void> {
 	const same = (now: Stats | null) => now !== null && ALIKE.every((fact) => now[fact] === facts[fact]);
-	const named = await stat(file.path).catch(() => null); // gone is changed
-	if (!(same(named) && same(await handle.stat()))) throw unreadable(file.name, 'changed while it was being read: add it again');
+	const named = await lstat(path).catch(() => null); // gone is changed
+	if (!(same(named) && same(await handle.stat()))) throw unreadable(name, 'changed while it was being read: add it again');
 }
 
 const ALIKE = ['dev', 'ino', 'size', 'mtimeMs'] as const;
