@@ -7,6 +7,7 @@ import type {Dataset} from '#contract/dataset.ts';
 import type {Principal} from '#contract/event.ts';
 import type {Json} from '#contract/json.ts';
 import type {TurnEvent} from '#contract/stream.ts';
+import type {IngestInput} from './ingest.ts';
 
 export type Caller = {
 	readonly principal: Principal;
@@ -17,19 +18,11 @@ export type Caller = {
 	readonly emit?: (event: TurnEvent) => void;
 };
 
-export type UploadedFile = {
-	/** as the user named it; never used as a path */
-	readonly name: string;
-	/** where its bytes are now, on this host; the file is only read */
-	readonly path: string;
-};
+/** A file by its owner's name, which is never used as a path, and where its bytes are on this host. */
+export type UploadedFile = IngestInput['files'][number];
 
-export type NewDataset = {
-	readonly id?: string;
-	readonly name?: string;
-	readonly description?: string;
-	readonly files: readonly UploadedFile[];
-};
+/** Files and what their owner says of them beyond their values; what is left out is inferred. */
+export type NewDataset = IngestInput;
 
 export type ExportFormat = 'csv' | 'xlsx' | 'parquet' | 'json';
 export type ExportedFile = {

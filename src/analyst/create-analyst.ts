@@ -107,7 +107,7 @@ export class AnalystRoom implements Analyst {
 
 	async sample(tenant: string, id: string, table: string, limit: number): Promise<readonly Readonly<Record<string, Json>>[]> {
 		const dataset = await this.dataset(tenant, id);
-		const principal: Principal = {kind: 'service', id: 'catalogue', tenant};
+		const principal: Principal = {kind: 'user', id: 'catalogue', tenant};
 		const caller = {principal, requestId: '', signal: new AbortController().signal};
 		const turn = await this.#begin({dataset, mode: 'sql', job: 'system'}, caller);
 		const sql = `SELECT * FROM "${table.replaceAll('"', '""')}" LIMIT ${limit}`;
@@ -119,9 +119,8 @@ export class AnalystRoom implements Analyst {
 		);
 	}
 
-	async add({id, name, description, files, ...declared}: NewDataset, caller: Caller): Promise<Dataset> {
+	async add(input: NewDataset, caller: Caller): Promise<Dataset> {
 		const turn = await this.#begin({dataset: null, mode: 'ingest'}, caller);
-		const input = {...declared, files, ...(id ? {id} : {}), ...(name ? {name} : {}), ...(description ? {description} : {})};
 		return (await this.#effect(turn, 'dataset.add', input)) as Dataset;
 	}
 

@@ -47,6 +47,7 @@ export function createExportTool(computing: Computing, directory: string): Tool<
 		input: inputSchema as z.ZodType<z.infer<typeof inputSchema>>,
 		output: outputSchema,
 		risk: 'low',
+		egress: true,
 		limits: {...shared.limits, maxRows: MAX_ROWS},
 		preview: ({sql, format}) => `${format}: ${sql}`,
 		async run({dataset_id, dataset_hash, sql, format, neutralise}, world) {

@@ -1,0 +1,126 @@
+import {readFile, stat} from 'node:fs/promises';
+import path from 'node:path';
+import type {Config} from '#config/config.ts';
+import type {Check} from '#contract/api.ts';
+import {toErrorBody} from '#contract/errors.ts';
+import {LOCAL, type Platform} from './platform.ts';
+
+/** What serving needs: without a required one, no question is answered. */
+export async function readyChecks({store, datasets, pool, provider, policy}: Platform): Promise<readonly Check[]> {
+	return Promise.all([
+		check('store', true, async () => {
+			await store.check();
+			return {ok: true, why: 'events can be written', fix: null};
+		}),
+		check('policy', true, async () => ({
+			ok: policy.problems.length === 0,
+			why: policy.problems.join('; ') || `policy ${policy.version.slice(0, 12)} is in force`,
+			fix: policy.problems.length > 0 ? 'mend the policy file; until then every action is denied' : null,
+		})),
+		check('sandbox', true, async () => {
+			const {availability, level} = await provider.facts();
+			const {idle, busy, failed} = pool.stats();
+			if (availability.kind === 'unavailable') return {ok: false, why: availability.reason, fix: availability.hint};
+			return {
+				ok: true,
+				why: `${provider.name} sandboxes (${level}): ${idle} waiting, ${busy} at work`,
+				fix: null,
+				facts: {idle, busy, failed},
+			};
+		}),
+		check('datasets', true, async () => {
+			const all = await datasets.list(LOCAL);
+			const why = all.length > 0 ? all.map(({id}) => id).join(', ') : 'there are none';
+			return {ok: all.length > 0, why, fix: all.length > 0 ? null : 'run `writ datasets samples`, or `writ datasets add FILE`'};
+		}),
+	]);
+}
+
+/** All that a person who runs the platform may want to know, also what is optional. */
+export async function doctorChecks(platform: Platform, config: Config, root: string): Promise<readonly Check[]> {
+	const optional = await Promise.all([
+		check('node', true, async () => ({ok: true, why: `Node ${process.versions.node}`, fix: null})),
+		check('isolation', false, () => isolation(platform)),
+		check('python', false, () => python(platform, config)),
+		check('model', false, async () => model(config)),
+		check('page', false, async () => {
+			const built = await stat(path.join(root, 'web/dist/index.html')).then(
+				() => true,
+				() => false,
+			);
+			return {
+				ok: built,
+				why: built ? 'the page is built' : 'the page is not built; the API works without it',
+				fix: built ? null : 'make run',
+			};
+		}),
+		check('tracing', false, async () => {
+			const {otlpEndpoint, mlflowEnabled} = config.observability;
+			const on = otlpEndpoint !== null || mlflowEnabled;
+			return {
+				ok: true,
+				why: on ? 'traces are exported' : 'off',
+				fix: on ? null : 'set OTEL_EXPORTER_OTLP_ENDPOINT or MLFLOW_ENABLED to turn it on',
+			};
+		}),
+		check('docker, wasm, microsandbox, kubernetes', false, async () => ({
+			ok: false,
+			why: 'these providers are not part of this version',
+			fix: null,
+		})),
+	]);
+	return [...(await readyChecks(platform)), ...optional];
+}
+
+async function isolation({provider}: Platform): Promise<Finding> {
+	const facts = await provider.facts();
+	const {level, namespaces, seccomp, limits, weaknesses, versions} = facts;
+	const enforced = Object.entries(limits).map(([limit, how]) => `${limit} by ${how}`);
+	return {
+		ok: weaknesses.length === 0 && facts.availability.kind === 'available',
+		why: [
+			`namespaces ${namespaces.join(', ') || 'none'}; seccomp ${seccomp ? 'on' : 'off'}; ${enforced.join(', ')}`,
+			...weaknesses,
+		].join('; '),
+		fix: facts.availability.kind === 'unavailable' ? facts.availability.hint : null,
+		facts: {provider: facts.name, level, namespaces: [...namespaces], seccomp, limits: {...limits}, versions: {...versions}},
+	};
+}
+
+async function python({provider}: Platform, {limits}: Config): Promise<Finding> {
+	if (!limits.enablePython) return {ok: true, why: 'switched off', fix: 'set ENABLE_PYTHON_EXECUTION=true to turn it on'};
+	const {python: version} = (await provider.facts()).versions;
+	return version
+		? {ok: true, why: `Python ${version}`, fix: null}
+		: {ok: false, why: 'no Python with pandas and numpy', fix: 'run `scripts/python.sh`; SQL and plans work without it'};
+}
+
+function model({models}: Config): Finding {
+	const provider =
+		models.openaiApiKey || models.openaiBaseUrl ? 'OpenAI or compatible' : models.anthropicApiKey ? 'Anthropic' : null;
+	if (provider && models.provider !== 'none')
+		return {ok: true, why: `${provider}; what it proposes is governed like everything else`, fix: null};
+	return {
+		ok: true,
+		why: 'none: the built-in planner answers',
+		fix: 'set OPENAI_API_KEY, ANTHROPIC_API_KEY or OPENAI_BASE_URL to use one',
+	};
+}
+
+type Finding = Pick<Check, 'ok' | 'why' | 'fix'> & {readonly facts?: NonNullable<Check['facts']>};
+
+/** A check that cannot be made has failed. */
+async function check(name: string, required: boolean, work: () => Promise<Finding>): Promise<Check> {
+	try {
+		return {name, required, ...(await work())};
+	} catch (error) {
+		const {message, hint} = toErrorBody(error);
+		return {name, required, ok: false, why: message, fix: hint ?? null};
+	}
+}
+
+/** The platform's version, as evidence names it. */
+export async function readVersion(root: string): Promise<string> {
+	const {version} = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as {version: string};
+	return version;
+}

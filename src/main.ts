@@ -1,0 +1,81 @@
+/**
+ * Writ's composition root: the command line with everything it can reach. Rooms are built in platform.ts and served in serve.ts;
+ * nobody imports these files.
+ */
+import {openAsBlob} from 'node:fs';
+import {open, readFile} from 'node:fs/promises';
+import path from 'node:path';
+import {text} from 'node:stream/consumers';
+import {runCli} from '#cli/cli.ts';
+import type {Io, Local} from '#cli/io.ts';
+import {type LoadedConfig, loadConfig} from '#config/config.ts';
+import {verifyCapsule} from '#evidence/verify.ts';
+import {readVersion} from './doctor.ts';
+
+/** Loaded when a command needs it, so that `writ --help` and checking a file stay quick. */
+const rooms = {
+	serve: () => import('./serve.ts'),
+	samples: () => import('./samples.ts'),
+	client: () => import('#server/client.ts'),
+};
+
+const root = path.resolve(import.meta.dirname, '..');
+const interrupt = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
+
+const io: Io = {
+	out: (line) => void process.stdout.write(line),
+	err: (line) => void process.stderr.write(line),
+	columns: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
+	colour: process.stdout.isTTY && process.stdout.hasColors(),
+	interactive: process.stderr.isTTY,
+	stdin: () => text(process.stdin),
+	readFile: (file) => readFile(file, 'utf8'),
+	readBytes: (file) => readFile(file),
+	openBlob: (file) => openAsBlob(file),
+	async writeFile(file, body) {
+		await using handle = await open(file, 'w');
+		for await (const chunk of body) await handle.writeFile(chunk);
+	},
+	cwd: process.cwd(),
+};
+
+const local: Local = {
+	async serve({config, flags}) {
+		const loaded = loadConfig({...(config === undefined ? {} : {file: config}), flags});
+		await (await rooms.serve()).serve(loaded, interrupt.signal);
+	},
+	async addSamples() {
+		return (await rooms.samples()).addSamples(loadConfig(), interrupt.signal);
+	},
+	async verifyDatasets(id) {
+		return (await rooms.samples()).verifyDatasets(loadConfig(), id);
+	},
+	verifyFile: (bytes) => verifyCapsule(bytes),
+};
+
+process.exitCode = await runCli(process.argv.slice(2), {
+	io,
+	connect,
+	local,
+	version: await readVersion(root),
+	signal: interrupt.signal,
+});
+
+/** The server the settings name, a local one that answers, or one inside this process. */
+async function connect() {
+	const loaded = loadConfig();
+	const {client} = loaded.config;
+	const {createClient} = await rooms.client();
+	const url = client.url ?? (await localServer(loaded));
+	if (url) return createClient({url, token: client.token});
+	const {start} = await rooms.serve();
+	const {server, platform} = await start(loaded, 'silent');
+	return createClient({url: 'http://127.0.0.1', fetch: server.fetch, close: () => platform.close()});
+}
+
+async function localServer({config}: LoadedConfig): Promise<string | null> {
+	const url = `http://127.0.0.1:${config.server.port}`;
+	const reply = await fetch(`${url}/healthz`, {signal: AbortSignal.timeout(500)}).catch(() => null);
+	return reply?.ok && reply.headers.has('x-request-id') ? url : null;
+}

@@ -1,0 +1,152 @@
+import {existsSync} from 'node:fs';
+import path from 'node:path';
+import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
+import {WritError} from '#contract/errors.ts';
+import {exportCapsule} from '#evidence/capsule.ts';
+import {verifyRun} from '#evidence/verify.ts';
+import {loadDefaultPolicy} from '#policy/policy.ts';
+import type {ServerDeps, ServerOptions} from '#server/deps.ts';
+import {createLog, type Log} from '#server/log.ts';
+import {createServer, type Server} from '#server/server.ts';
+import {startTracing} from '#server/tracing.ts';
+import {createAnswerer} from './answerer.ts';
+import {doctorChecks, readVersion, readyChecks} from './doctor.ts';
+import {createPlatform, type Platform} from './platform.ts';
+
+export const ROOT = path.resolve(import.meta.dirname, '..');
+
+export type Started = {readonly platform: Platform; readonly server: Server; readonly log: Log; readonly config: Config};
+
+/** A whole Writ in this process: `listen` on it, or hand its `fetch` to a client. */
+export async function start(loaded: LoadedConfig, level?: 'silent'): Promise<Started> {
+	const {config, notices} = loaded;
+	const version = await readVersion(ROOT);
+	const holder: {log: Log | null} = {log: null};
+	const report = (bug: unknown) => holder.log?.error('bug', {error: bug});
+	const software = `writ ${version}`;
+	const platform = await createPlatform({
+		config,
+		root: ROOT,
+		software,
+		report,
+		answerer: (parts) => createAnswerer(config, parts),
+	});
+	const log = createLog({level: level ?? config.observability.logLevel, redact: platform.redact});
+	holder.log = log;
+	for (const notice of [...notices, ...platform.policy.problems]) log.warn('config.notice', {notice});
+	const server = createServer(serverDeps(platform, {loaded, version, log}));
+	return {platform, server, log, config};
+}
+
+type Context = {readonly loaded: LoadedConfig; readonly version: string; readonly log: Log};
+
+function serverDeps(platform: Platform, {loaded, version, log}: Context): ServerDeps {
+	const {store, key, kernel, policy, pool} = platform;
+	const {config} = loaded;
+	const {observability} = config;
+	const mlflow = {
+		uri: observability.mlflowTrackingUri ?? '',
+		experimentId: observability.mlflowExperimentId,
+		experimentName: observability.mlflowExperimentName,
+	};
+	return {
+		analyst: platform.analyst,
+		store,
+		tools: [...kernel.tools.values()],
+		policy: () => ({version: policy.version, gates: policy.gates.map(({name}) => name), sources: policySources()}),
+		answer: (answer) => answerApproval(platform, answer),
+		evidence: {
+			async verify(runId) {
+				return verifyRun(await store.rawEvents(runId), await store.head(runId), key.publicKey);
+			},
+			async pack(runId) {
+				const {name, bytes} = await exportCapsule(runId, {store, key, clock: kernel.clock, software: `writ ${version}`});
+				return {name, mediaType: 'application/json', body: new Uint8Array(bytes)};
+			},
+		},
+		ready: () => readyChecks(platform),
+		doctor: () => doctorChecks(platform, config, ROOT),
+		config: () => publicConfig(loaded),
+		watch: platform.watch,
+		pools: () => ({[platform.provider.name]: {idle: pool.stats().idle, busy: pool.stats().busy}}),
+		log,
+		tracing: startTracing({
+			otlpEndpoint: observability.otlpEndpoint,
+			mlflow: observability.mlflowEnabled ? mlflow : null,
+			version,
+			log,
+		}),
+		clock: kernel.clock,
+		version,
+		options: serverOptions(config),
+	};
+}
+
+function policySources(): {name: string; text: string}[] {
+	const {policies, schema} = loadDefaultPolicy();
+	return [
+		{name: 'default.cedar', text: policies},
+		{name: 'schema.cedarschema', text: schema},
+	];
+}
+
+function serverOptions({server, data}: Config): ServerOptions {
+	const {heartbeatSeconds, disconnectGraceSeconds, shutdownSeconds, ...rest} = server;
+	const page = path.join(ROOT, 'web/dist');
+	return {
+		...rest,
+		heartbeatMs: heartbeatSeconds * 1_000,
+		disconnectGraceMs: disconnectGraceSeconds * 1_000,
+		shutdownMs: shutdownSeconds * 1_000,
+		uploadDir: path.join(path.resolve(data.dir), 'uploads'),
+		pageDir: existsSync(path.join(page, 'index.html')) ? page : null,
+	};
+}
+
+/** Records a person's answer in the run it belongs to; the route goes on with the run. */
+async function answerApproval({store, runs, approvals, kernel}: Platform, given: Parameters<ServerDeps['answer']>[0]) {
+	const {approvalId, granted, approver, comment} = given;
+	const row = await store.approval(approvalId);
+	if (row?.tenant !== approver.tenant) throw new WritError('not_found', `there is no approval \`${approvalId}\``);
+	const answer = {approvalId, approver, comment};
+	const events = await store.read(row.runId);
+	const decide = granted ? approvals.grant : approvals.reject;
+	decide(events, answer, kernel.clock.now()); // refuses before the run is taken up
+	const run = await runs.take(row.runId, new AbortController().signal);
+	try {
+		await run.journal.append(decide(run.journal.events, answer, kernel.clock.now()));
+	} finally {
+		run.park();
+	}
+	return (await store.approval(approvalId)) ?? row;
+}
+
+/** How often abandoned runs are looked for. */
+const RECOVERY_MS = 5_000;
+
+/** Serves until `signal` aborts; then finishes what it can and leaves nothing half-done. */
+export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<void> {
+	const {platform, server, log} = await start(loaded);
+	const running = await server.listen();
+	const recovering = {now: false};
+	const recover = async () => {
+		if (recovering.now) return;
+		recovering.now = true;
+		await platform.runs
+			.recover((run) => platform.analyst.recover(run))
+			.then((recovered) => recovered > 0 && log.info('runs.recovered', {recovered}))
+			.catch((error: unknown) => log.error('runs.recovery_failed', {error}));
+		recovering.now = false;
+	};
+	void platform.warm().catch((error: unknown) => log.warn('pool.not_warm', {error}));
+	void platform.datasets.sweep().catch((error: unknown) => log.warn('datasets.not_swept', {error}));
+	void recover();
+	const timer = setInterval(recover, RECOVERY_MS);
+	await new Promise<void>((resolve) =>
+		signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), {once: true}),
+	);
+	clearInterval(timer);
+	await running.close();
+	await platform.close();
+	log.info('server.stopped');
+}
