@@ -122,10 +122,11 @@ export type Launch = {
 export function launchCommand({programs, strays, joinFiles, stage, id, rlimits, command}: Launch): [string, ...string[]] {
 	const identity = id === undefined ? [] : [`--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--bounding-set=-all'];
 	// Only bash can name a descriptor above 9.
-	const shell = strays.length > 0 ? programs.bash : programs.sh;
+	// Only with `--norc`: a bash whose standard input is a socket takes itself for a remote shell and runs ~/.bashrc.
+	const shell = strays.length > 0 ? ([programs.bash, '--norc'] as const) : ([programs.sh] as const);
 	const closing = strays.map((descriptor) => `exec ${descriptor}>&-; `).join('');
 	return [
-		...([shell, '-c', `${closing}${JOIN}`, 'writ', ...joinFiles, '--'] as const),
+		...([...shell, '-c', `${closing}${JOIN}`, 'writ', ...joinFiles, '--'] as const),
 		...(stage ? [programs.unshare, '--mount', '--propagation', 'private', '--', programs.sh, '-c', STAGE, 'writ'] : []),
 		...(stage ? [stage.directory, ...stage.sources, '--'] : []),
 		...[programs.setpriv, ...identity, '--inh-caps=-all', '--no-new-privs', '--pdeathsig=KILL', '--'],
