@@ -3,7 +3,7 @@ import type {AggregateExpr, AggregateFunc} from '#contract/query-plan.ts';
 import type {ColumnType} from '#contract/table.ts';
 import {operandSql, operandWords} from './calls.ts';
 import {familyOf, scalarSql, typeWords} from './literal.ts';
-import {type Bound, BROKEN, report, type Scope, tablesOf} from './scope.ts';
+import {type Bound, BROKEN, report, type Scope, STRENGTH, tablesOf} from './scope.ts';
 
 type AggregateSpec = {
 	readonly name: string;
@@ -47,7 +47,7 @@ export function aggregate(expr: AggregateExpr, parts: AggregateParts): Bound {
 		type: measure.type,
 		parts: [],
 		tables: tablesOf(given),
-		...(expr.func === 'rate' ? {infix: true} : {}),
+		...(expr.func === 'rate' ? {infix: STRENGTH.product} : {}),
 		...(SET_LIKE.has(expr.func) ? {isSetLike: true} : {}),
 	};
 }
@@ -79,7 +79,7 @@ function measured({func, p = 0.5}: AggregateExpr, {operand, where, path, scope}:
 	const extra = func === 'quantile' ? `, ${scalarSql(p)}` : '';
 	return {
 		sql: `${spec.name}(${distinct}${operand.sql}${extra})${filter}`,
-		words: `${spec.words} ${operandWords(operand)}`,
+		words: `${spec.words} ${operandWords(operand, STRENGTH.comparison)}`,
 		type: spec.type ?? operand.type,
 	};
 }
@@ -107,7 +107,7 @@ function share(func: 'count_if' | 'rate', {operand, condition, where, path, scop
 	const held = operand ?? condition ?? BROKEN;
 	const heldWords = operand === null ? held.words : `${operand.words} is true`;
 	const table = scope.tables[0]?.name ?? 'rows';
-	const counted = `COUNT(*) FILTER (WHERE ${where === null ? held.sql : `${operandSql(where)} AND ${operandSql(held)}`})`;
+	const counted = `COUNT(*) FILTER (WHERE ${where === null ? held.sql : `${operandSql(where, STRENGTH.comparison)} AND ${operandSql(held, STRENGTH.comparison)}`})`;
 	if (func === 'count_if') return {sql: counted, words: `count of ${table} where ${heldWords}`, type: 'integer'};
 	const all = where === null ? 'COUNT(*)' : `COUNT(*) FILTER (WHERE ${where.sql})`;
 	return {sql: `100.0 * ${counted} / NULLIF(${all}, 0)`, words: `percentage of ${table} where ${heldWords}`, type: 'double'};

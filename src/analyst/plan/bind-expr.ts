@@ -164,7 +164,7 @@ function bindAggregate(expr: AggregateExpr, path: string, scope: Scope): Bound {
 
 /** All of `conditions` as one predicate. */
 export function bindConditions(conditions: Conditions, path: string, scope: Scope): Bound {
-	return isList(conditions) ? combine('AND', bindEach(conditions, path, scope)) : bindCondition(conditions, path, scope);
+	return combine('AND', bindEach(conditions, path, scope));
 }
 
 function isList(conditions: Conditions): conditions is readonly Condition[] {
@@ -187,6 +187,8 @@ function isExprValue(value: unknown): value is Extract<FilterValue, {readonly ex
 	return isRecord(value) && 'expr' in value;
 }
 
-export function bindEach(conditions: readonly Condition[], path: string, scope: Scope): readonly Bound[] {
+/** One predicate for each; a condition outside a list has the path of the list. */
+export function bindEach(conditions: Conditions, path: string, scope: Scope): readonly Bound[] {
+	if (!isList(conditions)) return [bindCondition(conditions, path, scope)];
 	return conditions.map((condition, index) => bindCondition(condition, `${path}[${index}]`, scope));
 }

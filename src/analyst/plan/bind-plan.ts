@@ -9,7 +9,7 @@ import {
 	type SelectItem,
 } from '#contract/query-plan.ts';
 import {bindEach, bindExpr} from './bind-expr.ts';
-import {type BoundJoin, bindJoins, nameOf, repeatedTables} from './joins.ts';
+import {type BoundJoin, bindJoins, isUnique, nameOf, repeatedTables} from './joins.ts';
 import {type Bound, columnBound, findTable, hasKind, isConstant, report, type Scope} from './scope.ts';
 import {type BoundItem, SelectNames} from './select-names.ts';
 
@@ -26,6 +26,8 @@ export type BoundPlan = {
 	readonly qualify: readonly Bound[];
 	readonly order: readonly {readonly bound: Bound; readonly direction: 'asc' | 'desc'}[];
 	readonly isAggregated: boolean;
+	/** a column that differs in every row of the joined tables, where one is known */
+	readonly rowKey: Bound | null;
 	readonly warnings: readonly string[];
 };
 
@@ -68,30 +70,38 @@ function bindClauses(input: QueryPlanInput, source: Source): BoundPlan {
 		problems: source.problems,
 		warnings: new Set(),
 	};
-	const filters = bindEach(listOf(input.filters), 'filters', scope);
+	const filters = bindEach(input.filters ?? [], 'filters', scope);
 	const after: Scope = {...scope, aliases: names, later: new Set(), aliasesFirst: true, refused: {}};
 	names.begin(after);
 	const groups = bindGroups(input, after);
 	names.completeOrderWith(groups.length > 0 ? groups : columnItems(select, scope));
-	const items = input.select === undefined ? starItems(tables, scope) : names.items();
+	const named = input.select === undefined ? starItems(tables, scope) : names.items();
 	const windowless = {...after, refused: {window: 'is computed after having; write it in qualify'}};
-	const having = bindEach(listOf(input.having), 'having', windowless);
-	const qualify = bindEach(listOf(input.qualify), 'qualify', after);
+	const having = bindEach(input.having ?? [], 'having', windowless);
+	const qualify = bindEach(input.qualify ?? [], 'qualify', after);
 	const order = (input.order_by ?? []).map(({expr, direction}, index) => ({
 		bound: bindOrder(expr, `order_by[${index}].expr`, after),
 		direction: direction ?? 'asc',
 	}));
+	const items = named.map((item, index) => ({...item, isCited: names.isUsed(index)}));
 	const all = [...items.map(({bound}) => bound), ...having, ...qualify, ...order.map(({bound}) => bound)];
 	const isAggregated = groups.length > 0 || all.some((each) => hasKind(each, 'aggregate'));
 	const isStar = input.select === undefined;
 	const bound = {
 		plan: fullPlan(input, select, source),
 		...{base, joins, items, isStar, filters, groups, having, qualify, order, isAggregated},
+		rowKey: rowKeyOf(source, scope),
 		warnings: [],
 	};
 	if (source.problems.length === 0) checkShape(bound, scope);
 	warnAboutRepeats(bound, scope);
 	return {...bound, warnings: [...scope.warnings]};
+}
+
+function rowKeyOf({base, joins}: Source, scope: Scope): Bound | null {
+	if (joins.some(({cardinality}) => cardinality !== 'many-to-one' && cardinality !== 'one-to-one')) return null;
+	const column = base.columns.find((each) => isUnique({table: base, column: each}));
+	return column ? columnBound({table: base, column}, scope) : null;
 }
 
 function listOf(conditions: Conditions | undefined): readonly Extract<Conditions, readonly unknown[]>[number][] {
@@ -133,7 +143,7 @@ function isPlainColumn(item: Exclude<SelectItem, string>): boolean {
 	return !('func' in item) && !('bucket' in item) && !('window' in item);
 }
 
-function starItems(tables: readonly TableProfile[], scope: Scope): readonly BoundItem[] {
+function starItems(tables: readonly TableProfile[], scope: Scope): readonly Omit<BoundItem, 'isCited'>[] {
 	const taken = new Set<string>();
 	return tables.flatMap((table) =>
 		table.columns.map((column) => {

@@ -1,14 +1,14 @@
 /** Literals as bound expressions. */
 import type {ColumnType} from '#contract/table.ts';
 import {type Scalar, scalarSql, scalarWords} from './literal.ts';
-import {type Bound, report, type Scope} from './scope.ts';
+import {type Bound, report, type Scope, STRENGTH} from './scope.ts';
 import {momentSql, parseMoment} from './time.ts';
 
 export function literal(value: Scalar): Bound {
 	const type = typeof value === 'number' ? (Number.isInteger(value) ? 'integer' : 'double') : literalType(value);
-	const infix = typeof value === 'number' && value < 0;
+	const isNegative = typeof value === 'number' && value < 0;
 	const base: Bound = {kind: 'literal', sql: scalarSql(value), words: scalarWords(value), type, parts: [], tables: [], value};
-	return infix ? {...base, infix: true} : base;
+	return isNegative ? {...base, infix: STRENGTH.sum} : base;
 }
 
 function literalType(value: Scalar): ColumnType {

@@ -2,7 +2,7 @@
 import type {ExprOp} from '#contract/query-plan.ts';
 import type {ColumnType} from '#contract/table.ts';
 import {familyOf, isComparable, typeWords} from './literal.ts';
-import type {Bound} from './scope.ts';
+import {type Bound, STRENGTH} from './scope.ts';
 
 /** What an operand must be: a family of types, `any`, or `same` as the first operand. */
 type Param = 'number' | 'text' | 'date' | 'count' | 'unit' | 'any' | 'same';
@@ -14,7 +14,7 @@ type Call = {
 	readonly type: ColumnType | ((args: readonly Bound[]) => ColumnType);
 	readonly sql: (args: readonly string[], bounds: readonly Bound[]) => string;
 	readonly words?: (args: readonly string[]) => string;
-	readonly infix?: true;
+	readonly infix?: number;
 };
 
 const MANY = 20;
@@ -31,9 +31,9 @@ const first = (args: readonly Bound[]): ColumnType => args.find((arg) => arg.typ
 /** Of numbers the widest, of anything else the first. */
 const common = (args: readonly Bound[]): ColumnType => (familyOf(first(args)) === 'number' ? widest(args) : first(args));
 
-function infix(op: string, most: number): Call {
+function infix(op: string, most: number, strength: number): Call {
 	const write = (args: readonly string[]) => (args.length === 1 ? `${op}${args[0]}` : args.join(` ${op} `));
-	return {params: ['number'], least: op === '-' ? 1 : 2, most, type: widest, sql: write, words: write, infix: true};
+	return {params: ['number'], least: op === '-' ? 1 : 2, most, type: widest, sql: write, words: write, infix: strength};
 }
 
 function plain(name: string, params: readonly Param[], type: Call['type'], least = params.length): Call {
@@ -49,11 +49,11 @@ function cast(target: string, type: ColumnType): Call {
 }
 
 const CALLS: Readonly<Record<Exclude<ExprOp, 'now'>, Call>> = {
-	'+': infix('+', MANY),
-	'-': infix('-', 2),
-	'*': infix('*', MANY),
-	'/': {...infix('/', 2), type: 'double', sql: ([a, b]) => `${a} / NULLIF(${b}, 0)`},
-	'%': {...infix('%', 2), sql: ([a, b]) => `${a} % NULLIF(${b}, 0)`},
+	'+': infix('+', MANY, STRENGTH.sum),
+	'-': infix('-', 2, STRENGTH.sum),
+	'*': infix('*', MANY, STRENGTH.product),
+	'/': {...infix('/', 2, STRENGTH.product), type: 'double', sql: divided('/')},
+	'%': {...infix('%', 2, STRENGTH.product), sql: divided('%')},
 	abs: plain('abs', ['number'], first),
 	round: {
 		...plain('round', ['number', 'count'], first, 1),
@@ -90,9 +90,17 @@ const CALLS: Readonly<Record<Exclude<ExprOp, 'now'>, Call>> = {
 	date_add: {
 		...{params: ['date', 'count', 'unit'], least: 3, most: 3, type: movedType, sql: movedSql},
 		words: ([from, amount, unit]) => `${from} plus ${amount} ${unit}${amount === '1' ? '' : 's'}`,
-		infix: true,
+		infix: STRENGTH.condition,
 	},
 };
+
+/** Nothing divided by zero is missing, in every type of number. */
+function divided(op: '/' | '%'): Call['sql'] {
+	return ([a, b], [, divisor]) => {
+		const isSafe = typeof divisor?.value === 'number' && divisor.value !== 0;
+		return isSafe ? `${a} ${op} ${b}` : `${a} ${op} NULLIF(${b}, 0)`;
+	};
+}
 
 /** Time between two moments with its fraction; between two dates in days, and in months and longer, the whole units completed. */
 function elapsedType([unit, from, to]: readonly Bound[]): ColumnType {
@@ -135,7 +143,13 @@ export function call(
 		const message = mismatch(paramAt(spec, index), arg, args);
 		if (message !== null) return {index, message: `${op} ${message}`};
 	}
-	const [sqls, words] = [args.map(operandSql), args.map(operandWords)];
+	// the first of equals needs no parentheses: a - b - c; a sign binds to its operand alone
+	const strengthAt = (index: number) => (index === 0 && args.length > 1 ? (spec.infix ?? 0) - 1 : (spec.infix ?? STRENGTH.atom));
+	const isArithmetic = spec.infix !== undefined && spec.infix > STRENGTH.comparison;
+	// operands of a written function stand between commas
+	const strengthOf = (index: number) => (isArithmetic ? strengthAt(index) : spec.params.includes('unit') ? STRENGTH.atom : 0);
+	const sqls = args.map((arg, index) => operandSql(arg, strengthOf(index)));
+	const words = args.map((arg, index) => operandWords(arg, isArithmetic ? strengthAt(index) : STRENGTH.atom));
 	return {
 		kind: 'call',
 		sql: spec.sql(sqls, args),
@@ -143,8 +157,13 @@ export function call(
 		type: typeof spec.type === 'function' ? spec.type(args) : spec.type,
 		parts: args,
 		tables: [...new Set(args.flatMap((arg) => arg.tables))],
-		...(spec.infix || op === 'date_diff' ? {infix: true} : {}),
+		...infixOf(op, spec),
 	};
+}
+
+function infixOf(op: ExprOp, {infix: strength}: Call): {readonly infix?: number} {
+	if (op === 'date_diff') return {infix: STRENGTH.product};
+	return strength === undefined ? {} : {infix: strength};
 }
 
 /** What the operand at `index` should be, so that a text literal can be read as a moment first. */
@@ -190,10 +209,15 @@ function conversion(param: Param, type: ColumnType): string {
 	return param === 'text' ? '; write {"op": "to_text", "args": [...]}' : '';
 }
 
-export function operandSql(bound: Bound): string {
-	return bound.infix ? `(${bound.sql})` : bound.sql;
+/** `bound` as an operand of something that binds with `strength`. */
+export function operandSql(bound: Bound, strength: number = STRENGTH.atom): string {
+	return isLoose(bound, strength) ? `(${bound.sql})` : bound.sql;
 }
 
-export function operandWords(bound: Bound): string {
-	return bound.infix ? `(${bound.words})` : bound.words;
+export function operandWords(bound: Bound, strength: number = STRENGTH.atom): string {
+	return isLoose(bound, strength) && !bound.isNamed ? `(${bound.words})` : bound.words;
+}
+
+function isLoose({infix: own}: Bound, strength: number): boolean {
+	return own !== undefined && own <= strength;
 }

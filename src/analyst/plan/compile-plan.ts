@@ -64,12 +64,14 @@ function selectList({plan, items, isStar, joins}: BoundPlan): readonly string[] 
 function all(keyword: string, conditions: readonly Bound[]): readonly string[] {
 	if (conditions.length === 0) return [];
 	const [only] = conditions;
-	return [`${keyword} ${conditions.length === 1 && only ? only.sql : conditions.map(operandSql).join('\n  AND ')}`];
+	return [
+		`${keyword} ${conditions.length === 1 && only ? only.sql : conditions.map((each) => operandSql(each)).join('\n  AND ')}`,
+	];
 }
 
 /**
  * The order asked for, then what makes it total, because a limit over an order with ties is not one answer: group keys for
- * groups, the shown columns for rows. Rows of one table without an order stay in the order of the file.
+ * groups; for rows a column that differs in each, else the shown ones. Rows of one table without an order stay in the order of the file.
  */
 function orderClauses(bound: BoundPlan): readonly string[] {
 	const given = bound.order.map((each) => orderSql(nameOrSql(each.bound, bound), each.direction));
@@ -79,11 +81,12 @@ function orderClauses(bound: BoundPlan): readonly string[] {
 	return [...given, ...unique.map((tie) => orderSql(nameOrSql(tie, bound), 'asc'))];
 }
 
-function tieBreakers({plan, joins, items, groups, order, isAggregated}: BoundPlan): readonly Bound[] {
+function tieBreakers({plan, joins, items, groups, order, isAggregated, rowKey}: BoundPlan): readonly Bound[] {
 	if (isAggregated && !plan.distinct) return groups;
 	const isFileOrder =
 		order.length === 0 && joins.length === 0 && !plan.distinct && items.every(({bound}) => bound.kind !== 'window');
 	if (isFileOrder) return [];
+	if (rowKey && !plan.distinct && !isAggregated) return [rowKey];
 	const orderable = items.map(({bound}) => bound).filter(({kind, type}) => kind !== 'literal' && type !== 'json');
 	return orderable.slice(0, MAX_TIE_COLUMNS);
 }

@@ -149,7 +149,7 @@ function cardinalityOf(on: Keys, dataset: Dataset): Cardinality {
 /** Above this the profile's count of distinct values is an estimate. */
 const EXACT_DISTINCT = 100_000;
 
-function isUnique({table, column}: FoundColumn): boolean {
+export function isUnique({table, column}: FoundColumn): boolean {
 	return table.rows > 0 && table.rows <= EXACT_DISTINCT && column.nulls === 0 && column.distinct === table.rows;
 }
 

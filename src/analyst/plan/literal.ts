@@ -14,14 +14,8 @@ export function quoteText(text: string): string {
 export function scalarSql(value: Scalar): string {
 	if (value === null) return 'NULL';
 	if (typeof value === 'boolean') return value ? 'TRUE' : 'FALSE';
-	if (typeof value === 'number') return numberSql(value);
+	if (typeof value === 'number') return Object.is(value, -0) ? '0' : String(value);
 	return quoteText(value);
-}
-
-function numberSql(value: number): string {
-	const text = Object.is(value, -0) ? '0' : String(value);
-	// "e" makes a number a double in the engine; whole numbers up to 2^127 stay exact without it
-	return text;
 }
 
 /** LIKE pattern in which nothing of `text` is a wildcard; goes with `ESCAPE '\'`. */

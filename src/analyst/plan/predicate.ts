@@ -5,7 +5,7 @@ import {operandSql, operandWords} from './calls.ts';
 import {isRecord, show} from './explain.ts';
 import {familyOf, isComparable, likePattern, quoteText, type Scalar, typeWords} from './literal.ts';
 import {nearest} from './nearest.ts';
-import {type Bound, BROKEN, report, type Scope, tablesOf} from './scope.ts';
+import {type Bound, BROKEN, report, type Scope, STRENGTH, tablesOf} from './scope.ts';
 import {isDateOnly, momentSql, momentWords, periodBounds, shift} from './time.ts';
 
 /** `parts` joined by a word; a single one stays itself. */
@@ -14,9 +14,9 @@ export function combine(word: 'AND' | 'OR', parts: readonly Bound[]): Bound {
 	if (parts.some(({kind}) => kind === 'broken')) return BROKEN;
 	if (!only) return predicate('TRUE', 'anything holds', []);
 	if (more.length === 0) return only;
-	const sql = parts.map(operandSql).join(` ${word} `);
-	const words = parts.map(operandWords).join(` ${word.toLowerCase()} `);
-	return {...predicate(sql, words, parts), infix: true};
+	const sql = parts.map((part) => operandSql(part)).join(` ${word} `);
+	const words = parts.map((part) => operandWords(part)).join(` ${word.toLowerCase()} `);
+	return {...predicate(sql, words, parts), infix: STRENGTH.condition};
 }
 
 export function predicate(sql: string, words: string, parts: readonly Bound[]): Bound {
@@ -89,10 +89,11 @@ function comparison({left, op, path, scope}: Place, right: Bound): Bound {
 	if (isOrder && left.type === 'boolean')
 		return report(scope, `${path}.op`, `\`${op}\` does not order booleans; use \`=\` or \`!=\``);
 	const words = (familyOf(left.type) === 'date' && MOMENT_WORDS[op]) || COMPARISONS[op];
-	return predicate(`${operandSql(left)} ${op} ${operandSql(right)}`, `${operandWords(left)} ${words} ${operandWords(right)}`, [
-		left,
-		right,
-	]);
+	return predicate(
+		`${operandSql(left, STRENGTH.comparison)} ${op} ${operandSql(right, STRENGTH.comparison)}`,
+		`${operandWords(left, STRENGTH.comparison)} ${words} ${operandWords(right, STRENGTH.comparison)}`,
+		[left, right],
+	);
 }
 
 /** A literal of the type of `left`. */

@@ -16,14 +16,19 @@ export type Bound = {
 	/** tables whose columns it reads, at any depth */
 	readonly tables: readonly string[];
 	readonly value?: Scalar;
-	/** needs parentheses as an operand */
-	readonly infix?: true;
+	/** how tightly its outermost operator binds; absent when it never needs parentheses */
+	readonly infix?: number;
+	/** its words are a name given in select */
+	readonly isNamed?: true;
 	/** an aggregate that rows seen twice do not change */
 	readonly isSetLike?: true;
 };
 
 /** Stands for an expression whose problem has been reported; fits everywhere, so that one mistake is one problem. */
 export const BROKEN: Bound = {kind: 'broken', sql: 'NULL', words: '?', type: 'null', parts: [], tables: []};
+
+/** Binding strengths: a condition, a comparison, a sum, a product. */
+export const STRENGTH = {condition: 1, comparison: 2, sum: 5, product: 6, atom: 9} as const;
 
 export type Names = {get(name: string): Bound | undefined; keys(): Iterable<string>};
 
@@ -144,7 +149,7 @@ export function columnBound({table, column}: FoundColumn, scope: Pick<Scope, 'qu
 	return {
 		kind: 'column',
 		sql: scope.qualified ? `${quoteIdentifier(table.name)}.${plain}` : plain,
-		words: scope.tables.length > 1 ? `${table.name}.${column.name}` : column.name,
+		words: matchColumns(scope.tables, column.name).length > 1 ? `${table.name}.${column.name}` : column.name,
 		type: column.type,
 		parts: [],
 		tables: [table.name],

@@ -10,6 +10,8 @@ export type BoundItem = {
 	readonly bound: Bound;
 	/** its name is not simply the column's */
 	readonly isRenamed: boolean;
+	/** other parts of the plan call it by its name */
+	readonly isCited: boolean;
 };
 
 /** Items may use each other's names in any order; a chain longer than this is a mistake or an attack. */
@@ -21,7 +23,11 @@ export class SelectNames implements Names {
 	readonly shadowColumns: boolean;
 	readonly #select: readonly Item[];
 	readonly #tables: readonly TableProfile[];
+	/** written names, then the names that aggregates, buckets and windows get by themselves */
 	readonly #byAlias = new Map<string, number>();
+	readonly #names: readonly (string | undefined)[];
+	readonly #used = new Set<number>();
+	#inFull = true;
 	readonly #bound = new Map<number, Bound>();
 	readonly #open = new Set<number>();
 	#scope: Scope | undefined;
@@ -33,6 +39,16 @@ export class SelectNames implements Names {
 		for (const [index, {alias}] of select.entries()) {
 			if (alias !== undefined && !this.#byAlias.has(alias.toLowerCase())) this.#byAlias.set(alias.toLowerCase(), index);
 		}
+		const columns = tables.flatMap((table) => table.columns.map((column) => column.name.toLowerCase()));
+		const taken = new Set([...this.#byAlias.keys(), ...columns]);
+		this.#names = select.map((item, index) => {
+			const own = item.alias ?? ownName(item);
+			if (own === undefined || item.alias !== undefined) return own;
+			const name = free(own, taken);
+			taken.add(name.toLowerCase());
+			this.#byAlias.set(name.toLowerCase(), index);
+			return name;
+		});
 		this.shadowColumns = select.some((item) => item.alias !== undefined && this.#shadows(item, item.alias));
 	}
 
@@ -44,6 +60,7 @@ export class SelectNames implements Names {
 	/** What completes the order of windows that need a total one. */
 	completeOrderWith(ties: readonly Bound[]): void {
 		this.#ties = ties;
+		this.#inFull = false;
 	}
 
 	keys(): Iterable<string> {
@@ -53,10 +70,20 @@ export class SelectNames implements Names {
 	get(name: string): Bound | undefined {
 		const index = this.#byAlias.get(name);
 		// an item that asks for its own name means the column
-		return index === undefined || this.#open.has(index) ? undefined : this.#bind(index);
+		if (index === undefined || this.#open.has(index)) return undefined;
+		const bound = this.#bind(index);
+		const item = this.#select[index];
+		if (this.#inFull || !item || !isMeasure(item, bound)) return bound;
+		this.#used.add(index);
+		return {...bound, words: this.#names[index] ?? bound.words, isNamed: true};
 	}
 
-	items(): readonly BoundItem[] {
+	/** Whether what follows calls the item by its name. */
+	isUsed(index: number): boolean {
+		return this.#used.has(index);
+	}
+
+	items(): readonly Omit<BoundItem, 'isCited'>[] {
 		const taken = new Set(this.#byAlias.keys());
 		const columns = new Set(this.#tables.flatMap((table) => table.columns.map((column) => column.name.toLowerCase())));
 		return this.#select.map((item, index) => {
@@ -65,8 +92,10 @@ export class SelectNames implements Names {
 				this.#checkAlias(item.alias, index);
 				return {name: item.alias, bound, isRenamed: !isNamed(bound, item.alias)};
 			}
+			const given = this.#names[index];
+			if (given !== undefined) return {name: given, bound, isRenamed: true};
 			const own = bound.kind === 'column' ? columnName(bound) : undefined;
-			const name = free(own ?? defaultName(item, bound), own === undefined ? new Set([...taken, ...columns]) : taken);
+			const name = free(own ?? bound.words.slice(0, 63), own === undefined ? new Set([...taken, ...columns]) : taken);
 			taken.add(name.toLowerCase());
 			return {name, bound, isRenamed: name !== own};
 		});
@@ -121,12 +150,18 @@ function columnName({sql}: Bound): string {
 	return last.replaceAll('""', '"');
 }
 
-function defaultName(item: Item, bound: Bound): string {
+function ownName(item: Item): string | undefined {
 	if ('bucket' in item) return item.bucket;
-	if ('window' in item)
-		return item.column === undefined || !isIdentifier(item.column) ? item.window : `${item.window}_${item.column}`;
-	if ('func' in item) return item.column === undefined || !isIdentifier(item.column) ? item.func : `${item.func}_${item.column}`;
-	return bound.words.slice(0, 63);
+	const verb = 'window' in item ? item.window : 'func' in item ? item.func : undefined;
+	if (verb === undefined || !('window' in item || 'func' in item)) return undefined;
+	const column = item.column?.slice(item.column.indexOf('.') + 1);
+	return column === undefined || !isIdentifier(column) ? verb : `${verb}_${column}`;
+}
+
+/** What is better called by its name than spelled out again; a count of rows and a column are not. */
+function isMeasure(item: Item, bound: Bound): boolean {
+	if ('bucket' in item || bound.kind === 'column' || bound.kind === 'broken') return false;
+	return bound.sql !== 'COUNT(*)';
 }
 
 function free(name: string, taken: ReadonlySet<string>): string {

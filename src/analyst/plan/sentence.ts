@@ -5,12 +5,13 @@ import type {ColumnType} from '#contract/table.ts';
 import type {BoundPlan} from './bind-plan.ts';
 import {operandWords} from './calls.ts';
 import {familyOf} from './literal.ts';
-import type {Bound} from './scope.ts';
+import {type Bound, STRENGTH} from './scope.ts';
+import type {BoundItem} from './select-names.ts';
 
 export function sentenceOf(bound: BoundPlan): string {
 	const {filters, having, qualify} = bound;
 	const clauses = [
-		`${what(bound)}${joinWords(bound)}`,
+		`${what(bound)}`,
 		...conditionWords(' where ', filters),
 		...conditionWords(', only groups where ', having),
 		...conditionWords(', keeping rows where ', qualify),
@@ -22,32 +23,39 @@ export function sentenceOf(bound: BoundPlan): string {
 }
 
 function what(bound: BoundPlan): string {
-	const {plan, items, isStar, isAggregated, base} = bound;
+	const {plan, items, groups, isStar, isAggregated} = bound;
 	const distinct = plan.distinct ? 'distinct ' : '';
-	if (isStar) return `show ${distinct}${base.name}${bound.joins.length > 0 ? '' : distinct ? ' rows' : ' with all columns'}`;
-	if (!isAggregated) return `show ${distinct}${list(items.map((item) => item.bound.words))} of ${base.name}`;
-	const keys = new Set(bound.groups.map(({sql}) => sql));
-	const measures = items.filter((item) => !keys.has(item.bound.sql)).map((item) => measureWords(item.bound, base.name));
-	const by = bound.groups.length > 0 ? ` by ${list(bound.groups.map(({words}) => words))}` : '';
-	const shown = measures.length > 0 ? `${distinct}${list(measures)}` : `show the ${distinct}groups of ${base.name}`;
-	return `${shown}${by}${measures.some((words) => words.includes(base.name)) || measures.length === 0 ? '' : ` in ${base.name}`}`;
+	const source = sourceWords(bound);
+	if (isStar) return `show ${distinct ? 'distinct rows' : 'all columns'} of ${source}`;
+	if (!isAggregated) return `show ${distinct}${list(items.map(itemWords))} of ${source}`;
+	const keys = new Set(groups.map(({sql}) => sql));
+	const measures = items.filter((item) => !keys.has(item.bound.sql)).map((item) => measureWords(item, bound.base.name));
+	const by = groups.length > 0 ? ` by ${list(groups.map(({words}) => words))}` : '';
+	if (measures.length === 0) return `show the ${distinct}values${by.replace(' by ', ' of ')} in ${source}`;
+	const isPlaced = bound.joins.length === 0 && measures[0]?.includes(bound.base.name);
+	return `${distinct}${list(measures)}${by}${isPlaced ? '' : ` in ${source}`}`;
+}
+
+function sourceWords({base, joins}: BoundPlan): string {
+	const joined = joins.map(({table, type}) =>
+		type === 'left' ? `, with ${table.name} where there is one` : ` joined with ${table.name}`,
+	);
+	return `${base.name}${joined.join('')}`;
+}
+
+function itemWords({bound, name, isCited}: BoundItem): string {
+	return isCited ? `${bound.words} as ${name}` : bound.words;
 }
 
 /** A bare count reads as a command: "count tickets", not "count of tickets". */
-function measureWords({words}: Bound, table: string): string {
-	return words === `count of ${table}` ? `count ${table}` : words;
-}
-
-function joinWords({joins}: BoundPlan): string {
-	return joins
-		.map(({table, type}) => (type === 'left' ? `, with ${table.name} where there is one` : `, joined with ${table.name}`))
-		.join('');
+function measureWords(item: BoundItem, table: string): string {
+	return item.bound.sql === 'COUNT(*)' ? `count ${table}` : itemWords(item);
 }
 
 function conditionWords(lead: string, conditions: readonly Bound[]): readonly string[] {
 	const [only, ...more] = conditions;
 	if (!only) return [];
-	return [`${lead}${more.length === 0 ? only.words : conditions.map(operandWords).join(' and ')}`];
+	return [`${lead}${more.length === 0 ? only.words : conditions.map((each) => operandWords(each)).join(' and ')}`];
 }
 
 function orderWords(bound: BoundPlan): string {
@@ -55,19 +63,19 @@ function orderWords(bound: BoundPlan): string {
 	return `, ${bound.order.map((each) => orderTerm(each.bound, each.direction, bound)).join(', then ')}`;
 }
 
-function orderTerm(by: Bound, direction: 'asc' | 'desc', {items, isAggregated}: BoundPlan): string {
+function orderTerm(by: Bound, direction: 'asc' | 'desc', {items, isAggregated, base}: BoundPlan): string {
 	const isDown = direction === 'desc';
 	const measures = items.filter((item) => isAggregated && item.bound.kind === 'aggregate');
 	const isOnly = measures.length === 1 && measures[0]?.bound.sql === by.sql;
-	if (isOnly && by.words.startsWith('count of')) return isDown ? 'most first' : 'fewest first';
+	if (by.sql === 'COUNT(*)') return `${isDown ? 'most' : 'fewest'}${isOnly ? '' : ` ${base.name}`} first`;
 	const [up, down] = ends(by.type);
-	return `${isDown ? down : up}${isOnly ? '' : ` ${operandWords(by)}`} first`;
+	if (familyOf(by.type) === 'text') return `${operandWords(by, STRENGTH.comparison)} from ${isDown ? 'Z to A' : 'A to Z'}`;
+	return `${isDown ? down : up}${isOnly && !by.isNamed ? '' : ` ${operandWords(by, STRENGTH.comparison)}`} first`;
 }
 
 function ends(type: ColumnType): readonly [string, string] {
 	const family = familyOf(type);
 	if (family === 'date' || family === 'time') return ['earliest', 'latest'];
-	if (family === 'text') return ['alphabetically first', 'alphabetically last'];
 	if (family === 'boolean') return ['false', 'true'];
 	return ['lowest', 'highest'];
 }

@@ -28,7 +28,12 @@ export function tableOf(name: string, rows: number, columns: readonly ColumnSpec
 	return {name, file: `${name}.parquet`, sha256: '0'.repeat(64), source, rows, description: '', columns: profiles, notices: []};
 }
 
-export function datasetOf(id: string, tables: readonly TableProfile[], relationships: readonly Relationship[], now: string | null): Dataset {
+export function datasetOf(
+	id: string,
+	tables: readonly TableProfile[],
+	relationships: readonly Relationship[],
+	now: string | null,
+): Dataset {
 	return {
 		...{id, name: id, description: '', hash: '0'.repeat(64), tables: [...tables], relationships: [...relationships], now},
 		...{prompts: [], tags: [], createdAt: '2026-02-02T18:00:00Z'},
@@ -38,7 +43,12 @@ export function datasetOf(id: string, tables: readonly TableProfile[], relations
 export const ecommerce = datasetOf(
 	'ecommerce',
 	[
-		tableOf('inventory', 500, [['product_id', 'integer', 500], ['name', 'text'], ['category', 'text'], ['stock', 'integer']]),
+		tableOf('inventory', 500, [
+			['product_id', 'integer', 500],
+			['name', 'text'],
+			['category', 'text'],
+			['stock', 'integer'],
+		]),
 		tableOf('order_items', 9008, [
 			['item_id', 'integer', 9008],
 			['order_id', 'integer'],

@@ -4,7 +4,7 @@ import type {ColumnType} from '#contract/table.ts';
 import {bindExpr, bindOperand} from './bind-expr.ts';
 import {operandSql, operandWords} from './calls.ts';
 import {familyOf, typeWords} from './literal.ts';
-import {type Bound, BROKEN, isConstant, report, type Scope, tablesOf} from './scope.ts';
+import {type Bound, BROKEN, isConstant, report, type Scope, STRENGTH, tablesOf} from './scope.ts';
 
 type Ordered = {readonly bound: Bound; readonly direction: 'asc' | 'desc'};
 type Spec = {
@@ -58,7 +58,7 @@ export function bindWindow(item: WindowItem, path: string, scope: Scope, ties: r
 		type: spec.type ?? operand?.type ?? 'null',
 		parts: bounds,
 		tables: tablesOf(bounds),
-		...(item.window === 'percent_of_total' ? {infix: true} : {}),
+		...(item.window === 'percent_of_total' ? {infix: STRENGTH.product} : {}),
 	};
 }
 
