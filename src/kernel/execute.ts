@@ -118,7 +118,7 @@ function startDeadline(caller: AbortSignal, ms: number): Deadline {
 		state.over = !controller.signal.aborted;
 		controller.abort();
 	};
-	const timer = setTimeout(expire, ms);
+	const timer = setTimeout(expire, ms).unref();
 	if (caller.aborted) cancel();
 	else caller.addEventListener('abort', cancel, {once: true});
 	return {
