@@ -5,8 +5,8 @@ export type SseFrame = {readonly event: string; readonly id: string; readonly da
 
 export type SseOptions = {
 	readonly heartbeatMs: number;
-	/** aborted when the server stops */
-	readonly signal: AbortSignal;
+	/** ends the stream from this side, as when the server stops */
+	readonly signal?: AbortSignal;
 	/** called once, when the reader has gone or the stream has ended */
 	readonly closed?: () => void;
 };
@@ -23,7 +23,7 @@ const HEADERS = {
  */
 export function eventStream(frames: (signal: AbortSignal) => AsyncIterable<SseFrame>, options: SseOptions): Response {
 	const reader = new AbortController();
-	const signal = AbortSignal.any([reader.signal, options.signal]);
+	const signal = options.signal ? AbortSignal.any([reader.signal, options.signal]) : reader.signal;
 	const source = frames(signal)[Symbol.asyncIterator]();
 	const encoder = new TextEncoder();
 	const state: {next: Promise<IteratorResult<SseFrame, SseFrame | undefined>> | null} = {next: null};

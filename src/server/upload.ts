@@ -5,13 +5,19 @@ import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import type {ReadableStream as WebStream} from 'node:stream/web';
 import {Busboy, type BusboyFileStream} from '@fastify/busboy';
-import type {UploadedFile} from '#analyst/analyst.ts';
 import {WritError} from '#contract/errors.ts';
+
+export type UploadedFile = {
+	/** as its owner knows it; never used as a path */
+	readonly name: string;
+	/** where its bytes are now, on this host */
+	readonly path: string;
+};
 
 export type UploadLimits = {readonly maxUploadBytes: number; readonly maxUploadFiles: number; readonly uploadDir: string};
 
 export type Upload = {
-	readonly files: readonly UploadedFile[];
+	readonly files: UploadedFile[];
 	readonly fields: Readonly<Record<string, string>>;
 	/** Removes everything that was received. */
 	discard(): Promise<void>;

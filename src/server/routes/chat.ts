@@ -51,7 +51,7 @@ export type TurnContext = {
 	readonly stopping: AbortSignal;
 };
 
-export function chatRoutes({deps, turns, metrics, stopping}: TurnContext) {
+export function chatRoutes({deps, turns, metrics}: TurnContext) {
 	const {analyst} = deps;
 	return createRouter()
 		.openapi(chat, async (c) => {
@@ -68,7 +68,7 @@ export function chatRoutes({deps, turns, metrics, stopping}: TurnContext) {
 			countTurn(turn, metrics, {endpoint: '/chat/stream', message: request.message});
 			// Refusals before the run exists, such as an unknown dataset, still have a status to answer with.
 			const runId = await turn.accepted;
-			return streamTurn({turn, runId, after: 0}, deps, stopping) as never;
+			return streamTurn({turn, runId, after: 0}, deps) as never;
 		})
 		.openapi(run, async (c) => {
 			const request = c.req.valid('json');
@@ -114,12 +114,13 @@ export async function finishTurn(c: AppContext, turn: Turn) {
 
 type Place = {readonly turn: Turn; readonly runId: string; readonly after: number};
 
-export function streamTurn({turn, runId, after}: Place, {options}: ServerDeps, stopping: AbortSignal): Response {
+/** Ends when the turn does; a stopping server ends its turns. */
+export function streamTurn({turn, runId, after}: Place, {options}: ServerDeps): Response {
 	const closed = turn.watch();
 	async function* frames(signal: AbortSignal): AsyncIterable<SseFrame> {
 		for await (const {n, event} of turn.follow(after, signal)) yield {event: event.event, id: `${runId}:${n}`, data: event.data};
 	}
-	return eventStream(frames, {heartbeatMs: options.heartbeatMs, signal: stopping, closed});
+	return eventStream(frames, {heartbeatMs: options.heartbeatMs, closed});
 }
 
 /** How many frames of `runId` a reconnecting client has seen. */

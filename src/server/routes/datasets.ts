@@ -2,14 +2,13 @@ import {randomUUID} from 'node:crypto';
 import {stat} from 'node:fs/promises';
 import {basename, isAbsolute} from 'node:path';
 import {createRoute, z} from '@hono/zod-openapi';
-import type {UploadedFile} from '#analyst/analyst.ts';
 import {datasetByPathSchema, datasetSchemaReplySchema, datasetSummarySchema, datasetsReplySchema} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import {type AppContext, callerOf, createRouter} from '../context.ts';
 import type {ServerDeps} from '../deps.ts';
 import {isLoopback} from '../guard.ts';
 import {toDatasetSchema, toDatasetSummary} from '../shapes.ts';
-import {displayName, receiveUpload} from '../upload.ts';
+import {displayName, receiveUpload, type UploadedFile} from '../upload.ts';
 
 const json = <T extends z.ZodType>(schema: T, description: string) => ({description, content: {'application/json': {schema}}});
 

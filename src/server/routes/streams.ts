@@ -70,7 +70,7 @@ export function streamRoutes({deps, turns, stopping}: TurnContext) {
 			const {runId, tenant} = await ownRun(store, c.get('principal').tenant, c.req.valid('param').run_id);
 			const after = seenFrames(runId, c.req.header('last-event-id'));
 			const turn = turns.find(runId);
-			if (turn) return streamTurn({turn, runId, after}, deps, stopping) as never;
+			if (turn) return streamTurn({turn, runId, after}, deps) as never;
 			const frames = (signal: AbortSignal) => awaitResult(deps, {runId, tenant}, signal);
 			return eventStream(frames, {heartbeatMs: options.heartbeatMs, signal: stopping}) as never;
 		});
