@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Store} from '#kernel/ports.ts';
-import {asked, batch, FENCE, granted, intent, message, started} from './sample-run.ts';
+import {asked, at, batch, FENCE, granted, intent, message, started} from './sample-run.ts';
 import {ALL, appendAll, eachSharedStore, LATER, snapshot, take} from './test-stores.ts';
 
 eachSharedStore(process.env, ({place: make}) => {
@@ -71,5 +71,34 @@ eachSharedStore(process.env, ({place: make}) => {
 		for (const runId of runIds) await stores[0]?.append(batch({runId, expectedSeq: 0}, started()));
 		const claims = await Promise.all(runIds.map((holder, n) => stores[n % 2]?.claim(holder, LATER, 1000)));
 		assert.deepEqual(claims.map((claim) => claim?.runId).sort(), runIds);
+	});
+
+	test('messages that several stores add to one thread are all counted', async () => {
+		const place = await make();
+		const stores = [await place.open(), await place.open()];
+		const runIds = Array.from({length: 12}, (_, n) => `r${n}`);
+		await Promise.all(
+			runIds.map(async (runId, n) => {
+				const store = stores[n % 2] as Store;
+				await store.append(
+					batch({runId, expectedSeq: 0, second: n}, started(), message('user', 'a'), message('user', 'b', 't2')),
+				);
+				await store.append(batch({runId, expectedSeq: 3, second: n}, message('assistant', 'c', 't2'), message('assistant', 'd')));
+			}),
+		);
+		const threads = await stores[0]?.threads('local', 10);
+		const common = {datasetId: 'support', messages: 24, updatedAt: at(11)};
+		const expected = [
+			{...common, threadId: 't2', title: 'b'},
+			{...common, threadId: 't1', title: 'a'},
+		];
+		assert.deepEqual(threads, expected);
+		assert.equal((await stores[1]?.messages('local', 't1', 200))?.length, 24);
+	});
+
+	test('stores that are checked at once all pass', async () => {
+		const place = await make();
+		const stores = [await place.open(), await place.open(), await place.open()];
+		await Promise.all([...stores, ...stores, ...stores].map((store) => store.check()));
 	});
 });

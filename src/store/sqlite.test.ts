@@ -116,6 +116,10 @@ test('a directory that does not exist is refused', async () => {
 	await assert.rejects(openSqlite(file('missing/writ.db')), unavailable('the database file cannot be opened'));
 });
 
+test('a store that is no file is refused', async () => {
+	await assert.rejects(openSqlite(':memory:'), {code: 'invalid_config'});
+});
+
 test('a damaged file is reported, not read', async () => {
 	const path = file('damaged.db');
 	const first = await openSqlite(path);
@@ -144,7 +148,6 @@ test('while another process holds the write lock, reads and timers go on and app
 
 	const order: string[] = [];
 	const append = store.append(batch({runId: 'r', expectedSeq: 1}, intent())).then(() => order.push('appended'));
-	await new Promise((resolve) => setTimeout(resolve, 20));
 	order.push(`read ${(await store.runs(ALL)).rows.length}`);
 	other.exec('ROLLBACK');
 	await append;

@@ -1,3 +1,4 @@
+import type {DatabaseSync, StatementSync} from 'node:sqlite';
 import {Worker} from 'node:worker_threads';
 import {Kysely} from 'kysely';
 import {WritError} from '#contract/errors.ts';
@@ -16,19 +17,24 @@ const POLL_MS = 100;
 
 /**
  * The embedded store: one file, durable commits, group commit. A thread of its own writes and waits for the disk; this thread
- * reads. Throws `store_unavailable` when the file cannot be used, and says what to do.
+ * reads. (Measured by bench/store.ts: a commit takes 0.14 ms on an idle disk and 13 ms at p99 on a busy one, during which nothing
+ * else on its thread runs; the way to the other thread costs 0.03 to 0.1 ms.) Throws `store_unavailable` when the file cannot be used, and says what to do.
  */
 export async function openSqlite(path: string): Promise<Store> {
+	if (path === '' || path === ':memory:')
+		throw new WritError('invalid_config', 'the store needs a file: two connections share it', {
+			hint: 'name a file for the store',
+		});
 	const writer = await startWriter(path);
-	const reader = openForReading(path);
+	const reader = await openReader(path, writer);
 	const db = new Kysely<Tables>({dialect: nodeSqliteDialect(reader)});
 	const queries = createQueries(db);
 	const watchers = new Watchers({read: queries.read});
 	const version = reader.prepare('PRAGMA data_version');
-	const poll = {timer: setInterval(() => watchers.watched && pollOnce(), POLL_MS).unref(), seen: -1};
+	const poll = {timer: setInterval(() => watchers.watched && pollOnce(), POLL_MS).unref(), seen: -1 as number | null};
 	const pollOnce = () => {
-		const seen = Number(version.get()?.data_version);
-		if (seen !== poll.seen) watchers.wakeAll();
+		const seen = dataVersion(version);
+		if (seen !== poll.seen || seen === null) watchers.wakeAll();
 		poll.seen = seen;
 	};
 	return {
@@ -54,6 +60,24 @@ export async function openSqlite(path: string): Promise<Store> {
 			await db.destroy();
 		},
 	};
+}
+
+/** Null when it cannot be told: then the followers read, and meet what is wrong themselves. */
+function dataVersion(version: StatementSync): number | null {
+	try {
+		return Number(version.get()?.data_version);
+	} catch {
+		return null; // a timer has nobody to tell
+	}
+}
+
+async function openReader(path: string, writer: Writer): Promise<DatabaseSync> {
+	try {
+		return openForReading(path);
+	} catch (error) {
+		await writer.close();
+		throw error;
+	}
 }
 
 type Writer = {submit(operation: Operation): Promise<Written>; close(): Promise<void>};
