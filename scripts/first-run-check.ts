@@ -7,6 +7,7 @@ import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
+import type {ChatResponse} from '#contract/api.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const writ = path.join(root, 'bin/writ');
@@ -30,19 +31,20 @@ try {
 		expect(ready, `not ready after 30 s; its log:\n${server.log.split('\n').slice(-40).join('\n')}`);
 	});
 	await step('/healthz says ok', async () => {
-		const health = await get('/healthz');
+		const health = await get<{status: string}>('/healthz');
 		expect(health.status === 'ok', JSON.stringify(health));
 	});
 	await step('/datasets lists ecommerce, support and sensors', async () => {
-		const ids = (await get('/datasets')).datasets.map((dataset: {id: string}) => dataset.id).sort();
+		const {datasets} = await get<{datasets: {id: string}[]}>('/datasets');
+		const ids = datasets.map((dataset) => dataset.id).sort();
 		expect(JSON.stringify(ids) === '["ecommerce","sensors","support"]', JSON.stringify(ids));
 	});
 	const run1 = {id: ''};
 	await step('an explicit SQL question is computed in the sandbox', async () => {
 		const message = 'SQL: SELECT count(*) AS total_tickets FROM tickets';
-		const reply = await post('/chat', {dataset_id: 'support', thread_id: 'first-run-check', message});
+		const reply = await chat({dataset_id: 'support', thread_id: 'first-run-check', message});
 		const {status, result} = reply;
-		expect(status === 'succeeded' && result.row_count === 1 && result.rows[0][0] === 6417, JSON.stringify(reply));
+		expect(status === 'succeeded' && result.row_count === 1 && result.rows[0]?.[0] === 6417, JSON.stringify(reply));
 		run1.id = reply.run_id;
 	});
 	await step('its evidence verifies offline', async () => {
@@ -52,8 +54,8 @@ try {
 		expect(code === 0, output);
 	});
 	await step('a file the sandbox must not see is not seen', async () => {
-		const reply = await post('/chat', {dataset_id: 'support', message: "SQL: SELECT * FROM read_text('/etc/passwd')"});
-		expect(reply.status === 'rejected' && reply.result.error.type === 'SQL_POLICY_VIOLATION', JSON.stringify(reply));
+		const reply = await chat({dataset_id: 'support', message: "SQL: SELECT * FROM read_text('/etc/passwd')"});
+		expect(reply.status === 'rejected' && reply.result.error?.type === 'SQL_POLICY_VIOLATION', JSON.stringify(reply));
 	});
 	await step('the server stops when it is asked to', async () => {
 		const child = server.process;
@@ -84,12 +86,14 @@ function expect(holds: boolean, otherwise: string): void {
 	if (!holds) throw new Error(otherwise);
 }
 
-async function get(route: string) {
-	return (await fetch(base + route)).json();
+async function get<Reply>(route: string): Promise<Reply> {
+	return (await fetch(base + route)).json() as Promise<Reply>;
 }
 
-async function post(route: string, body: unknown) {
-	return (await fetch(base + route, {method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify(body)})).json();
+async function chat(body: unknown): Promise<ChatResponse> {
+	return (
+		await fetch(`${base}/chat`, {method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify(body)})
+	).json() as Promise<ChatResponse>;
 }
 
 function run(...args: string[]): Promise<{code: number | null; output: string}> {
