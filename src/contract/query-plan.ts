@@ -135,8 +135,8 @@ export type ExprOp = (typeof EXPR_OPS)[number];
 /** A calculation. A bare string is a column or a formula over columns such as `price * quantity`; text itself is `{value: "…"}`. */
 export type Expr = string | number | boolean | ExprNode;
 export type ExprNode = ColumnExpr | ValueExpr | CallExpr | CaseExpr | BucketExpr | AggregateExpr;
-export type ColumnExpr = {readonly column: string};
-export type ValueExpr = {readonly value: string | number | boolean | null};
+type ColumnExpr = {readonly column: string};
+type ValueExpr = {readonly value: string | number | boolean | null};
 export type CallExpr = {readonly op: ExprOp; readonly args: readonly Expr[]};
 export type CaseExpr = {
 	readonly case: readonly {readonly when: Conditions; readonly then: Expr}[];
@@ -265,7 +265,7 @@ const joinSchema = z.strictObject({
 export type Join = z.infer<typeof joinSchema>;
 
 export const DEFAULT_PLAN_LIMIT = 200;
-export const MAX_PLAN_LIMIT = 1000;
+const MAX_PLAN_LIMIT = 1000;
 
 export const queryPlanSchema = z.strictObject({
 	dataset_id: z.string().optional(),
@@ -285,7 +285,7 @@ export const queryPlanSchema = z.strictObject({
 export type QueryPlanInput = z.infer<typeof queryPlanSchema>;
 
 /** `left` and `right` are `table.column`; `right` belongs to `table`. */
-export type PlannedJoin = {
+type PlannedJoin = {
 	readonly table: string;
 	readonly type: 'inner' | 'left';
 	readonly on: readonly {readonly left: string; readonly right: string}[];

@@ -163,7 +163,7 @@ function bindAggregate(expr: AggregateExpr, path: string, scope: Scope): Bound {
 }
 
 /** All of `conditions` as one predicate. */
-export function bindConditions(conditions: Conditions, path: string, scope: Scope): Bound {
+function bindConditions(conditions: Conditions, path: string, scope: Scope): Bound {
 	return combine('AND', bindEach(conditions, path, scope));
 }
 

@@ -19,7 +19,7 @@ type Call = {
 
 const MANY = 20;
 
-export const UNIT_NAMES = ['minute', 'hour', 'day', 'week', 'month', 'quarter', 'year'] as const;
+const UNIT_NAMES = ['minute', 'hour', 'day', 'week', 'month', 'quarter', 'year'] as const;
 const UNIT_SECONDS: Readonly<Record<string, number>> = {minute: 60, hour: 3600, day: 86_400, week: 604_800};
 
 const widest = (args: readonly Bound[]): ColumnType => {

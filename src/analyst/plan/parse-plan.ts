@@ -15,7 +15,7 @@ export function parsePlan(input: unknown, dataset: Dataset): Parsed {
 	return 'bound' in result ? {plan: result.bound.plan} : result;
 }
 
-export function readAndBind(input: unknown, dataset: Dataset): ReturnType<typeof bindPlan> {
+function readAndBind(input: unknown, dataset: Dataset): ReturnType<typeof bindPlan> {
 	const read = readPlan(input);
 	return 'input' in read ? bindPlan(read.input, dataset) : read;
 }

@@ -116,7 +116,7 @@ export function resolveName(name: string, path: string, scope: Scope): Bound {
 }
 
 /** `bound`, unless it holds an aggregate or a window where none can stand. */
-export function admitted(bound: Bound, path: string, scope: Scope): Bound {
+function admitted(bound: Bound, path: string, scope: Scope): Bound {
 	for (const kind of ['aggregate', 'window'] as const) {
 		const reason = scope.refused[kind];
 		if (reason !== undefined && hasKind(bound, kind)) return report(scope, path, `\`${bound.words}\` ${reason}`);

@@ -145,3 +145,38 @@ export async function openEngine(dataset: Dataset): Promise<Engine> {
 		},
 	};
 }
+
+/** A small shop whose rows tests know. */
+export const shop = datasetOf(
+	'shop',
+	[
+		tableOf('orders', 5, [
+			['id', 'integer', 5],
+			['day', 'date'],
+			['at', 'timestamp'],
+			['city', 'text'],
+			['total', 'double'],
+			['paid', 'boolean'],
+			['note', 'text'],
+		]),
+		tableOf('items', 4, [
+			['order_id', 'integer'],
+			['sku', 'text'],
+			['quantity', 'integer'],
+		]),
+	],
+	[{from: 'items.order_id', to: 'orders.id', type: 'many-to-one'}],
+	'2026-03-10T12:00:00',
+);
+
+export async function openShop(): Promise<Engine> {
+	const engine = await openEngine(shop);
+	await engine.run(`INSERT INTO orders VALUES
+		(1, '2026-03-10', '2026-03-10 11:00', 'Bern', 10, true, '100% cotton'),
+		(2, '2026-03-03', '2026-03-03 13:00', 'Bern', 30, false, 'a_b'),
+		(3, '2026-02-28', '2026-02-28 09:00', 'Rome', 20, true, 'back\\slash'),
+		(4, '2026-01-31', '2026-01-31 23:59', 'rome', 40, NULL, 'it''s'),
+		(5, '2025-12-31', '2025-12-31 00:00', NULL, 0, false, NULL)`);
+	await engine.run(`INSERT INTO items VALUES (1, 'x', 2), (1, 'y', 1), (2, 'x', 5), (9, 'z', 1)`);
+	return engine;
+}
