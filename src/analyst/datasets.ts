@@ -51,7 +51,7 @@ export type Datasets = {
 	sweep(): Promise<number>;
 };
 
-export type DatasetsOptions = {
+type DatasetsOptions = {
 	readonly dir: string;
 	/** a leftover is something in staging that nobody touched for this long */
 	readonly staleMs?: number;

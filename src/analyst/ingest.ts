@@ -56,7 +56,7 @@ const inputSchema = z.strictObject({
 type Parsed = z.infer<typeof inputSchema>;
 export type IngestInput = z.input<typeof inputSchema>;
 
-export type IngestOptions = SourceLimits & {
+type IngestOptions = SourceLimits & {
 	readonly datasets: Datasets;
 	/** of the sandbox that reads the files */
 	readonly limits: SandboxLimits;

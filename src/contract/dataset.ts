@@ -50,7 +50,7 @@ export const relationshipSchema = z.object({
 });
 export type Relationship = z.infer<typeof relationshipSchema>;
 
-/** An immutable snapshot of a dataset. `hash` names it: SHA-256 over the source files' hashes in order of table name. */
+/** An immutable snapshot of a dataset. `hash` names it: SHA-256 over `<table>\t<SHA-256 of its source>\n` in order of table name. */
 export const datasetSchema = z.object({
 	id: identifierSchema,
 	name: z.string(),

@@ -16,7 +16,7 @@ const MONTH_END = 28;
 const MONTH_END_DISCOUNT = 20;
 const LOYAL_CUSTOMERS = 150;
 
-export type Category = {
+type Category = {
 	readonly name: string;
 	/** percent of products and of demand */
 	readonly share: number;

@@ -9,9 +9,11 @@ import {support} from './support.ts';
 /** The datasets that come with Writ. Their rows are made by `generate`, byte for byte the same everywhere. */
 export const SAMPLES: readonly Sample[] = [ecommerce, support, sensors];
 
-export type WrittenSample = {
+type SampleInput = IngestInput & {readonly id: string; readonly name: string; readonly description: string};
+
+type WrittenSample = {
 	/** what `dataset.add` needs to make the sample a dataset */
-	readonly input: IngestInput;
+	readonly input: SampleInput;
 	/** SHA-256 of each file by name, hex */
 	readonly hashes: Readonly<Record<string, string>>;
 };

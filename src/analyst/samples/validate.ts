@@ -4,7 +4,7 @@ import {EXPECTATIONS} from './expectations.ts';
 import type {Finding, Row, Rule, Sample, SampleColumn, SampleTable, Tables, Value} from './sample.ts';
 import {SAMPLES} from './samples.ts';
 
-export type RuleReport = {
+type RuleReport = {
 	readonly sample: string;
 	readonly rule: string;
 	readonly examined: number;
@@ -12,7 +12,7 @@ export type RuleReport = {
 	readonly examples: readonly string[];
 };
 
-export type ValidationReport = {
+type ValidationReport = {
 	readonly ok: boolean;
 	/** rows read, by sample and table */
 	readonly examined: Readonly<Record<string, number>>;
