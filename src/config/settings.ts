@@ -54,7 +54,7 @@ const server = {
 		env: 'WRIT_MAX_UPLOAD_BYTES',
 		unit: 'bytes',
 	}),
-	maxUploadFiles: setting(count(1, 1_000, 50), 'the number of files one upload may hold', {env: 'WRIT_MAX_UPLOAD_FILES'}),
+	maxUploadFiles: setting(count(1, 64, 50), 'the number of files one upload may hold', {env: 'WRIT_MAX_UPLOAD_FILES'}),
 	requestsPerMinute: setting(count(1, 10_000_000, 6_000), 'requests one client may make, on average', {
 		env: 'WRIT_REQUESTS_PER_MINUTE',
 		unit: 'per minute',

@@ -187,7 +187,7 @@ export type DatasetSchemaReply = z.infer<typeof datasetSchemaReplySchema>;
 
 /** Adding files that are on the server's own disk; only a loopback, single-user server takes it. */
 export const datasetByPathSchema = z.object({
-	path: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(100)]),
+	path: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(64)]),
 	id: z.string().max(63).optional(),
 	name: z.string().max(200).optional(),
 	description: z.string().max(2_000).optional(),

@@ -46,7 +46,7 @@ for (const [given, name] of [
 	['/etc/passwd', 'passwd'],
 	['..\\\\..\\\\windows\\\\x.csv', 'x.csv'],
 	['..', 'file-1'],
-	['a/', 'a'],
+	['a/', 'file-1'],
 	['x\u0000\u001b[2J\u202e.csv', 'x[2J.csv'],
 	['', 'file-1'],
 	['é'.repeat(300), 'é'.repeat(200)],

@@ -4,7 +4,7 @@ import {basename, join} from 'node:path';
 import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import type {ReadableStream as WebStream} from 'node:stream/web';
-import {Busboy, type BusboyFileStream} from '@fastify/busboy';
+import {Busboy} from '@fastify/busboy';
 import {WritError} from '#contract/errors.ts';
 
 export type UploadedFile = {
@@ -55,7 +55,7 @@ async function receive(body: WebStream<Uint8Array>, type: string, limits: Upload
 		limits: {files: limits.maxUploadFiles + 1, fields: 20, fieldSize: 10_000, fieldNameSize: 100, headerPairs: 20},
 	});
 	const received = {bytes: 0};
-	const abandon = (error: WritError) => void parser.destroy(error);
+	const limit = new AbortController();
 
 	parser.on('field', (name, value) => {
 		if (['id', 'name', 'description'].includes(name)) fields[name] = value;
@@ -63,31 +63,28 @@ async function receive(body: WebStream<Uint8Array>, type: string, limits: Upload
 	parser.on('file', (_field, stream, given) => {
 		if (files.length >= limits.maxUploadFiles) {
 			stream.resume();
-			return abandon(tooMany(limits.maxUploadFiles));
+			return limit.abort(tooMany(limits.maxUploadFiles));
 		}
 		const file = {name: displayName(given, files.length), path: join(limits.dir, `${files.length}`)};
 		files.push(file);
-		const saved = save(stream, file.path, (bytes) => {
-			received.bytes += bytes;
-			if (received.bytes > limits.maxUploadBytes) abandon(tooLarge(limits.maxUploadBytes));
+		stream.on('data', (chunk: Buffer) => {
+			received.bytes += chunk.length;
+			if (received.bytes > limits.maxUploadBytes) limit.abort(tooLarge(limits.maxUploadBytes));
 		});
-		saved.catch(() => {}); // reported by the wait below, or by the parser it was abandoned with
+		const saved = pipeline(stream, createWriteStream(file.path, {flags: 'wx', mode: 0o600}), {signal: limit.signal});
+		saved.catch(() => {}); // awaited below
 		writing.push(saved);
 	});
 	try {
-		await pipeline(Readable.fromWeb(body), parser);
+		await pipeline(Readable.fromWeb(body), parser, {signal: limit.signal});
 		await Promise.all(writing);
 	} catch (error) {
+		// A body that is cut off leaves its last file waiting for more.
+		limit.abort(new WritError('invalid_request', 'the multipart body is malformed or was cut off', {cause: error}));
 		await Promise.allSettled(writing);
-		if (error instanceof WritError) throw error;
-		throw new WritError('invalid_request', 'the multipart body is malformed or was cut off', {cause: error});
+		throw limit.signal.reason;
 	}
 	return {files, fields};
-}
-
-async function save(stream: BusboyFileStream, path: string, count: (bytes: number) => void): Promise<void> {
-	stream.on('data', (chunk: Buffer) => count(chunk.length));
-	await pipeline(stream, createWriteStream(path, {flags: 'wx', mode: 0o600}));
 }
 
 /** The last part of what the client called the file, without what a terminal or a page could stumble over. */
