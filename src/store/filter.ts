@@ -4,7 +4,7 @@ import type {RunFilter, RunRow} from '#kernel/ports.ts';
 import {fold, storable, toInstant} from './project.ts';
 
 /** Where a page of runs ended: runs are listed from the newest, ties by id. */
-export type Position = {readonly createdAt: string; readonly runId: string};
+type Position = {readonly createdAt: string; readonly runId: string};
 
 /** A filter that was checked: text folded, times comparable as text, the cursor opened. */
 export type Filter = Omit<RunFilter, 'cursor'> & {readonly position: Position | null};

@@ -7,13 +7,16 @@ import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {DatabaseSync} from 'node:sqlite';
 import {after, before, test} from 'node:test';
+import {fileURLToPath} from 'node:url';
 import {batch, intent, message, started} from './sample-run.ts';
 import {openSqlite} from './sqlite.ts';
 import {ALL} from './test-stores.ts';
 
-const WRITER = join(import.meta.dirname, 'sample-writer.ts');
-const MOUNTS = ['--map-root-user', '--mount'];
-const noMounts = spawnSync('unshare', [...MOUNTS, 'true']).status === 0 ? false : 'this machine allows no mount namespaces';
+const WRITER = fileURLToPath(new URL('./sample-writer.ts', import.meta.url));
+/** A process that mounts what it likes, which is gone when it ends. */
+const mounting = {command: 'unshare', options: ['--map-root-user', '--mount']};
+const noMounts =
+	spawnSync(mounting.command, [...mounting.options, 'true']).status === 0 ? false : 'this machine allows no mount namespaces';
 
 const place = {dir: ''};
 before(async () => {
@@ -64,7 +67,18 @@ test('a full disk refuses appends, keeps what it has, and is used again once the
 	const path = file('full.db');
 	const filler = file('filler');
 	const script = 'mount -t tmpfs -o size=2m none "$1" && head -c 1500000 /dev/zero > "$4" && exec "$5" "$2" "$3" full "$4"';
-	const writer = spawn('unshare', [...MOUNTS, 'sh', '-c', script, 'sh', place.dir, WRITER, path, filler, process.execPath]);
+	const writer = spawn(mounting.command, [
+		...mounting.options,
+		'sh',
+		'-c',
+		script,
+		'sh',
+		place.dir,
+		WRITER,
+		path,
+		filler,
+		process.execPath,
+	]);
 	const lines = linesOf(writer);
 	const refused = await until(lines, 'error');
 	writer.stdin.write('\n');
@@ -86,7 +100,17 @@ test('a database on a disk that cannot be written to is refused with what to do'
 	const path = file('readonly.db');
 	await (await openSqlite(path)).close();
 	const script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$4" "$2" "$3" run';
-	const writer = spawn('unshare', [...MOUNTS, 'sh', '-c', script, 'sh', place.dir, WRITER, path, process.execPath]);
+	const writer = spawn(mounting.command, [
+		...mounting.options,
+		'sh',
+		'-c',
+		script,
+		'sh',
+		place.dir,
+		WRITER,
+		path,
+		process.execPath,
+	]);
 	const {rest} = await until(linesOf(writer), 'error');
 	const hint = 'check that its directory exists and that both may be written to';
 	const error = {code: 'store_unavailable', message: 'the database file cannot be opened', retry: 'later', hint, details: {}};
