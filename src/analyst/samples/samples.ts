@@ -40,7 +40,7 @@ export async function writeSamples(dir: string, samples: readonly Sample[] = SAM
 function toInput(
 	{id, name, description, relationships, now, prompts, tags, tables}: Sample,
 	files: IngestInput['files'],
-): IngestInput {
+): SampleInput {
 	const described = tables.map((table) => {
 		const columns = table.columns.map(({name: column, description: text, unit}) => {
 			return [column, {description: text, ...(unit === undefined ? {} : {unit})}] as const;
