@@ -161,7 +161,7 @@ test('a text filter finds exactly the texts that hold it', async () => {
 test('no name that is not a column, table or alias gets through', () => {
 	fc.assert(
 		fc.property(
-			hostile.filter((text) => !/^[\p{L}\p{N}_]{1,63}$/u.test(text)),
+			hostile.filter((text) => text !== '*' && !/^[\p{L}\p{N}_]{1,63}$/u.test(text)),
 			(name) => {
 				const places = [
 					{table: name},

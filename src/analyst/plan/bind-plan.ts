@@ -74,7 +74,8 @@ function bindClauses(input: QueryPlanInput, source: Source): BoundPlan {
 	const after: Scope = {...scope, aliases: names, later: new Set(), aliasesFirst: true, refused: {}};
 	names.begin(after);
 	const groups = bindGroups(input, after);
-	names.completeOrderWith(groups.length > 0 ? groups : columnItems(select, scope));
+	const rowKey = rowKeyOf(source, scope);
+	names.completeOrderWith(groups.length > 0 ? groups : rowKey ? [rowKey] : columnItems(select, scope));
 	const named = input.select === undefined ? starItems(tables, scope) : names.items();
 	const windowless = {...after, refused: {window: 'is computed after having; write it in qualify'}};
 	const having = bindEach(input.having ?? [], 'having', windowless);
@@ -90,7 +91,7 @@ function bindClauses(input: QueryPlanInput, source: Source): BoundPlan {
 	const bound = {
 		plan: fullPlan(input, select, source),
 		...{base, joins, items, isStar, filters, groups, having, qualify, order, isAggregated},
-		rowKey: rowKeyOf(source, scope),
+		rowKey,
 		warnings: [],
 	};
 	if (source.problems.length === 0) checkShape(bound, scope);

@@ -57,7 +57,8 @@ const CALLS: Readonly<Record<Exclude<ExprOp, 'now'>, Call>> = {
 	abs: plain('abs', ['number'], first),
 	round: {
 		...plain('round', ['number', 'count'], first, 1),
-		words: ([value, places = '0']) => `${value} rounded to ${places === '0' ? 'a whole number' : `${places} places`}`,
+		words: ([value, places = '0']) =>
+			`${value} rounded to ${places === '0' ? 'a whole number' : `${places} ${places === '1' ? 'place' : 'places'}`}`,
 	},
 	floor: plain('floor', ['number'], first),
 	ceil: plain('ceil', ['number'], first),

@@ -91,12 +91,13 @@ function tieBreakers({plan, joins, items, groups, order, isAggregated, rowKey}: 
 	return orderable.slice(0, MAX_TIE_COLUMNS);
 }
 
-/** A shown expression is ordered by its name, unless the name also means a column. */
+/** A shown expression is ordered by its name, unless the name also means a column or a table. */
 function nameOrSql(bound: Bound, {items, base, joins}: BoundPlan): string {
 	const item = items.find((each) => each.isRenamed && each.bound.sql === bound.sql);
 	if (!item) return bound.sql;
-	const hidden = [base, ...joins.map((join) => join.table)].some((table) =>
-		table.columns.some((column) => column.name.toLowerCase() === item.name.toLowerCase()),
+	const name = item.name.toLowerCase();
+	const hidden = [base, ...joins.map((join) => join.table)].some(
+		(table) => table.name.toLowerCase() === name || table.columns.some((column) => column.name.toLowerCase() === name),
 	);
 	return hidden ? bound.sql : quoteIdentifier(item.name);
 }

@@ -6,14 +6,21 @@ import {z} from 'zod';
 import type {PlanProblem} from '#contract/query-plan.ts';
 import {nearest} from './nearest.ts';
 
-/** Keys and values that other query languages, and models, use for ours. */
+/** Keys and values that other query languages, and models, use for ours; where a key has two meanings, the one that fits counts. */
 const FOREIGN_KEYS: Readonly<Record<string, string>> = {
 	...{agg: 'func', aggregate: 'func', aggregation: 'func', fn: 'func', function: 'func', as: 'alias', dir: 'direction'},
 	...{operator: 'op', operation: 'op', field: 'column', col: 'column', val: 'value', values: 'value', expression: 'expr'},
 	...{from: 'table', columns: 'select', fields: 'select', sort: 'order_by', sort_by: 'order_by', order: 'order_by'},
 	...{orderBy: 'order_by', groupBy: 'group_by', group: 'group_by', join: 'joins', dataset: 'dataset_id', top: 'limit'},
 	...{partitionBy: 'partition_by', arguments: 'args', quantile: 'p', percentile: 'p', granularity: 'bucket', as_name: 'alias'},
-	...{params: 'args', condition: 'if', filter: 'filters', where: 'filters', over: 'partition_by', unique: 'distinct'},
+	...{
+		params: 'args',
+		condition: 'if where',
+		filter: 'filters where',
+		where: 'filters if',
+		over: 'partition_by',
+		unique: 'distinct',
+	},
 };
 const FOREIGN_VALUES: Readonly<Record<string, string>> = {
 	...{
@@ -84,19 +91,26 @@ function explainUnion(type: z.ZodUnion, value: unknown, path: string): readonly 
 	return [{path, message: `expected ${forms}; got ${show(value)}`}];
 }
 
-/** How many keys of `value` the object knows, foreign spellings counting slightly less; a missing key counts against it. */
+/** How many keys of `value` the object knows, foreign spellings counting slightly less; a key that is needed and missing counts against it. */
 function fit(option: z.ZodObject, value: Readonly<Record<string, unknown>>): number {
-	const keys = new Set(Object.keys(option.shape));
+	const keys = Object.keys(option.shape);
+	const meant = new Set<string>();
 	let score = 0;
 	for (const key of Object.keys(value)) {
-		if (keys.has(key)) score += 1;
-		else if (keys.has(Object.hasOwn(FOREIGN_KEYS, key) ? (FOREIGN_KEYS[key] ?? '') : '')) score += 0.9;
-		else if (nearest(key, keys) !== undefined) score += 0.5;
+		const foreign = keys.includes(key) ? key : translated(key, keys);
+		const near = foreign ?? nearest(key, keys);
+		if (near === undefined) continue;
+		meant.add(near);
+		score += near === key ? 1 : foreign === undefined ? 0.5 : 0.9;
 	}
-	const missing = Object.entries(option.shape).filter(
-		([key, inner]) => !(inner instanceof z.ZodOptional) && !Object.hasOwn(value, key),
+	return (
+		score - Object.entries(option.shape).filter(([key, inner]) => !(inner instanceof z.ZodOptional) && !meant.has(key)).length
 	);
-	return score - missing.length * 0.1;
+}
+
+function translated(key: string, keys: readonly string[]): string | undefined {
+	const ours = Object.hasOwn(FOREIGN_KEYS, key) ? (FOREIGN_KEYS[key] ?? '') : '';
+	return ours.split(' ').find((each) => keys.includes(each));
 }
 
 function explainObject(type: z.ZodObject, value: unknown, path: string): readonly PlanProblem[] {
@@ -117,8 +131,7 @@ function explainObject(type: z.ZodObject, value: unknown, path: string): readonl
 }
 
 function unknownKey(key: string, keys: readonly string[], path: string, meant: Set<string>): PlanProblem {
-	const foreign = Object.hasOwn(FOREIGN_KEYS, key) ? FOREIGN_KEYS[key] : undefined;
-	const near = foreign !== undefined && keys.includes(foreign) ? foreign : nearest(key, keys);
+	const near = translated(key, keys) ?? nearest(key, keys);
 	if (near !== undefined) meant.add(near);
 	const advice = near === undefined ? `the keys here are ${keys.join(', ')}` : `did you mean \`${near}\`?`;
 	return {path: join(path, key), message: `unknown key \`${key}\`; ${advice}`};

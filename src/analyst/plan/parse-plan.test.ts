@@ -86,6 +86,15 @@ const REFUSED: readonly (readonly [plan: Readonly<Record<string, unknown>>, prob
 		'select[0]: expected text, or {column, alias?}, or {expr, alias?}, or {func, column?, expr?, if?, where?, p?, alias?}, or {bucket, column?, expr?, alias?}, or {window, column?, expr?, partition_by?, order_by?, rows?, alias?}; got an object with keys (none)',
 	],
 	[{selct: [priority]}, 'selct: unknown key `selct`; did you mean `select`?'],
+	[
+		{select: [{column: 'csat_score', expr: 'csat_score', alias: 'x'}]},
+		'select[0].expr: unknown key `expr`; the keys here are column, alias',
+	],
+	[
+		{select: ['*']},
+		'select[0].column: `*` is no column; leave select out for all columns, and write {"func": "count"} to count rows',
+	],
+	[{select: [{func: 'count', filter: []}]}, 'select[0].filter: unknown key `filter`; did you mean `where`?'],
 	[{order_by: [{expr: 'priority', dir: 'desc'}]}, 'order_by[0].dir: unknown key `dir`; did you mean `direction`?'],
 	[{order_by: [{expr: 'priority', direction: 'down'}]}, 'order_by[0].direction: `down` is not known here; use one of asc, desc'],
 	[

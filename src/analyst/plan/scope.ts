@@ -125,6 +125,7 @@ function admitted(bound: Bound, path: string, scope: Scope): Bound {
 }
 
 function unknownColumn(name: string, scope: Scope): string {
+	if (name === '*') return '`*` is no column; leave select out for all columns, and write {"func": "count"} to count rows';
 	const plain = name.split('.').map(unquoted);
 	if (!plain.every(isIdentifier)) return `Invalid identifier \`${name}\`; a column is written as its name or as table.column`;
 	if (scope.later.has(name.toLowerCase())) {
