@@ -227,7 +227,6 @@ const orderBySchema = z.strictObject({
 	expr: exprSchema.describe('a column, an alias of select, or a calculation'),
 	direction: z.enum(['asc', 'desc']).optional(),
 });
-export type OrderBy = z.infer<typeof orderBySchema>;
 
 const alias = z.string().optional();
 const windowSchema = z.strictObject({
@@ -262,7 +261,6 @@ const joinSchema = z.strictObject({
 		.optional()
 		.describe('absent: the declared relationship'),
 });
-export type Join = z.infer<typeof joinSchema>;
 
 export const DEFAULT_PLAN_LIMIT = 200;
 const MAX_PLAN_LIMIT = 1000;
