@@ -1,7 +1,7 @@
 import type {HttpBindings} from '@hono/node-server';
 import {OpenAPIHono} from '@hono/zod-openapi';
 import type {Context} from 'hono';
-import type {ZodError} from 'zod';
+import type {ZodError, ZodType} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
 import type {RequestSpan} from './tracing.ts';
@@ -55,4 +55,9 @@ function short(value: unknown): unknown {
 /** What an analyst call needs to know of its caller, apart from what its turn adds. */
 export function callerOf(c: AppContext) {
 	return {principal: c.get('principal'), requestId: c.get('requestId')};
+}
+
+/** A reply of a route, as its declaration wants it. */
+export function jsonReply<T extends ZodType>(schema: T, description: string) {
+	return {description, content: {'application/json': {schema}}};
 }

@@ -4,13 +4,11 @@ import {basename, isAbsolute} from 'node:path';
 import {createRoute, z} from '@hono/zod-openapi';
 import {datasetByPathSchema, datasetSchemaReplySchema, datasetSummarySchema, datasetsReplySchema} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
-import {type AppContext, callerOf, createRouter} from '../context.ts';
+import {type AppContext, callerOf, createRouter, jsonReply} from '../context.ts';
 import type {ServerDeps} from '../deps.ts';
 import {isLoopback} from '../guard.ts';
 import {toDatasetSchema, toDatasetSummary} from '../shapes.ts';
 import {displayName, receiveUpload, type UploadedFile} from '../upload.ts';
-
-const json = <T extends z.ZodType>(schema: T, description: string) => ({description, content: {'application/json': {schema}}});
 
 const list = createRoute({
 	method: 'get',
@@ -18,7 +16,7 @@ const list = createRoute({
 	operationId: 'listDatasets',
 	tags: ['datasets'],
 	summary: 'The datasets there are, with questions to begin with',
-	responses: {200: json(datasetsReplySchema, 'all datasets')},
+	responses: {200: jsonReply(datasetsReplySchema, 'all datasets')},
 });
 
 const schema = createRoute({
@@ -28,7 +26,7 @@ const schema = createRoute({
 	tags: ['datasets'],
 	summary: 'Every column of a dataset, with what profiling learned and three sample rows',
 	request: {params: z.object({dataset_id: z.string().max(63)})},
-	responses: {200: json(datasetSchemaReplySchema, 'the dataset')},
+	responses: {200: jsonReply(datasetSchemaReplySchema, 'the dataset')},
 });
 
 const add = createRoute({
@@ -40,7 +38,7 @@ const add = createRoute({
 	description:
 		'Either `multipart/form-data` with one part for each file and the optional fields `id`, `name` and `description`, or, on a loopback server without tokens, JSON with paths on its disk.',
 	request: {body: {content: {'application/json': {schema: datasetByPathSchema}}, required: true}},
-	responses: {201: json(datasetSummarySchema, 'the new snapshot')},
+	responses: {201: jsonReply(datasetSummarySchema, 'the new snapshot')},
 });
 
 export function datasetRoutes(deps: ServerDeps) {

@@ -10,13 +10,10 @@ import {
 } from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import type {ApprovalRow, Store} from '#kernel/ports.ts';
-import {type AppContext, callerOf, createRouter} from '../context.ts';
+import {type AppContext, callerOf, createRouter, jsonReply} from '../context.ts';
 import {toTool} from '../shapes.ts';
 import type {TurnContext} from './chat.ts';
 
-const json = <T extends z.ZodType>(schema: T, description: string) => ({
-	200: {description, content: {'application/json': {schema}}},
-});
 const tags = ['governance'];
 const answering = {
 	params: z.object({approval_id: z.string().max(200)}),
@@ -29,7 +26,7 @@ const tools = createRoute({
 	operationId: 'listTools',
 	tags,
 	summary: 'What agents may propose',
-	responses: json(toolsReplySchema, 'the tools'),
+	responses: {200: jsonReply(toolsReplySchema, 'the tools')},
 });
 const policy = createRoute({
 	method: 'get',
@@ -37,7 +34,7 @@ const policy = createRoute({
 	operationId: 'showPolicy',
 	tags,
 	summary: 'The policy in force',
-	responses: json(policyReplySchema, 'the policy'),
+	responses: {200: jsonReply(policyReplySchema, 'the policy')},
 });
 const approvals = createRoute({
 	method: 'get',
@@ -46,7 +43,7 @@ const approvals = createRoute({
 	tags,
 	summary: 'Actions that wait, or waited, for a person',
 	request: {query: z.object({state: approvalSchema.shape.state.optional()})},
-	responses: json(approvalsReplySchema, 'the approvals'),
+	responses: {200: jsonReply(approvalsReplySchema, 'the approvals')},
 });
 const grant = createRoute({
 	method: 'post',
@@ -55,7 +52,7 @@ const grant = createRoute({
 	tags,
 	summary: 'Allow exactly this action, once; its run goes on',
 	request: answering,
-	responses: json(approvalSchema, 'the approval'),
+	responses: {200: jsonReply(approvalSchema, 'the approval')},
 });
 const reject = createRoute({
 	method: 'post',
@@ -64,7 +61,7 @@ const reject = createRoute({
 	tags,
 	summary: 'Refuse the action; its run goes on without it',
 	request: answering,
-	responses: json(approvalSchema, 'the approval'),
+	responses: {200: jsonReply(approvalSchema, 'the approval')},
 });
 const doctor = createRoute({
 	method: 'get',
@@ -72,7 +69,7 @@ const doctor = createRoute({
 	operationId: 'doctor',
 	tags: ['operation'],
 	summary: 'What is here, what is missing, and how to get it',
-	responses: json(doctorReplySchema, 'the checks'),
+	responses: {200: jsonReply(doctorReplySchema, 'the checks')},
 });
 const config = createRoute({
 	method: 'get',
@@ -80,7 +77,7 @@ const config = createRoute({
 	operationId: 'showConfig',
 	tags: ['operation'],
 	summary: 'Settings in force and where each came from, without secrets',
-	responses: json(configReplySchema, 'the settings'),
+	responses: {200: jsonReply(configReplySchema, 'the settings')},
 });
 
 export function governanceRoutes(context: TurnContext) {

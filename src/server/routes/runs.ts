@@ -13,12 +13,11 @@ import {
 	verificationSchema,
 } from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
-import {type AppContext, callerOf, createRouter} from '../context.ts';
+import {type AppContext, callerOf, createRouter, jsonReply} from '../context.ts';
 import {ownRun, toRunSummary} from '../shapes.ts';
 import {finishTurn, startTurn, type TurnContext} from './chat.ts';
 
 const params = z.object({run_id: z.string().min(1).max(200)});
-const json = <T extends z.ZodType>(schema: T, description: string) => ({description, content: {'application/json': {schema}}});
 const file = (description: string) => ({
 	description,
 	content: {'application/octet-stream': {schema: z.string().meta({format: 'binary'})}},
@@ -32,7 +31,7 @@ const list = createRoute({
 	operationId: 'listRuns',
 	summary: 'Runs, newest first, a page at a time',
 	request: {query: runsQuerySchema},
-	responses: {200: json(runsReplySchema, 'a page; `next_cursor` asks for the next')},
+	responses: {200: jsonReply(runsReplySchema, 'a page; `next_cursor` asks for the next')},
 });
 const show = createRoute({
 	...route,
@@ -40,7 +39,7 @@ const show = createRoute({
 	path: '/runs/{run_id}',
 	operationId: 'showRun',
 	summary: 'All that is kept of a run',
-	responses: {200: json(capsuleSchema, 'the capsule')},
+	responses: {200: jsonReply(capsuleSchema, 'the capsule')},
 });
 const status = createRoute({
 	...route,
@@ -48,7 +47,7 @@ const status = createRoute({
 	path: '/runs/{run_id}/status',
 	operationId: 'runStatus',
 	summary: 'Only its status',
-	responses: {200: json(runStatusReplySchema, 'the status')},
+	responses: {200: jsonReply(runStatusReplySchema, 'the status')},
 });
 const rerun = createRoute({
 	...route,
@@ -56,7 +55,7 @@ const rerun = createRoute({
 	path: '/runs/{run_id}/rerun',
 	operationId: 'rerun',
 	summary: 'The same question or code again, on the present data, as a new run',
-	responses: {200: json(chatResponseSchema, 'the answer of the new run')},
+	responses: {200: jsonReply(chatResponseSchema, 'the answer of the new run')},
 });
 const cancel = createRoute({
 	...route,
@@ -64,7 +63,7 @@ const cancel = createRoute({
 	path: '/runs/{run_id}/cancel',
 	operationId: 'cancelRun',
 	summary: 'Stop a run; one that has ended stays as it is',
-	responses: {200: json(runStatusReplySchema, 'its status when it had stopped')},
+	responses: {200: jsonReply(runStatusReplySchema, 'its status when it had stopped')},
 });
 const exported = createRoute({
 	...route,
@@ -89,7 +88,7 @@ const verify = createRoute({
 	path: '/runs/{run_id}/verify',
 	operationId: 'verifyRun',
 	summary: 'Check the evidence of a run',
-	responses: {200: json(verificationSchema, 'what was checked, and what it showed')},
+	responses: {200: jsonReply(verificationSchema, 'what was checked, and what it showed')},
 });
 
 const MAX_PAGE = 200;
