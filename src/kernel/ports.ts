@@ -1,18 +1,7 @@
 /**
  * What the kernel needs from the rest. Adapters implement these; nothing here knows them.
  */
-import type {
-	Decision,
-	Event,
-	EventBody,
-	EventData,
-	GateResult,
-	Label,
-	Principal,
-	Risk,
-	RunStatus,
-	SignedHead,
-} from '#contract/event.ts';
+import type {Event, EventBody, EventData, GateResult, Label, Principal, Risk, RunStatus, SignedHead} from '#contract/event.ts';
 import type {Budget} from '#contract/limits.ts';
 import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Permit} from './permit.ts';
@@ -227,5 +216,3 @@ export type Store = {
 	check(): Promise<void>;
 	close(): Promise<void>;
 };
-
-export type {Decision};
