@@ -1,0 +1,131 @@
+/**
+ * Turns uploaded files, which nobody vouches for, into typed Parquet snapshots and learns what is in them. Started as
+ * `node ingest.ts '{"limits": …, "out": true}'`; reads `/in`, writes `/out`, and sends one `profile` per table.
+ */
+import {rmSync, statSync} from 'node:fs';
+import {join} from 'node:path';
+import type {TableProfile} from '#contract/dataset.ts';
+import type {RunnerRequest} from '#contract/sandbox.ts';
+import {openEngine} from './engine.ts';
+import {parseArguments, RunnerError, sendFrame, serve} from './frames.ts';
+import {type Raw, readDelimited, type Source} from './ingest/delimited.ts';
+import {inferTypes} from './ingest/infer.ts';
+import {type ColumnName, stemOf, toColumnNames, toTableName} from './ingest/names.ts';
+import {type Nested, named, readJson, readParquet} from './ingest/nested.ts';
+import {profileColumns} from './ingest/profile.ts';
+import {type Format, recognise, unreadable} from './ingest/recognise.ts';
+import {openWorkbook} from './ingest/workbook.ts';
+import {literal, quoted} from './views.ts';
+
+const {limits, roots} = parseArguments(process.argv[2]);
+const directory = roots.out ?? roots.scratch;
+const connection = await openEngine({limits, roots, read: roots.in, write: directory});
+const place = {connection, directory};
+const taken = new Set<string>();
+const reserved = await reservedWords();
+await serve(ingest);
+
+async function reservedWords(): Promise<Set<string>> {
+	const reader = await connection.runAndReadAll(
+		"SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'",
+	);
+	return new Set(reader.getRows().map(([word]) => String(word)));
+}
+
+async function ingest(request: RunnerRequest): Promise<void> {
+	if (request.kind !== 'ingest')
+		throw new RunnerError('runner_internal_error', `the ingest runner was asked for \`${request.kind}\``);
+	try {
+		for (const file of request.files) await ingestFile(file);
+	} finally {
+		for (const name of ['.text', '.raw', '.sheet']) rmSync(join(directory, name), {force: true});
+	}
+	sendFrame({type: 'done', totalRows: null, truncated: null, nonFinite: 0});
+}
+
+async function ingestFile(source: Source): Promise<void> {
+	sendFrame({type: 'stage', stage: `reading ${source.name}`});
+	const recognised = await recognise(source.path, source.name);
+	const {format} = recognised;
+	const table = {stem: stemOf(source.name), format, source};
+	if (format === 'xlsx') return ingestWorkbook(source);
+	const notices: string[] = [];
+	if (format === 'csv') return writeRaw(await readDelimited(source, recognised, place, notices), table, notices);
+	const nested =
+		format === 'json' ? await readJson(source, recognised, place, notices) : await readParquet(source, place, notices);
+	return writeNested(nested, table, notices);
+}
+
+async function ingestWorkbook(source: Source): Promise<void> {
+	const {sheets, close} = await openWorkbook(source, place);
+	let tables = 0;
+	for (const {name, load} of sheets) {
+		sendFrame({type: 'stage', stage: `reading sheet ${name}`});
+		const notices: string[] = [];
+		const raw = await load(notices);
+		if (!raw) continue;
+		tables += 1;
+		await writeRaw(raw, {stem: sheets.length === 1 ? stemOf(source.name) : name, format: 'xlsx', source}, notices);
+	}
+	close();
+	if (tables === 0) throw unreadable(source.name, 'none of its sheets has any cells', 'add a header line and rows');
+}
+
+type Target = {readonly stem: string; readonly format: Format; readonly source: Source};
+
+async function writeRaw(raw: Raw, target: Target, notices: string[]): Promise<void> {
+	const columns = toColumnNames(raw.headers, notices);
+	sendFrame({type: 'stage', stage: `finding types of ${target.stem}`});
+	const names = columns.map(({name}) => name);
+	const typed = await inferTypes(raw.table, names, connection, notices);
+	const select = typed.map(({sql}, index) => `${sql} AS ${quoted(names[index] ?? '')}`);
+	await writeTable({select, from: raw.table, columns}, target, notices);
+}
+
+async function writeNested(nested: Nested, target: Target, notices: string[]): Promise<void> {
+	const columns = toColumnNames(nested.headers, notices);
+	const select = named(
+		nested,
+		columns.map(({name}) => name),
+	);
+	await writeTable({select, from: nested.table, columns}, target, notices);
+}
+
+type Query = {readonly select: readonly string[]; readonly from: string; readonly columns: readonly ColumnName[]};
+
+async function writeTable({select, from, columns}: Query, {stem, format, source}: Target, notices: string[]): Promise<void> {
+	const name = toTableName(stem, taken, reserved);
+	const file = `${name}.parquet`;
+	const path = join(directory, file);
+	sendFrame({type: 'stage', stage: `writing ${name}`});
+	await connection
+		.run(`COPY (SELECT ${select.join(',\n')} FROM ${from}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd)`)
+		.catch((error: Error) => {
+			throw toFileError(error, source.name);
+		});
+	sendFrame({type: 'stage', stage: `profiling ${name}`});
+	const profile = await profileColumns(path, columns, connection);
+	if (profile.rows === 0) notices.push('the file has column names but no rows');
+	const table: Omit<TableProfile, 'sha256' | 'source'> & {format: Format} = {
+		name,
+		file,
+		...profile,
+		description: '',
+		notices,
+		format,
+	};
+	sendFrame({type: 'file', name: file, bytes: statSync(path).size, rows: profile.rows});
+	sendFrame({type: 'profile', table: {...table, source: source.name}});
+}
+
+function toFileError({message}: Error, name: string): RunnerError {
+	if (/out of memory|max_temp_directory_size/i.test(message))
+		return new RunnerError('runner_resource_exceeded', `\`${name}\` needs more memory than the sandbox has`, {
+			details: {limit: 'memoryBytes'},
+		});
+	return unreadable(
+		name,
+		(message.split('\n')[0] ?? message).replace(/(["'])\/[^"']*\1/g, '$1(file)$1'),
+		'check the file with the program that wrote it',
+	);
+}
