@@ -164,6 +164,23 @@ test('Ctrl-C cancels the run and exits 130', async () => {
 	}
 });
 
+test('Ctrl-C cancels a run of the server in this process too', async () => {
+	for (const [argv, runId] of [
+		[['ask', 'wait', '-d', 'support'], 'run_1'],
+		[['run', '--sql', 'wait', '-d', 'support'], 'run_1'],
+	] as const) {
+		const stop = new AbortController();
+		const server = testServer();
+		const connect = async () => createClient({url: ORIGIN, fetch: server.server.fetch, close: server.server.stop});
+		const {run} = commandLine({}, {connect, signal: stop.signal}, server);
+		const ran = run(...argv);
+		for await (const _ of server.store.subscribe(runId, 0, AbortSignal.timeout(5_000))) break;
+		stop.abort();
+		assert.equal((await ran).exit, 130);
+		assert.equal((await server.store.run(runId))?.status, 'cancelled');
+	}
+});
+
 test('text of a model or a cell cannot steer the terminal', async () => {
 	const server = testServer();
 	const response = {

@@ -33,7 +33,7 @@ export function createClient({url, token, fetch: send = globalThis.fetch, close 
 
 async function answer(send: NonNullable<ClientOptions['fetch']>, request: Request, url: string): Promise<Response> {
 	try {
-		return await send(request);
+		return abortable(await orAborted(send(request), request.signal), request.signal);
 	} catch (cause) {
 		if (request.signal.aborted) throw new WritError('cancelled', 'cancelled', {cause});
 		throw new WritError('not_ready', `no server answers at ${url}`, {
@@ -41,6 +41,24 @@ async function answer(send: NonNullable<ClientOptions['fetch']>, request: Reques
 			cause,
 		});
 	}
+}
+
+/** A server in this process does not see its client go away; these two make it so. */
+async function orAborted<T>(reply: Promise<T> | T, signal: AbortSignal): Promise<T> {
+	const {promise: aborted, reject} = Promise.withResolvers<never>();
+	const onAbort = () => reject(signal.reason);
+	signal.addEventListener('abort', onAbort, {once: true});
+	try {
+		return await Promise.race([reply, aborted]);
+	} finally {
+		signal.removeEventListener('abort', onAbort);
+	}
+}
+
+function abortable(response: Response, signal: AbortSignal): Response {
+	if (!response.body) return response;
+	const {status, statusText, headers} = response;
+	return new Response(response.body.pipeThrough(new TransformStream(), {signal}), {status, statusText, headers});
 }
 
 async function toError(response: Response): Promise<WritError> {

@@ -32,6 +32,8 @@ export type Running = {
 export type Server = {
 	readonly fetch: (request: Request) => Response | Promise<Response>;
 	readonly openapi: () => OpenApiDocument;
+	/** For a server that does not listen: lets runs finish or cancels them, and ends streams. */
+	stop(): Promise<void>;
 	/** Throws `invalid_config` when the address cannot be had. */
 	listen(): Promise<Running>;
 };
@@ -78,13 +80,14 @@ export function createServer(deps: ServerDeps): Server {
 	app.get('/docs', (c) => c.html(docs(), 200, {'content-security-policy': DOCS_CSP}));
 	mountRoutes(app, {deps, turns, metrics, stopping: stopping.signal}, () => state.draining);
 
-	const stop = async () => {
+	const stop = lazily(async () => {
 		state.draining = true;
 		await turns.drain(options.shutdownMs);
 		stopping.abort();
 		unwatch();
-	};
+	});
 	return {
+		stop,
 		fetch: (request) => app.fetch(request),
 		openapi,
 		async listen() {

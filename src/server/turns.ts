@@ -20,6 +20,8 @@ export type Turn = {
 	/** Counts as watching until the returned function is called. A turn nobody watches any more is cancelled after the grace. */
 	watch(): () => void;
 	cancel(): void;
+	/** whether it had watchers and has none */
+	isAbandoned(): boolean;
 };
 
 export type Turns = {
@@ -29,7 +31,7 @@ export type Turns = {
 	find(runId: string): Turn | null;
 	isLive(runId: string): boolean;
 	inFlight(): number;
-	/** Lets runs finish for `ms`, then cancels the rest; resolves when none is left, or shortly after. */
+	/** Lets runs finish for `ms`, unless their watchers have gone, then cancels the rest; resolves when none is left, or shortly after. */
 	drain(ms: number): Promise<void>;
 };
 
@@ -77,6 +79,7 @@ export function createTurns(options: TurnsOptions): Turns {
 		isLive: (runId) => liveRuns.has(runId),
 		inFlight: () => live.size,
 		async drain(ms) {
+			for (const turn of live) if (turn.isAbandoned()) turn.cancel();
 			const ended = () => Promise.allSettled([...live].map((turn) => turn.finished));
 			await within(ended(), ms);
 			for (const turn of live) turn.cancel();
@@ -116,6 +119,7 @@ function createTurn(tenant: string, work: (hooks: TurnHooks) => Promise<ChatResp
 		accepted: accepted.promise,
 		finished,
 		cancel,
+		isAbandoned: () => state.grace !== undefined && state.watchers === 0,
 		watch() {
 			clearTimeout(state.grace);
 			state.watchers += 1;

@@ -5,14 +5,8 @@ import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import type {ReadableStream as WebStream} from 'node:stream/web';
 import {Busboy} from '@fastify/busboy';
+import type {UploadedFile} from '#analyst/analyst.ts';
 import {WritError} from '#contract/errors.ts';
-
-export type UploadedFile = {
-	/** as its owner knows it; never used as a path */
-	readonly name: string;
-	/** where its bytes are now, on this host */
-	readonly path: string;
-};
 
 export type UploadLimits = {readonly maxUploadBytes: number; readonly maxUploadFiles: number; readonly uploadDir: string};
 

@@ -2,13 +2,14 @@ import {randomUUID} from 'node:crypto';
 import {stat} from 'node:fs/promises';
 import {basename, isAbsolute} from 'node:path';
 import {createRoute, z} from '@hono/zod-openapi';
+import type {UploadedFile} from '#analyst/analyst.ts';
 import {datasetByPathSchema, datasetSchemaReplySchema, datasetSummarySchema, datasetsReplySchema} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import {type AppContext, callerOf, createRouter, jsonReply} from '../context.ts';
 import type {ServerDeps} from '../deps.ts';
 import {isLoopback} from '../guard.ts';
 import {toDatasetSchema, toDatasetSummary} from '../shapes.ts';
-import {displayName, receiveUpload, type UploadedFile} from '../upload.ts';
+import {displayName, receiveUpload} from '../upload.ts';
 
 const list = createRoute({
 	method: 'get',
