@@ -66,11 +66,15 @@ export function createGroup(host: CgroupHost, serial: number, limits: SandboxLim
 		Object.entries(host.parents).map(([controller, parent]) => [controller, join(parent, name)]),
 	) as Partial<Record<Controller, string>>;
 	const all = [...new Set(Object.values(directories))];
+	const made: string[] = [];
 	try {
-		for (const directory of all) mkdirSync(directory);
+		for (const directory of all) {
+			mkdirSync(directory);
+			made.push(directory);
+		}
 		for (const [file, value] of settings(host.version, directories, limits)) writeFileSync(file, value);
 	} catch (error) {
-		for (const directory of all) if (existsSync(directory)) rmdirSync(directory);
+		for (const directory of made) rmdirSync(directory);
 		throw error;
 	}
 	return {

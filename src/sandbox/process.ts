@@ -1,12 +1,13 @@
 /** The `process` provider: bubblewrap, all namespaces, a system call filter, control groups where the host lets us make them. */
-import {execFile, spawn} from 'node:child_process';
-import {lchown, lstat, readdir, rm} from 'node:fs/promises';
+import {type ChildProcess, execFile, spawn} from 'node:child_process';
+import {lchown, readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {WritError} from '#contract/errors.ts';
 import type {Isolation, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
 import {ARGUMENTS_FD, bubblewrapArguments, NAMESPACES, SECCOMP_FD} from './bubblewrap.ts';
 import {type CgroupHost, createGroup, findCgroups, type Group, sweepGroups} from './cgroup.ts';
+import {CACHE_MOUNT} from './compile-cache.ts';
 import {notStarted} from './endings.ts';
 import {hostId} from './host-identity.ts';
 import {findPrograms, launchCommand, makeReachable, PRLIMIT, type Programs, processLimits, strayDescriptors} from './launch.ts';
@@ -36,26 +37,69 @@ type Host = {
 export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'auto'}: ProcessProviderOptions): SandboxProvider {
 	const state: {serial: number; host: Promise<Host> | undefined} = {serial: 0, host: undefined};
 	const live = new Set<Sandbox>();
+	const openings = new Set<Promise<unknown>>();
+	const closing = new AbortController();
 	const host = () => {
 		state.host ??= inspectHost(cgroups, seccomp);
 		state.host.catch(() => (state.host = undefined)); // what is missing may be installed later
 		return state.host;
 	};
-	const open = async (spec: SandboxSpec, options: OpenOptions) => {
-		const [program, facts] = await Promise.all([runtime.program(spec), host()]);
+	const launch = async (spec: SandboxSpec, program: Program, {warm, signal}: OpenOptions) => {
 		state.serial += 1;
-		const sandbox = await start({spec, program, host: facts, serial: state.serial}, options);
-		live.add(sandbox);
-		sandbox.ended.finally(() => live.delete(sandbox)).catch(() => {});
-		return sandbox;
+		const {serial} = state;
+		const options = {warm, signal: AbortSignal.any([signal, closing.signal])};
+		const started = await start({spec, program, host: await host(), serial}, options);
+		live.add(started.sandbox);
+		started.sandbox.ended.finally(() => live.delete(started.sandbox)).catch(() => {});
+		return started;
+	};
+	const open = async (spec: SandboxSpec, options: OpenOptions) => {
+		const program = await runtime.program(spec);
+		const directory = program.cache?.find((output) => tracked(fillCache({...spec, mounts: [], output}, program, launch)));
+		return (await launch(spec, directory === undefined ? program : withCache(program, directory), options)).sandbox;
+	};
+	const tracked = <T>(opening: Promise<T>): Promise<T> => {
+		const tracking = opening.finally(() => openings.delete(tracking));
+		openings.add(tracking);
+		return tracking;
 	};
 	return {
 		name: 'process',
-		open,
+		open: (spec, options) => tracked(open(spec, options)),
 		facts: () => describe(host, runtime),
 		async close() {
-			await Promise.all([...live].map((sandbox) => sandbox.dispose()));
+			closing.abort();
+			const disposeAll = () => Promise.all([...live].map((sandbox) => sandbox.dispose()));
+			await disposeAll();
+			await Promise.allSettled(openings);
+			await disposeAll();
 		},
+	};
+}
+
+/** Starts the program where it may write its cache, and lets it end by itself: its request is the end of its input. */
+async function fillCache(spec: SandboxSpec, program: Program, launch: Launch): Promise<void> {
+	const environment = {...program.environment, NODE_COMPILE_CACHE: '/out'};
+	const {sandbox, child} = await launch(
+		spec,
+		{...program, environment},
+		{warm: false, signal: AbortSignal.timeout(CACHE_LIMIT_MS)},
+	);
+	const timer = setTimeout(() => void sandbox.dispose(), CACHE_LIMIT_MS);
+	child.stdin?.end();
+	await sandbox.ended.finally(() => clearTimeout(timer));
+}
+
+const CACHE_LIMIT_MS = 20_000;
+
+type Launch = (spec: SandboxSpec, program: Program, options: OpenOptions) => Promise<Started>;
+type Started = {readonly sandbox: Sandbox; readonly child: ChildProcess};
+
+function withCache({mounts, environment, ...program}: Program, directory: string): Program {
+	return {
+		...program,
+		mounts: [...mounts, {source: directory, target: CACHE_MOUNT}],
+		environment: {...environment, NODE_COMPILE_CACHE: CACHE_MOUNT},
 	};
 }
 
@@ -81,33 +125,32 @@ function missing({parents}: CgroupHost): string[] {
 
 type Start = {readonly spec: SandboxSpec; readonly program: Program; readonly host: Host; readonly serial: number};
 
-async function start({spec, program, host, serial}: Start, options: OpenOptions): Promise<Sandbox> {
+async function start({spec, program, host, serial}: Start, options: OpenOptions): Promise<Started> {
 	const {limits} = spec;
 	const id = hostId(serial);
 	const mounts = [...program.mounts, {source: host.programs.prlimit, target: PRLIMIT}, ...spec.mounts];
 	const reachable = await makeReachable(mounts, spec.output, id);
 	const group = host.cgroups && createGroup(host.cgroups, serial, limits);
 	const grouped = group?.limits ?? new Set<string>();
-	const launch = {
+	const {command} = program;
+	const rlimits = processLimits(limits, grouped);
+	const [file, ...args] = launchCommand({
 		...host,
 		id,
-		strays: strayDescriptors(),
 		stage: reachable.stage,
 		joinFiles: group?.joinFiles ?? [],
-		command: program.command,
-	};
-	const [file, ...args] = launchCommand({...launch, rlimits: processLimits(limits, grouped)});
-	const child = spawn(file, args, {
-		cwd: '/',
-		env: {},
-		stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', host.filter ? 'pipe' : 'ignore'],
+		command,
+		rlimits,
 	});
+	const sixth = host.filter ? 'pipe' : 'ignore';
+	const child = spawn(file, args, {cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', sixth]});
 	const plan = {...reachable, environment: program.environment, limits, seccomp: host.filter !== undefined};
 	const descriptors: readonly unknown[] = child.stdio;
 	feed(descriptors[ARGUMENTS_FD], bubblewrapArguments(plan));
 	if (host.filter) feed(descriptors[SECCOMP_FD], host.filter);
 	const isolation = isolationOf(grouped, host.filter !== undefined, options.warm);
-	return superviseProcess({child, group, spec, isolation, cleanUp: () => cleanUp(group, id, spec.output)}, options);
+	const cleanUpAll = () => cleanUp(group, id, spec.output);
+	return {sandbox: await superviseProcess({child, group, spec, isolation, cleanUp: cleanUpAll}, options), child};
 }
 
 function feed(stream: unknown, bytes: Buffer): void {
@@ -147,10 +190,10 @@ async function cleanUp(group: Group | undefined, id: number | undefined, output:
 
 /** Only plain files leave a sandbox: a link would make whoever collects it read something else. What is left belongs to us again. */
 async function reclaim(directory: string, id: number | undefined): Promise<void> {
-	for (const name of await readdir(directory)) {
-		const path = join(directory, name);
-		const found = await lstat(path);
-		if (!found.isFile()) await rm(path, {recursive: true, force: true});
+	const entries = await readdir(directory, {withFileTypes: true, recursive: true});
+	for (const entry of entries) {
+		const path = join(entry.parentPath, entry.name);
+		if (!entry.isFile() && !entry.isDirectory()) await rm(path, {force: true});
 		else if (id !== undefined) await lchown(path, 0, 0);
 	}
 	if (id !== undefined) await lchown(directory, 0, 0);

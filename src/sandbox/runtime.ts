@@ -6,6 +6,7 @@ import {promisify} from 'node:util';
 import type {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {mountSchema, RunnerName, SandboxSpec} from '#contract/sandbox.ts';
+import {type CompileCache, createCompileCache} from './compile-cache.ts';
 
 export type Mount = z.infer<typeof mountSchema>;
 
@@ -14,6 +15,8 @@ export type Program = {
 	readonly command: readonly string[];
 	readonly mounts: readonly Mount[];
 	readonly environment: Readonly<Record<string, string>>;
+	/** compiled code that starts of this program share */
+	readonly cache?: CompileCache;
 };
 
 export type Runtime = {
@@ -35,9 +38,18 @@ const run = promisify(execFile);
 const NODE = '/runtime/node';
 const APP = '/runtime/app';
 const SCRIPTS = 'src/sandbox/runners';
+const CACHES = 'node_modules/.cache/writ-runners';
 
 export function createRuntime(options: RuntimeOptions): Runtime {
 	const found: {python?: Promise<Python>} = {};
+	const caches = new Map<RunnerName, CompileCache>();
+	const cacheOf = (runner: RunnerName) => {
+		const {root, nodePath} = options;
+		const make = () => createCompileCache(join(root, CACHES), runner, [nodePath, join(root, SCRIPTS)]);
+		const cache = caches.get(runner) ?? make();
+		caches.set(runner, cache);
+		return cache;
+	};
 	const python = () => {
 		found.python ??= findPython(options.pythonPath);
 		found.python.catch(() => delete found.python); // it may be installed later
@@ -45,7 +57,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 	};
 	return {
 		async program(spec) {
-			return spec.runner === 'python' ? pythonProgram(options, await python(), spec) : nodeProgram(options, spec.runner, spec);
+			if (spec.runner === 'python') return pythonProgram(options, await python(), spec);
+			return {...(await nodeProgram(options, spec.runner, spec)), cache: cacheOf(spec.runner)};
 		},
 		async versions() {
 			const version = await python().then(
