@@ -62,7 +62,7 @@ function text(value: string): string {
 }
 
 function listed(values: readonly string[]): string {
-	return values.toSorted().join(', ');
+	return [...new Set(values)].sort().join(', ');
 }
 
 /** As DuckDB prints sizes: one decimal, in the largest binary unit that leaves at least 1. */

@@ -8,7 +8,7 @@ import type {TableProfile} from '#contract/dataset.ts';
 import type {RunnerRequest} from '#contract/sandbox.ts';
 import {openEngine} from './engine.ts';
 import {parseArguments, RunnerError, sendFrame, serve} from './frames.ts';
-import {type Raw, readDelimited, type Source} from './ingest/delimited.ts';
+import {type Raw, readDelimited, rowGroup, type Source} from './ingest/delimited.ts';
 import {inferTypes} from './ingest/infer.ts';
 import {type ColumnName, stemOf, toColumnNames, toTableName} from './ingest/names.ts';
 import {type Nested, named, readJson, readParquet} from './ingest/nested.ts';
@@ -99,7 +99,7 @@ async function writeTable({select, from, columns}: Query, {stem, format, source}
 	const path = join(directory, file);
 	sendFrame({type: 'stage', stage: `writing ${name}`});
 	await connection
-		.run(`COPY (SELECT ${select.join(',\n')} FROM ${from}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd)`)
+		.run(`COPY (SELECT ${select.join(',\n')} FROM ${from}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${rowGroup(columns.length)})`)
 		.catch((error: Error) => {
 			throw toFileError(error, source.name);
 		});

@@ -64,7 +64,7 @@ export async function loadDelimited(
 	for (let left = ATTEMPTS; ; left--) {
 		assertColumns(attempt.columns, source.name);
 		try {
-			await connection.run(`COPY (${scan(source, dialect, attempt)}) TO ${literal(raw)} (FORMAT parquet, COMPRESSION snappy)`);
+			await connection.run(`COPY (${scan(source, dialect, attempt)}) TO ${literal(raw)} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE ${rowGroup(attempt.columns)})`);
 			break;
 		} catch (error) {
 			attempt = nextAttempt(attempt, error, left, source.name);
@@ -74,6 +74,11 @@ export async function loadDelimited(
 	const names = dialect.header;
 	const headers = Array.from({length: attempt.columns}, (_, index) => (names ? (names[index] ?? '') : `column_${index + 1}`));
 	return {table: `read_parquet(${literal(raw)})`, headers};
+}
+
+/** Rows of a row group: the engine holds a group of all columns in memory, so wide tables get short ones. */
+export function rowGroup(columns: number): number {
+	return Math.max(2_048, Math.min(122_880, Math.floor(4_000_000 / columns / 2_048) * 2_048));
 }
 
 export function assertColumns(columns: number, name: string): void {
