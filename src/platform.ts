@@ -90,7 +90,13 @@ export async function createPlatform({config, root, software, report, answerer}:
 
 	const datasets = createDatasets({dir: config.data.datasetsDir ?? path.join(dataDir, 'datasets'), report});
 	const limits = sandboxLimits(config);
-	const tools = analystTools({datasets, limits, config, exports: path.join(dataDir, 'exports')});
+	const tools = analystTools({
+		datasets,
+		limits,
+		config,
+		exports: path.join(dataDir, 'exports'),
+		uploads: path.join(dataDir, 'uploads'),
+	});
 	const {agent} = config;
 	const kernel: Kernel = {
 		tools: new Map(tools.map((tool) => [tool.name, tool])),
@@ -169,9 +175,15 @@ async function openStore({data}: Config, dataDir: string): Promise<Store> {
 	return openSqlite(data.sqlitePath ?? path.join(dataDir, 'writ.db'));
 }
 
-type Parts = {readonly datasets: Datasets; readonly limits: SandboxLimits; readonly config: Config; readonly exports: string};
+type Parts = {
+	readonly datasets: Datasets;
+	readonly limits: SandboxLimits;
+	readonly config: Config;
+	readonly exports: string;
+	readonly uploads: string;
+};
 
-function analystTools({datasets, limits, config, exports}: Parts): readonly AnyTool[] {
+function analystTools({datasets, limits, config, exports, uploads}: Parts): readonly AnyTool[] {
 	const computing = {datasets, limits, maxRows: config.limits.maxRows, maxBytes: config.limits.maxOutputBytes};
 	return [
 		createListDatasetsTool(datasets),
@@ -181,7 +193,7 @@ function analystTools({datasets, limits, config, exports}: Parts): readonly AnyT
 		createPythonTool(computing),
 		createChartTool(),
 		createExportTool(computing, exports),
-		createIngestTool({datasets, limits: {...limits, wallMs: INGEST_MS}}),
+		createIngestTool({datasets, limits: {...limits, wallMs: INGEST_MS}, roots: [uploads]}),
 	];
 }
 
