@@ -12,6 +12,7 @@ import {createSlices, type Slice} from './slice.ts';
 /** Builds the gate from loaded rules; rules with problems give a gate that denies everything and says why. */
 export function createPermissionGate(ruleSet: RuleSet): Gate {
 	const sliceOf = createSlices(ruleSet);
+	const answers = new Map<string, Answer>();
 	const [problem] = ruleSet.problems;
 	return {
 		name: 'permission',
@@ -19,7 +20,7 @@ export function createPermissionGate(ruleSet: RuleSet): Gate {
 			if (problem !== undefined) return deny(['policy-problem'], `no action is allowed until this is mended: ${problem}`);
 			const {name} = action.tool;
 			if (isReservedName(name)) return deny(['reserved-name'], `\`${name}\` is the name of a group, so no tool may have it`);
-			return judge(ask(sliceOf(action.tool), action, facts), ruleSet.rules, describe(action, facts));
+			return judge(ask(sliceOf(action.tool), answers, action, facts), ruleSet.rules, describe(action, facts));
 		},
 	};
 }
@@ -28,16 +29,38 @@ type Answer =
 	| {readonly kind: 'answered'; readonly permitted: boolean; readonly rules: readonly string[]}
 	| {readonly kind: 'failed'; readonly rules: readonly string[]; readonly reason: string};
 
-function ask(slice: Slice, action: Action, facts: Facts): Answer {
+/** Answers that are remembered; a run asks few different questions many times. */
+const MAX_ANSWERS = 10_000;
+
+/**
+ * INVARIANT: an answer depends on nothing but the slice and the question, all of which is the key, so remembering it changes no
+ * decision.
+ */
+function ask(slice: Slice, answers: Map<string, Answer>, action: Action, facts: Facts): Answer {
 	if (slice.policySetId === null) return {kind: 'answered', permitted: false, rules: []};
+	const question = toQuestion(slice, action, facts);
+	const key = JSON.stringify(question);
+	const known = answers.get(key);
+	if (known) return known;
+	if (answers.size >= MAX_ANSWERS) answers.clear();
+	const answer = evaluate(question);
+	answers.set(key, answer);
+	return answer;
+}
+
+function toQuestion(slice: Slice, action: Action, facts: Facts) {
 	const request = toRequest(action, facts);
-	const answer = statefulIsAuthorized({
+	return {
 		...request,
 		context: slice.attributes === null ? request.context : pick(request.context, slice.attributes),
-		preparsedPolicySetId: slice.policySetId,
+		preparsedPolicySetId: slice.policySetId ?? '',
 		validateRequest: false,
 		entities: slice.entities ? [toPrincipalEntity(facts.principal), toActionEntity(request, slice)] : [],
-	});
+	};
+}
+
+function evaluate(question: ReturnType<typeof toQuestion>): Answer {
+	const answer = statefulIsAuthorized(question);
 	if (answer.type === 'failure') return {kind: 'failed', rules: ['cedar-error'], reason: messages(answer.errors)};
 	const {decision, diagnostics} = answer.response;
 	// Cedar skips a policy that fails. A skipped `forbid` would be a hole, so one failure denies.
