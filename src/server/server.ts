@@ -126,19 +126,21 @@ const TIMEOUTS = {headersTimeout: 15_000, requestTimeout: 3_600_000, keepAliveTi
 
 /** Connections that are still busy after their runs have ended are cut. */
 const CUT_AFTER_MS = 1_000;
+/** How often connections that a client keeps for later are let go meanwhile. */
+const IDLE_MS = 10;
 
 async function closeServer(server: ServerType, stop: () => Promise<void>, {log, tracing}: ServerDeps): Promise<void> {
 	log.info('server.stopping');
 	const closed = new Promise<void>((resolve) => server.close(() => resolve()));
 	await stop();
 	if (server instanceof HttpServer) {
-		server.closeIdleConnections();
+		const idle = setInterval(() => server.closeIdleConnections(), IDLE_MS);
 		const cut = setTimeout(() => server.closeAllConnections(), CUT_AFTER_MS);
 		await closed;
+		clearInterval(idle);
 		clearTimeout(cut);
 	}
 	await tracing.close();
-	log.info('server.stopped');
 }
 
 function bind(server: ServerType, {host, port}: ServerDeps['options']): Promise<number> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import {mkdtempSync, readdirSync, writeFileSync} from 'node:fs';
+import {mkdtempSync, readdirSync, statSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {test} from 'node:test';
@@ -59,6 +59,12 @@ for (const [given, name] of [
 		assert.deepEqual(leftBehind(server), []);
 	});
 }
+
+test('the directory of uploads cannot be listed by others', async () => {
+	const server = testServer();
+	await server.ask('/datasets', multipart([{name: 'file', filename: 'a.csv', body: 'x'}]));
+	assert.equal(statSync(server.options.uploadDir).mode & 0o777, 0o711);
+});
 
 for (const [title, init, status] of [
 	['a file over the size limit', multipart([{name: 'file', filename: 'a.csv', body: 'x'.repeat(3_000)}]), 413],

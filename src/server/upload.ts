@@ -1,5 +1,5 @@
 import {createWriteStream} from 'node:fs';
-import {mkdir, rm} from 'node:fs/promises';
+import {chmod, mkdir, rm} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
@@ -18,6 +18,13 @@ export type Upload = {
 };
 
 /**
+ * A sandbox reads uploads as a user of its own, so they are readable; who may not list the directory and does not know its random
+ * name still does not find them.
+ */
+const SEALED = 0o711;
+const READABLE = 0o644;
+
+/**
  * Streams a multipart body to disk, in a directory of its own, under names made here: the name a client gave is only data. Throws
  * `request_too_large` at the first byte beyond a limit; nothing is left behind then.
  */
@@ -26,7 +33,8 @@ export async function receiveUpload(request: Request, limits: UploadLimits, id: 
 	const type = request.headers.get('content-type') ?? '';
 	if (!body || !/boundary=/i.test(type)) throw new WritError('invalid_request', 'expected a multipart body with files');
 	const dir = join(limits.uploadDir, id);
-	await mkdir(dir, {recursive: true, mode: 0o700});
+	await mkdir(dir, {recursive: true});
+	for (const path of [limits.uploadDir, dir]) await chmod(path, SEALED);
 	const discard = () => rm(dir, {recursive: true, force: true});
 	try {
 		const received = await receive(body as WebStream<Uint8Array>, type, {...limits, dir});
@@ -65,7 +73,7 @@ async function receive(body: WebStream<Uint8Array>, type: string, limits: Upload
 			received.bytes += chunk.length;
 			if (received.bytes > limits.maxUploadBytes) limit.abort(tooLarge(limits.maxUploadBytes));
 		});
-		const saved = pipeline(stream, createWriteStream(file.path, {flags: 'wx', mode: 0o600}), {signal: limit.signal});
+		const saved = pipeline(stream, createWriteStream(file.path, {flags: 'wx', mode: READABLE}), {signal: limit.signal});
 		saved.catch(() => {}); // awaited below
 		writing.push(saved);
 	});
