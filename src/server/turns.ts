@@ -52,6 +52,7 @@ export function createTurns(options: TurnsOptions): Turns {
 	const byRun = new Map<string, Turn>();
 	const live = new Set<Turn>();
 	const liveRuns = new Set<string>();
+	const state = {draining: false};
 
 	const forget = (runId: string) => {
 		liveRuns.delete(runId);
@@ -63,7 +64,7 @@ export function createTurns(options: TurnsOptions): Turns {
 	return {
 		start(tenant, work) {
 			if (live.size >= options.maxConcurrent) throw tooManyRuns(options.maxConcurrent);
-			const turn = createTurn(tenant, work, options.graceMs);
+			const turn = createTurn(tenant, work, () => (state.draining ? 0 : options.graceMs));
 			live.add(turn);
 			turn.accepted.then((runId) => {
 				byRun.set(runId, turn);
@@ -79,6 +80,7 @@ export function createTurns(options: TurnsOptions): Turns {
 		isLive: (runId) => liveRuns.has(runId),
 		inFlight: () => live.size,
 		async drain(ms) {
+			state.draining = true;
 			for (const turn of live) if (turn.isAbandoned()) turn.cancel();
 			const ended = () => Promise.allSettled([...live].map((turn) => turn.finished));
 			await within(ended(), ms);
@@ -88,7 +90,7 @@ export function createTurns(options: TurnsOptions): Turns {
 	};
 }
 
-function createTurn(tenant: string, work: (hooks: TurnHooks) => Promise<ChatResponse>, graceMs: number): Turn {
+function createTurn(tenant: string, work: (hooks: TurnHooks) => Promise<ChatResponse>, graceMs: () => number): Turn {
 	const events: TurnEvent[] = [];
 	const abort = new AbortController();
 	const accepted = Promise.withResolvers<string>();
@@ -125,7 +127,7 @@ function createTurn(tenant: string, work: (hooks: TurnHooks) => Promise<ChatResp
 			state.watchers += 1;
 			const leave = once(() => {
 				state.watchers -= 1;
-				if (state.watchers === 0 && !state.over) state.grace = setTimeout(cancel, graceMs);
+				if (state.watchers === 0 && !state.over) state.grace = setTimeout(cancel, graceMs());
 			});
 			return leave;
 		},
