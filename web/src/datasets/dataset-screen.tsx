@@ -1,0 +1,3 @@
+export function DatasetScreen() {
+	return <p>DatasetScreen</p>;
+}

@@ -1,0 +1,3 @@
+export function DatasetsScreen() {
+	return <p>DatasetsScreen</p>;
+}

@@ -1,0 +1,64 @@
+import {createRootRoute, createRoute, createRouter, Link, lazyRouteComponent} from '@tanstack/react-router';
+import {ChatScreen} from './chat/chat-screen.tsx';
+import {Shell} from './shell.tsx';
+import {Empty, ErrorNotice, Loading} from './ui/notice.tsx';
+
+const root = createRootRoute({component: Shell});
+
+const chat = createRoute({getParentRoute: () => root, path: '/', component: ChatScreen});
+const datasets = createRoute({
+	getParentRoute: () => root,
+	path: '/datasets',
+	component: lazyRouteComponent(() => import('./datasets/datasets-screen.tsx'), 'DatasetsScreen'),
+});
+const dataset = createRoute({
+	getParentRoute: () => datasets,
+	path: '/$datasetId',
+	component: lazyRouteComponent(() => import('./datasets/dataset-screen.tsx'), 'DatasetScreen'),
+});
+const runs = createRoute({
+	getParentRoute: () => root,
+	path: '/runs',
+	component: lazyRouteComponent(() => import('./runs/runs-screen.tsx'), 'RunsScreen'),
+});
+const run = createRoute({
+	getParentRoute: () => root,
+	path: '/runs/$runId',
+	component: lazyRouteComponent(() => import('./runs/run-screen.tsx'), 'RunScreen'),
+});
+const approvals = createRoute({
+	getParentRoute: () => root,
+	path: '/approvals',
+	component: lazyRouteComponent(() => import('./system/approvals-screen.tsx'), 'ApprovalsScreen'),
+});
+const system = createRoute({
+	getParentRoute: () => root,
+	path: '/system',
+	component: lazyRouteComponent(() => import('./system/system-screen.tsx'), 'SystemScreen'),
+});
+
+export function createPageRouter() {
+	return createRouter({
+		routeTree: root.addChildren([chat, datasets.addChildren([dataset]), runs, run, approvals, system]),
+		defaultPreload: 'intent',
+		defaultPendingComponent: () => <Loading label="Loading" />,
+		defaultErrorComponent: ({error}) => (
+			<div className="p-4">
+				<ErrorNotice error={error} />
+			</div>
+		),
+		defaultNotFoundComponent: () => (
+			<Empty title="There is nothing at this address">
+				<Link to="/" className="text-accent underline">
+					Back to the conversation
+				</Link>
+			</Empty>
+		),
+	});
+}
+
+declare module '@tanstack/react-router' {
+	interface Register {
+		router: ReturnType<typeof createPageRouter>;
+	}
+}

@@ -1,0 +1,3 @@
+export function RunsScreen() {
+	return <p>RunsScreen</p>;
+}
