@@ -33,7 +33,7 @@ export function createClient({url, token, fetch: send = globalThis.fetch, close 
 
 async function answer(send: NonNullable<ClientOptions['fetch']>, request: Request, url: string): Promise<Response> {
 	try {
-		return abortable(await orAborted(send(request), request.signal), request.signal);
+		return abortable(await orAborted((async () => send(request))(), request.signal), request.signal);
 	} catch (cause) {
 		if (request.signal.aborted) throw new WritError('cancelled', 'cancelled', {cause});
 		throw new WritError('not_ready', `no server answers at ${url}`, {
@@ -44,9 +44,13 @@ async function answer(send: NonNullable<ClientOptions['fetch']>, request: Reques
 }
 
 /** A server in this process does not see its client go away; these two make it so. */
-async function orAborted<T>(reply: Promise<T> | T, signal: AbortSignal): Promise<T> {
+async function orAborted(reply: Promise<Response>, signal: AbortSignal): Promise<Response> {
 	const {promise: aborted, reject} = Promise.withResolvers<never>();
-	const onAbort = () => reject(signal.reason);
+	const onAbort = () => {
+		reject(signal.reason);
+		// Whoever answers after all learns that nobody reads it.
+		reply.then((late) => late.body?.cancel()).catch(() => {});
+	};
 	signal.addEventListener('abort', onAbort, {once: true});
 	try {
 		return await Promise.race([reply, aborted]);

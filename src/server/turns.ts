@@ -29,7 +29,6 @@ export type Turns = {
 	start(tenant: string, work: (hooks: TurnHooks) => Promise<ChatResponse>): Turn;
 	/** Runs in progress, and for a while those that ended. */
 	find(runId: string): Turn | null;
-	isLive(runId: string): boolean;
 	inFlight(): number;
 	/** Lets runs finish for `ms`, unless their watchers have gone, then cancels the rest; resolves when none is left, or shortly after. */
 	drain(ms: number): Promise<void>;
@@ -77,7 +76,6 @@ export function createTurns(options: TurnsOptions): Turns {
 			return turn;
 		},
 		find: (runId) => byRun.get(runId) ?? null,
-		isLive: (runId) => liveRuns.has(runId),
 		inFlight: () => live.size,
 		async drain(ms) {
 			state.draining = true;
