@@ -20,6 +20,8 @@ export type Group = {
 	readonly joinFiles: readonly string[];
 	readonly limits: ReadonlySet<Controller>;
 	usage(): {cpuMs: number | null; peakMemoryBytes: number | null};
+	/** Memory of its processes now, without scratch and without files. */
+	processBytes(): number;
 	/** Limits that were run into. */
 	exceeded(): readonly ('memoryBytes' | 'processes')[];
 	/** Kills every process inside. */
@@ -81,6 +83,7 @@ export function createGroup(host: CgroupHost, serial: number, limits: SandboxLim
 		joinFiles: all.map((directory) => join(directory, 'cgroup.procs')),
 		limits: new Set(Object.keys(directories) as Controller[]),
 		usage: () => readUsage(host.version, directories),
+		processBytes: () => readProcessBytes(host.version, directories),
 		exceeded: () => readExceeded(host.version, directories),
 		kill: () => killAll(all),
 		remove: () => removeAll(all),
@@ -89,7 +92,7 @@ export function createGroup(host: CgroupHost, serial: number, limits: SandboxLim
 
 type Directories = Readonly<Partial<Record<Controller, string>>>;
 
-/** Scratch is memory, and counts: a full scratch must not look like a process that used too much. */
+/** Scratch is memory too: the group holds both, and process-sandbox.ts watches that the processes alone stay below theirs. */
 function settings(version: 1 | 2, {memory, cpu, pids}: Directories, limits: SandboxLimits): [file: string, value: string][] {
 	const bytes = String(limits.memoryBytes + limits.scratchBytes);
 	const quota = Math.max(1_000, Math.round(limits.cpus * PERIOD_US));
@@ -124,6 +127,10 @@ function readUsage(version: 1 | 2, {memory, usage}: Directories): {cpuMs: number
 	return {cpuMs: readNumber(join(usage, 'cpuacct.usage'), 1e-6), peakMemoryBytes};
 }
 
+function readProcessBytes(version: 1 | 2, {memory}: Directories): number {
+	return memory ? readField(join(memory, 'memory.stat'), version === 2 ? 'anon' : 'rss') : 0;
+}
+
 function readExceeded(version: 1 | 2, {memory, pids}: Directories): ('memoryBytes' | 'processes')[] {
 	const kills = memory && readField(join(memory, version === 2 ? 'memory.events' : 'memory.oom_control'), 'oom_kill');
 	const refused = pids && readField(join(pids, 'pids.events'), 'max');
@@ -153,7 +160,11 @@ function killAll(directories: readonly string[]): void {
 function members(directory: string): number[] {
 	const file = join(directory, 'cgroup.procs');
 	if (!existsSync(file)) return [];
-	return readFileSync(file, 'utf8').split('\n').filter(Boolean).map(Number);
+	// A process of another namespace is listed as 0, which `kill` would take for ourselves.
+	return readFileSync(file, 'utf8')
+		.split('\n')
+		.map(Number)
+		.filter((pid) => pid > 1);
 }
 
 /** It may have ended since it was listed. */

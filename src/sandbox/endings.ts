@@ -12,11 +12,11 @@ export type Death = {
 };
 
 const LIMITS = {
-	memoryBytes: {name: 'the memory limit', setting: 'SANDBOX_MEMORY_BYTES'},
-	processes: {name: 'the limit of processes and threads', setting: 'SANDBOX_PROCESSES'},
-	scratchBytes: {name: 'the limit of scratch space', setting: 'SANDBOX_SCRATCH_BYTES'},
+	memoryBytes: {name: 'the memory limit', setting: 'WRIT_SANDBOX_MEMORY_MB'},
+	processes: {name: 'the limit of processes and threads', setting: 'WRIT_SANDBOX_PROCESSES'},
+	scratchBytes: {name: 'the limit of scratch space', setting: 'WRIT_SANDBOX_SCRATCH_MB'},
 	openFiles: {name: 'the limit of open files', setting: 'SANDBOX_OPEN_FILES'},
-	cpus: {name: 'the limit of processor time', setting: 'SANDBOX_CPUS'},
+	cpus: {name: 'the limit of processor time', setting: 'WRIT_SANDBOX_CPUS'},
 } as const;
 
 const STDERR_TAIL = 2_000;
@@ -96,7 +96,8 @@ const TOLD = [
 	{pattern: /\[Errno 12\]|^MemoryError\b/, limit: 'memoryBytes'},
 ] as const;
 
-function beyond(limit: keyof typeof LIMITS, limits: SandboxLimits): WritError {
+/** A limit was reached; the error names it, its value and the setting that raises it. */
+export function beyond(limit: keyof typeof LIMITS, limits: SandboxLimits): WritError {
 	const {name, setting} = LIMITS[limit];
 	return new WritError('runner_resource_exceeded', `stopped at ${limits[limit]}, ${name} of a sandbox`, {
 		hint: `ask for less data, or raise ${setting}`,

@@ -134,15 +134,15 @@ export function launchCommand({programs, strays, joinFiles, stage, id, rlimits, 
 	];
 }
 
-/** Limits of each single process. Memory and processor time are here only where no control group limits the whole tree. */
-export function processLimits(limits: SandboxLimits, grouped: ReadonlySet<string>): string[] {
+/** Limits of each single process. Memory, processor time and processes are here only where no control group limits the whole tree. */
+export function processLimits(limits: SandboxLimits, grouped: ReadonlySet<string>, reservedBytes: number): string[] {
 	const seconds = Math.ceil((limits.wallMs / 1000) * limits.cpus) + STARTUP_SECONDS;
 	return [
 		`--nofile=${limits.openFiles}`,
 		`--fsize=${limits.scratchBytes}`,
 		...['--core=0', '--memlock=65536', '--msgqueue=0', '--sigpending=256'],
 		...(grouped.has('pids') ? [] : [`--nproc=${limits.processes + BUBBLEWRAP_PROCESSES}`]),
-		...(grouped.has('memory') ? [] : [`--data=${limits.memoryBytes}`]),
+		...(grouped.has('memory') ? [] : [`--data=${limits.memoryBytes + reservedBytes}`]),
 		...(grouped.has('cpu') ? [] : [`--cpu=${seconds}`]),
 	];
 }

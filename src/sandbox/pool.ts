@@ -86,7 +86,7 @@ function closing(): WritError {
 
 function crowded(limit: number): WritError {
 	return new WritError('sandbox_unavailable', `${limit} runs are waiting for a sandbox already`, {
-		hint: 'try again later, or raise SANDBOX_CONCURRENCY',
+		hint: 'try again later, or raise WRIT_MAX_SANDBOXES',
 		details: {limit: 'queue', value: limit},
 	});
 }

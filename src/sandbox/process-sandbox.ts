@@ -8,11 +8,13 @@ import {assertPermit} from '#kernel/permit.ts';
 import type {SandboxResult} from '#kernel/tool.ts';
 import {type CapturedText, createCapturedText} from './captured-text.ts';
 import type {Group} from './cgroup.ts';
-import {cancelled, type Death, diedError, exceededBy, limitBehind, notStarted, timedOut} from './endings.ts';
+import {beyond, cancelled, type Death, diedError, exceededBy, limitBehind, notStarted, timedOut} from './endings.ts';
 import {createFrameReader, encodeFrame, isLast} from './frames.ts';
 import type {OpenOptions, Sandbox} from './sandbox.ts';
 
 const START_LIMIT_MS = 15_000;
+/** The control group stops processes and scratch together; this stops processes that take the room of an empty scratch. */
+const WATCH_MS = 100;
 
 export type Running = {
 	readonly child: ChildProcess;
@@ -119,6 +121,9 @@ async function answer(talk: Conversation, request: RunnerRequest, signal: AbortS
 	const failure: {error: WritError | undefined} = {error: undefined};
 	const {promise: last, resolve, reject} = Promise.withResolvers<void>();
 	const timer = setTimeout(() => reject(timedOut(limits.wallMs)), limits.wallMs);
+	const watch = setInterval(() => {
+		if ((running.group?.processBytes() ?? 0) > limits.memoryBytes) reject(beyond('memoryBytes', limits));
+	}, WATCH_MS);
 	const onAbort = () => reject(cancelled());
 	signal.addEventListener('abort', onAbort, {once: true});
 	if (signal.aborted) onAbort();
@@ -146,6 +151,7 @@ async function answer(talk: Conversation, request: RunnerRequest, signal: AbortS
 		throw limitBehind(error, running.group?.exceeded() ?? [], limits);
 	} finally {
 		clearTimeout(timer);
+		clearInterval(watch);
 		signal.removeEventListener('abort', onAbort);
 		kill(running);
 		// INVARIANT: nobody looks into `/out` while something could still write there.

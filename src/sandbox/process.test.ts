@@ -4,7 +4,8 @@ import {chmodSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {describe, test} from 'node:test';
-import {attackerRuntime, said, spec} from './fixtures/attack.ts';
+import {findCgroups} from './cgroup.ts';
+import {attackerRuntime, MIB, said, spec} from './fixtures/attack.ts';
 import {testProvider} from './fixtures/conformance.ts';
 import {findPrograms} from './launch.ts';
 import {createProcessProvider} from './process.ts';
@@ -28,6 +29,22 @@ test('the whole conformance holds for an ordinary user too', {skip: !isRoot && '
 			.filter((line) => /not ok|^# /.test(line))
 			.join('\n'),
 	);
+});
+
+test('processes together may not take the room of an empty scratch', {
+	skip: 'none' in findCgroups() && 'this user has no control groups',
+}, async () => {
+	const provider = createProcessProvider({runtime});
+	const of = spec({limits: {memoryBytes: 64 * MIB, scratchBytes: 512 * MIB}});
+	const code = 'os.fork()\nb = bytearray(48 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1\ntime.sleep(60)';
+	await assert.rejects(said(provider, code, of), {
+		code: 'runner_resource_exceeded',
+		details: {limit: 'memoryBytes', value: 64 * MIB},
+	});
+	const scratch =
+		'open("/tmp/x", "wb").write(bytes(32 << 20))\nopen("/tmp/y", "wb").write(bytes(32 << 20))\nopen("/tmp/z", "wb").write(bytes(32 << 20))\nanswer(1)';
+	assert.equal(await said(provider, scratch, of), 1);
+	await provider.close();
 });
 
 test('its facts say what it enforces, what it runs and what is weaker than it could be', async () => {

@@ -133,7 +133,7 @@ async function start({spec, program, host, serial}: Start, options: OpenOptions)
 	const group = host.cgroups && createGroup(host.cgroups, serial, limits);
 	const grouped = group?.limits ?? new Set<string>();
 	const {command} = program;
-	const rlimits = processLimits(limits, grouped);
+	const rlimits = processLimits(limits, grouped, program.reservedBytes);
 	const [file, ...args] = launchCommand({
 		...host,
 		id,

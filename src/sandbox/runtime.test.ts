@@ -20,6 +20,14 @@ const sql: SandboxSpec = {
 };
 
 describe('the SQL runner in its sandbox', () => {
+	test('starts without control groups too', async () => {
+		const runtime = createRuntime({root, nodePath: process.execPath, pythonPath: '/nonexistent'});
+		const provider = createProcessProvider({runtime, cgroups: 'off'});
+		const sandbox = await provider.open(sql, {warm: false, signal});
+		await sandbox.dispose();
+		await provider.close();
+	});
+
 	test('answers, with and without compiled code from an earlier start', async () => {
 		const provider = createProcessProvider({
 			runtime: createRuntime({root, nodePath: process.execPath, pythonPath: '/nonexistent'}),

@@ -15,6 +15,8 @@ export type Program = {
 	readonly command: readonly string[];
 	readonly mounts: readonly Mount[];
 	readonly environment: Readonly<Record<string, string>>;
+	/** memory that it asks for when it starts and never touches: an rlimit counts it, a control group does not */
+	readonly reservedBytes: number;
 	/** compiled code that starts of this program share */
 	readonly cache?: CompileCache;
 };
@@ -35,6 +37,7 @@ export type RuntimeOptions = {
 };
 
 const run = promisify(execFile);
+const MIB = 2 ** 20;
 const NODE = '/runtime/node';
 const APP = '/runtime/app';
 const SCRIPTS = 'src/sandbox/runners';
@@ -88,6 +91,7 @@ async function nodeProgram({root, nodePath}: RuntimeOptions, runner: RunnerName,
 			inside('node_modules/@duckdb'),
 		],
 		environment: {UV_THREADPOOL_SIZE: threads},
+		reservedBytes: 640 * MIB,
 	};
 }
 
@@ -102,6 +106,7 @@ async function pythonProgram({root}: RuntimeOptions, python: Python, spec: Sandb
 		command: [python.executable, '-I', '-B', join(APP, SCRIPTS, 'python.py'), runnerArgument(spec)],
 		mounts: [...(await systemLibraries()), ...python.mounts, {source: join(root, SCRIPTS), target: join(APP, SCRIPTS)}],
 		environment: {OPENBLAS_NUM_THREADS: threads, OMP_NUM_THREADS: threads, MPLBACKEND: 'Agg'},
+		reservedBytes: 1_280 * MIB,
 	};
 }
 
