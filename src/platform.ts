@@ -25,11 +25,11 @@ import {createRedactor} from '#evidence/redact.ts';
 import type {Kernel, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import {createPolicy, loadDefaultPolicy} from '#policy/policy.ts';
+import {createPolicyCache} from '#policy/policy-cache.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
 import {createProcessProvider} from '#sandbox/process.ts';
 import {createRuntime} from '#sandbox/runtime.ts';
 import type {SandboxProvider} from '#sandbox/sandbox.ts';
-import {openPostgres} from '#store/postgres.ts';
 import {openSqlite} from '#store/sqlite.ts';
 
 /** Every room built and joined; nothing listens yet. */
@@ -80,7 +80,8 @@ export async function createPlatform({config, root, software, report, answerer}:
 		runtime: createRuntime({root, nodePath: process.execPath, pythonPath: pythonIn(root)}),
 	});
 	const pool = createPool({...poolOptions(config), provider});
-	const policy = createPolicy({...loadDefaultPolicy(), disabledTools: disabledTools(config), maxRisk: 'critical', digest});
+	const cache = createPolicyCache(path.join(dataDir, 'cache'));
+	const policy = createPolicy({...loadDefaultPolicy(), disabledTools: disabledTools(config), maxRisk: 'critical', digest, cache});
 	const approvals = createApprovals({
 		approveWithinMs: config.governance.approveWithinSeconds * 1_000,
 		executeWithinMs: config.governance.executeWithinSeconds * 1_000,
@@ -171,7 +172,7 @@ function publishing(store: Store, news: News<Event>): Pick<Store, 'append' | 're
 }
 
 async function openStore({data}: Config, dataDir: string): Promise<Store> {
-	if (data.storage === 'postgres') return openPostgres(data.databaseUrl ?? '');
+	if (data.storage === 'postgres') return (await import('#store/postgres.ts')).openPostgres(data.databaseUrl ?? '');
 	return openSqlite(data.sqlitePath ?? path.join(dataDir, 'writ.db'));
 }
 

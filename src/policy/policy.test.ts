@@ -4,9 +4,10 @@ import {test} from 'node:test';
 import {isAuthorized} from '@cedar-policy/cedar-wasm/nodejs';
 import {z} from 'zod';
 import {effectSchema, type GateResult, principalSchema} from '#contract/event.ts';
+import {digest} from '#evidence/canonical.ts';
 import {decide} from '#kernel/decide.ts';
 import type {Action, Facts} from '#kernel/ports.ts';
-import {loadDefaultPolicy} from './policy.ts';
+import {createPolicy, loadDefaultPolicy} from './policy.ts';
 import {sampleAction, sampleFacts, samplePolicy} from './sample.ts';
 
 const AGENT = {kind: 'agent', id: 'analyst'} as const;
@@ -227,4 +228,21 @@ test('a whole decision carries the rules of every gate', () => {
 			['flow', 'allow', 'flow'],
 		],
 	);
+});
+
+test('rules read from the cache decide as the rules they were made from, and broken rules are not kept', () => {
+	const kept = new Map<string, string>();
+	const cache = {read: (key: string) => kept.get(key) ?? null, write: (key: string, text: string) => void kept.set(key, text)};
+	const texts = loadDefaultPolicy();
+	const options = {...texts, disabledTools: new Map(), maxRisk: 'critical' as const, digest, cache};
+	const [fresh, again] = [createPolicy(options), createPolicy(options)];
+	const [action, facts] = [sampleAction({}, {name: 'analyst.sql'}), sampleFacts({}, {})];
+	assert.deepEqual(
+		again.gates.map((gate) => gate.decide(action, facts)),
+		fresh.gates.map((gate) => gate.decide(action, facts)),
+	);
+	assert.equal(again.version, fresh.version);
+	assert.equal(kept.size, 1);
+	createPolicy({...options, policies: 'permit (nonsense);'});
+	assert.equal(kept.size, 1);
 });
