@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import {execFileSync} from 'node:child_process';
+import {spawnSync} from 'node:child_process';
 import {mkdtempSync, openAsBlob, readFileSync, writeFileSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -194,7 +194,22 @@ test('text of a model or a cell cannot steer the terminal', async () => {
 	assert.equal(out.replaceAll('\n', '').match(/\p{Cc}|\u202e/u), null);
 });
 
-test('bin/writ finds a Node that is new enough and says what to do when there is none', () => {
-	const bin = join(import.meta.dirname, '../../bin/writ');
-	assert.match(execFileSync('sh', ['-n', bin], {encoding: 'utf8'}), /^$/);
+test('bin/writ takes the first Node that is new enough, and says what to do when there is none', () => {
+	const root = mkdtempSync(join(tmpdir(), 'writ-bin-'));
+	const node = (dir: string, version: string) => {
+		mkdirSync(join(root, dir), {recursive: true});
+		const script = `#!/bin/sh\n[ "$1" = --version ] && echo ${version} || echo ran ${version} "$2"\n`;
+		writeFileSync(join(root, dir, 'node'), script, {mode: 0o755});
+		return join(root, dir);
+	};
+	mkdirSync(join(root, 'bin'));
+	copyFileSync(join(import.meta.dirname, '../../bin/writ'), join(root, 'bin/writ'));
+	const run = (path: string) =>
+		spawnSync('sh', [join(root, 'bin/writ'), 'doctor'], {env: {PATH: `${path}:/usr/bin:/bin`}, encoding: 'utf8'});
+	const none = run(node('old', 'v20.9.0'));
+	assert.deepEqual([none.status, none.stdout], [69, '']);
+	assert.match(none.stderr, /^writ needs Node 24\.15 or newer, and found none\.\n {2}run `scripts\/setup\.sh app`/);
+	assert.match(run(node('almost', 'v24.14.9')).stderr, /found none/);
+	for (const version of ['v24.15.0', 'v24.21.0', 'v26.0.1'])
+		assert.equal(run(node(version, version)).stdout, `ran ${version} doctor\n`);
 });

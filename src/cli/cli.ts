@@ -32,7 +32,11 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 		return result.exit;
 	} catch (thrown) {
 		if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : ERRORS.invalid_request.exit;
-		return reportError(signal.aborted ? new WritError('cancelled', 'cancelled') : thrown, ports, argv.includes('--json'));
+		return reportError(
+			signal.aborted ? new WritError('cancelled', 'interrupted; a run in progress is stopped') : thrown,
+			ports,
+			argv.includes('--json'),
+		);
 	} finally {
 		for (const client of open) await client.close();
 	}
