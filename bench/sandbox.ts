@@ -77,7 +77,7 @@ async function warm(): Promise<number[]> {
 		while (pool.stats().idle < 2) await delay(5);
 		return timed(() => pool.run(permit, spec, count, signal));
 	});
-	await pool.close();
+	await pool.close(); // and the provider with it
 	return samples;
 }
 
@@ -97,12 +97,12 @@ await cold();
 await delay(500); // the compiled code of the runner is kept from here on
 const bare = await sample(10, () => timed(bareStart));
 const colds = await sample(RUNS, () => timed(cold));
+const kills = await sample(20, killed);
 const figures = [
 	{name: 'sandbox cold: start to answer (baseline: the runner alone, to ready)', samples: colds, baseline: bare, target: 450},
 	{name: 'sandbox warm: claim to answer (baseline: cold)', samples: await warm(), baseline: colds, target: 25},
-	{name: 'sandbox kill: time limit to nothing left', samples: await sample(20, killed), baseline: null, target: 250},
+	{name: 'sandbox kill: time limit to nothing left', samples: kills, baseline: null, target: 250},
 ].map(report);
-await provider.close();
 
 if (process.argv.includes('--json')) for (const figure of figures) console.log(JSON.stringify(figure));
 else console.table(figures);

@@ -4,7 +4,7 @@ import type {SandboxLimits} from '#contract/sandbox.ts';
 import type {Mount} from './runtime.ts';
 
 /** The id that everything inside runs as. Which id of the host it stands for is in host-identity.ts. */
-export const INSIDE_ID = 65_534;
+const INSIDE_ID = 65_534;
 
 /** Descriptors that bubblewrap reads and closes before the runner starts. */
 export const ARGUMENTS_FD = 4;
@@ -12,7 +12,7 @@ export const SECCOMP_FD = 5;
 
 export const NAMESPACES = ['user', 'mount', 'pid', 'net', 'ipc', 'uts', 'cgroup'];
 
-export type Plan = {
+type Plan = {
 	readonly mounts: readonly Mount[];
 	/** the only directory of the host that can be written, at `/out` */
 	readonly output: string | undefined;

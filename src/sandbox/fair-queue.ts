@@ -1,7 +1,7 @@
 import {cancelled} from './endings.ts';
 
 /** Limits how much happens at once. Those who wait are served one per tenant in turn, so that nobody's backlog is another's delay. */
-export type FairQueue = {
+type FairQueue = {
 	readonly waiting: number;
 	readonly busy: number;
 	/** Resolves with the function that gives the place back. Rejects with `cancelled` when `signal` aborts first. */

@@ -9,7 +9,7 @@ const MAX_DEPTH = 64;
 const HEADER_BYTES = 4;
 const UTF8 = new TextDecoder('utf-8', {fatal: true});
 
-export type FrameReader = {
+type FrameReader = {
 	/** bytes received so far */
 	readonly bytes: number;
 	/** Takes the next bytes and hands on the frames they complete. Throws on anything the protocol does not allow. */

@@ -56,7 +56,7 @@ function isInherited(fdinfo: string): boolean {
 }
 
 /** Mounts that the sandbox's own user can reach, and the directory to reach them through where the paths themselves are private. */
-export type Reachable = {
+type Reachable = {
 	readonly mounts: readonly Mount[];
 	readonly output: string | undefined;
 	readonly stage: {readonly directory: string; readonly sources: readonly string[]} | undefined;

@@ -1,5 +1,6 @@
 /** The `process` provider: bubblewrap, all namespaces, a system call filter, control groups where the host lets us make them. */
 import {type ChildProcess, execFile, spawn} from 'node:child_process';
+import {once} from 'node:events';
 import {lchown, readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
@@ -16,7 +17,7 @@ import type {Program, Runtime} from './runtime.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
 import {compileFilter, hasFilter} from './seccomp.ts';
 
-export type ProcessProviderOptions = {
+type ProcessProviderOptions = {
 	readonly runtime: Runtime;
 	/** `off` leaves the limits to rlimits even where control groups could be made */
 	readonly cgroups?: 'auto' | 'off';
@@ -48,7 +49,9 @@ export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'aut
 		state.serial += 1;
 		const {serial} = state;
 		const options = {warm, signal: AbortSignal.any([signal, closing.signal])};
-		const started = await start({spec, program, host: await host(), serial}, options);
+		const started = await start({spec, program, host: await host(), serial}, options).catch((error) => {
+			throw error instanceof WritError ? error : notStarted(String(error), error);
+		});
 		live.add(started.sandbox);
 		started.sandbox.ended.finally(() => live.delete(started.sandbox)).catch(() => {});
 		return started;
@@ -144,6 +147,11 @@ async function start({spec, program, host, serial}: Start, options: OpenOptions)
 	});
 	const sixth = host.filter ? 'pipe' : 'ignore';
 	const child = spawn(file, args, {cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', sixth]});
+	const failure = child.pid === undefined ? once(child, 'error') : undefined;
+	if (failure) {
+		await group?.remove();
+		throw notStarted(`${file} did not start`, (await failure)[0]);
+	}
 	const plan = {...reachable, environment: program.environment, limits, seccomp: host.filter !== undefined};
 	const descriptors: readonly unknown[] = child.stdio;
 	feed(descriptors[ARGUMENTS_FD], bubblewrapArguments(plan));

@@ -28,7 +28,7 @@ export type Runtime = {
 	versions(): Promise<Readonly<Record<string, string>>>;
 };
 
-export type RuntimeOptions = {
+type RuntimeOptions = {
 	/** the directory that holds `src` and `node_modules` */
 	readonly root: string;
 	readonly nodePath: string;
