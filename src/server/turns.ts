@@ -24,9 +24,13 @@ export type Turn = {
 	isAbandoned(): boolean;
 };
 
+type Work = (hooks: TurnHooks) => Promise<ChatResponse>;
+
 export type Turns = {
 	/** Throws `rate_limited` when as many runs as allowed are in progress. */
-	start(tenant: string, work: (hooks: TurnHooks) => Promise<ChatResponse>): Turn;
+	start(tenant: string, work: Work): Turn;
+	/** For a run that was taken in before: goes on whatever the limit. */
+	resume(tenant: string, work: Work): Turn;
 	/** Runs in progress, and for a while those that ended. */
 	find(runId: string): Turn | null;
 	inFlight(): number;
@@ -60,21 +64,26 @@ export function createTurns(options: TurnsOptions): Turns {
 		for (const id of ended.slice(0, Math.max(0, ended.length - KEEP_TURNS))) byRun.delete(id);
 	};
 
+	const begin = (tenant: string, work: Work) => {
+		const turn = createTurn(tenant, work, () => (state.draining ? 0 : options.graceMs));
+		live.add(turn);
+		turn.accepted.then((runId) => {
+			byRun.set(runId, turn);
+			if (live.has(turn)) liveRuns.add(runId);
+		}, ignore);
+		turn.finished.catch(options.report).finally(async () => {
+			live.delete(turn);
+			await turn.accepted.then(forget, ignore);
+		});
+		return turn;
+	};
+
 	return {
 		start(tenant, work) {
 			if (live.size >= options.maxConcurrent) throw tooManyRuns(options.maxConcurrent);
-			const turn = createTurn(tenant, work, () => (state.draining ? 0 : options.graceMs));
-			live.add(turn);
-			turn.accepted.then((runId) => {
-				byRun.set(runId, turn);
-				if (live.has(turn)) liveRuns.add(runId);
-			}, ignore);
-			turn.finished.catch(options.report).finally(async () => {
-				live.delete(turn);
-				await turn.accepted.then(forget, ignore);
-			});
-			return turn;
+			return begin(tenant, work);
 		},
+		resume: begin,
 		find: (runId) => byRun.get(runId) ?? null,
 		inFlight: () => live.size,
 		async drain(ms) {
@@ -88,7 +97,7 @@ export function createTurns(options: TurnsOptions): Turns {
 	};
 }
 
-function createTurn(tenant: string, work: (hooks: TurnHooks) => Promise<ChatResponse>, graceMs: () => number): Turn {
+function createTurn(tenant: string, work: Work, graceMs: () => number): Turn {
 	const events: TurnEvent[] = [];
 	const abort = new AbortController();
 	const accepted = Promise.withResolvers<string>();
@@ -141,11 +150,7 @@ function createTurn(tenant: string, work: (hooks: TurnHooks) => Promise<ChatResp
 }
 
 /** Every accepted turn ends with `result` or `error`, and then `done`, whoever emits them. */
-async function run(
-	work: (hooks: TurnHooks) => Promise<ChatResponse>,
-	hooks: TurnHooks,
-	events: readonly TurnEvent[],
-): Promise<ChatResponse> {
+async function run(work: Work, hooks: TurnHooks, events: readonly TurnEvent[]): Promise<ChatResponse> {
 	const emitted = (name: TurnEvent['event']) => events.some(({event}) => event === name);
 	try {
 		const response = await work(hooks);

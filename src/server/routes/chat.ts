@@ -104,6 +104,7 @@ export async function finishTurn(c: AppContext, turn: Turn) {
 	const leave = turn.watch();
 	const {signal} = c.req.raw;
 	signal.addEventListener('abort', leave, {once: true});
+	if (signal.aborted) leave();
 	try {
 		return await turn.finished;
 	} finally {

@@ -106,7 +106,7 @@ async function answer(c: AppContext, {deps, turns}: TurnContext, granted: boolea
 	const {comment} = c.req.header('content-type') ? approvalAnswerSchema.parse(await c.req.json()) : {comment: ''};
 	c.set('runId', runId);
 	const row = await deps.answer({approvalId, granted, approver: caller.principal, comment});
-	turns.start(caller.principal.tenant, (hooks) => deps.analyst.resume(runId, {...caller, ...hooks}));
+	turns.resume(caller.principal.tenant, (hooks) => deps.analyst.resume(runId, {...caller, ...hooks}));
 	return toApproval(row);
 }
 
