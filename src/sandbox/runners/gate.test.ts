@@ -122,7 +122,13 @@ test('the lock alone keeps files, settings and extensions out of reach', async (
 
 test('a refusal names the construct and says what to write instead', async () => {
 	const messages = [];
-	for (const sql of ['UPDATE tickets SET id = 1', 'SELECT 1; SELECT 2', 'SELECT * FROM read_csv($$x$$)', 'FROM other.tickets', ' '])
+	for (const sql of [
+		'UPDATE tickets SET id = 1',
+		'SELECT 1; SELECT 2',
+		'SELECT * FROM read_csv($$x$$)',
+		'FROM other.tickets',
+		' ',
+	])
 		messages.push(await refusal(sql).then(({message, hint}) => [message, hint]));
 	assert.deepEqual(messages, [
 		[
@@ -215,15 +221,23 @@ test('every scalar and aggregate function of the engine was reviewed', async () 
 test('every table function that is allowed exists, and none of them reads anything', async () => {
 	const reader = await engines.open?.runAndReadAll('SELECT DISTINCT lower(function_name) FROM duckdb_functions()');
 	const names = new Set(reader?.getRows().map(([name]) => name));
-	assert.deepEqual([...TABLE_FUNCTIONS].filter((name) => !names.has(name)), []);
-	assert.deepEqual([...TABLE_FUNCTIONS].filter((name) => /read|scan|parquet|sniff|glob|query|duckdb|pragma/.test(name)), []);
+	assert.deepEqual(
+		[...TABLE_FUNCTIONS].filter((name) => !names.has(name)),
+		[],
+	);
+	assert.deepEqual(
+		[...TABLE_FUNCTIONS].filter((name) => /read|scan|parquet|sniff|glob|query|duckdb|pragma/.test(name)),
+		[],
+	);
 });
 
 const expression: fc.Arbitrary<string> = fc.letrec<{e: string}>((tie) => ({
 	e: fc.oneof(
 		{depthSize: 'small', withCrossShrink: true},
 		fc.constantFrom('1', "'a;--'", 'NULL', 'id', 'status', 'support.tickets.id'),
-		fc.tuple(tie('e'), fc.constantFrom('+', '||', '=', 'AND', 'IS DISTINCT FROM'), tie('e')).map(([a, o, b]) => `(${a} ${o} ${b})`),
+		fc
+			.tuple(tie('e'), fc.constantFrom('+', '||', '=', 'AND', 'IS DISTINCT FROM'), tie('e'))
+			.map(([a, o, b]) => `(${a} ${o} ${b})`),
 		fc.tuple(fc.constantFrom('lower', 'abs', 'read_text', 'getvariable', 'count'), tie('e')).map(([f, a]) => `${f}(${a})`),
 		tie('e').map((a) => `(SELECT ${a} FROM tickets LIMIT 1)`),
 		tie('e').map((a) => `(SELECT 1 FROM read_text('x') WHERE ${a} IS NULL)`),

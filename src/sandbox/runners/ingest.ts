@@ -99,7 +99,9 @@ async function writeTable({select, from, columns}: Query, {stem, format, source}
 	const path = join(directory, file);
 	sendFrame({type: 'stage', stage: `writing ${name}`});
 	await connection
-		.run(`COPY (SELECT ${select.join(',\n')} FROM ${from}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${rowGroup(columns.length)})`)
+		.run(
+			`COPY (SELECT ${select.join(',\n')} FROM ${from}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${rowGroup(columns.length)})`,
+		)
 		.catch((error: Error) => {
 			throw toFileError(error, source.name);
 		});

@@ -56,7 +56,13 @@ test('every type arrives exactly, in the frames of the contract', async () => {
 
 for (const [title, sql, caps, kept, truncated] of [
 	['rows beyond the cap are counted', 'FROM orders', {maxRows: 10}, 10, {by: 'rows', limit: 10, total: 5000}],
-	['bytes beyond the cap are not sent', 'SELECT id FROM orders', {maxRows: 5000, maxBytes: 10}, 2, {by: 'bytes', limit: 10, total: 5000}],
+	[
+		'bytes beyond the cap are not sent',
+		'SELECT id FROM orders',
+		{maxRows: 5000, maxBytes: 10},
+		2,
+		{by: 'bytes', limit: 10, total: 5000},
+	],
 	['one row that is too large is said to be missing', 'FROM long', {}, 0, {by: 'bytes', limit: 50_000, total: 1}],
 	['a result of exactly the cap is whole', 'FROM orders LIMIT 10', {maxRows: 10}, 10, null],
 ] as const)
@@ -80,7 +86,12 @@ test('nothing a statement does reaches standard output', async () => {
 	assert.deepEqual({stdout, stderr, exit}, {stdout: '', stderr: '', exit: 0});
 });
 
-async function exported(format: 'csv' | 'json' | 'xlsx' | 'parquet', sql: string, neutralise = true, maxRows = 1000): Promise<{file: Buffer; done: Finished}> {
+async function exported(
+	format: 'csv' | 'json' | 'xlsx' | 'parquet',
+	sql: string,
+	neutralise = true,
+	maxRows = 1000,
+): Promise<{file: Buffer; done: Finished}> {
 	const out = directory();
 	const request: RunnerRequest = {kind: 'export', views, sql, format, neutralise, maxRows};
 	const done = await runInChild({command: [process.execPath, RUNNER], request, roots: {data, out}});
@@ -96,7 +107,9 @@ test('a CSV export is RFC 4180, and formulas in it are text', async () => {
 });
 
 test('a JSON export is an array of objects', async () => {
-	assert.deepEqual(JSON.parse(String((await exported('json', AWKWARD)).file)), [{id: 0, note: '=x0', '+n': -1.5, q: 'a"b\nc', e: '', z: null}]);
+	assert.deepEqual(JSON.parse(String((await exported('json', AWKWARD)).file)), [
+		{id: 0, note: '=x0', '+n': -1.5, q: 'a"b\nc', e: '', z: null},
+	]);
 });
 
 test('an export beyond its cap says how many rows there were', async () => {

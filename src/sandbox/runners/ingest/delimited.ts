@@ -64,7 +64,9 @@ export async function loadDelimited(
 	for (let left = ATTEMPTS; ; left--) {
 		assertColumns(attempt.columns, source.name);
 		try {
-			await connection.run(`COPY (${scan(source, dialect, attempt)}) TO ${literal(raw)} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE ${rowGroup(attempt.columns)})`);
+			await connection.run(
+				`COPY (${scan(source, dialect, attempt)}) TO ${literal(raw)} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE ${rowGroup(attempt.columns)})`,
+			);
 			break;
 		} catch (error) {
 			attempt = nextAttempt(attempt, error, left, source.name);

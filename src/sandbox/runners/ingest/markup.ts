@@ -1,8 +1,12 @@
 /** A tokeniser for the XML inside workbooks. It knows elements and text only: no entities but the five, no DTD, nothing external. */
 
-export type Token =
-	| {readonly kind: 'open' | 'close'; readonly name: string; readonly attributes: string; readonly empty: boolean}
-	| {readonly kind: 'text'; readonly text: string};
+export type Element = {
+	readonly kind: 'open' | 'close';
+	readonly name: string;
+	readonly attributes: string;
+	readonly empty: boolean;
+};
+type Token = Element | {readonly kind: 'text'; readonly text: string};
 
 /** Tokens of a text that arrives in pieces. Throws on a document type declaration, where entity bombs and file reads live. */
 export async function* tokens(pieces: AsyncIterable<string>): AsyncGenerator<Token> {
@@ -16,7 +20,7 @@ export async function* tokens(pieces: AsyncIterable<string>): AsyncGenerator<Tok
 	}
 }
 
-const MAX_TOKEN = 1 << 24;
+const MAX_TOKEN = 1 << 20;
 
 function* tokenise(text: string): Generator<Token> {
 	for (const [token] of text.matchAll(/<[^>]*>|[^<]+/g)) {

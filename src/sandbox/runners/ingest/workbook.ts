@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {RunnerError} from '../frames.ts';
 import type {Dialect} from './csv-dialect.ts';
 import {assertColumns, loadDelimited, type Raw, type Source, type Workplace, writeText} from './delimited.ts';
-import {attribute, tokens} from './markup.ts';
+import {attribute, type Element, tokens} from './markup.ts';
 import {unreadable} from './recognise.ts';
 import {toCellText, type WorkbookFacts} from './spreadsheet-cells.ts';
 import {ZipReader} from './zip-reader.ts';
@@ -64,23 +64,27 @@ const MAX_SHARED = 200_000_000;
 async function sharedStrings(zip: ZipReader): Promise<string[]> {
 	const strings: string[] = [];
 	if (!zip.has('xl/sharedStrings.xml')) return strings;
-	let [current, inside, phonetic, total] = ['', false, false, 0];
+	let [current, total] = ['', 0];
+	const inside = {t: false, rPh: false};
 	for await (const token of tokens(zip.text('xl/sharedStrings.xml'))) {
 		if (token.kind === 'text') {
-			if (inside && !phonetic) current += token.text;
+			if (inside.t && !inside.rPh) current += token.text;
 			continue;
 		}
 		const opens = token.kind === 'open' && !token.empty;
-		if (token.name === 't') inside = opens;
-		if (token.name === 'rPh') phonetic = opens;
+		if (token.name === 't' || token.name === 'rPh') inside[token.name] = opens;
 		if (token.name !== 'si' || opens) continue;
 		strings.push(current);
 		total += current.length;
 		current = '';
-		if (total > MAX_SHARED)
-			throw new RunnerError('runner_resource_exceeded', 'the workbook holds too much text', {hint: 'save the sheet as CSV'});
+		assertText(total);
 	}
 	return strings;
+}
+
+function assertText(characters: number): void {
+	if (characters > MAX_SHARED)
+		throw new RunnerError('runner_resource_exceeded', 'the workbook holds too much text', {hint: 'save the sheet as CSV'});
 }
 
 /** For each cell style, the format code of its numbers. */
@@ -92,10 +96,9 @@ async function dateFormats(zip: ZipReader): Promise<string[]> {
 	for await (const token of tokens(zip.text('xl/styles.xml'))) {
 		if (token.kind === 'text') continue;
 		if (token.name === 'cellXfs') inside = token.kind === 'open';
-		if (token.kind !== 'open') continue;
-		if (token.name === 'numFmt')
-			custom.set(attribute(token.attributes, 'numFmtId') ?? '', attribute(token.attributes, 'formatCode') ?? '');
+		if (token.kind === 'close') continue;
 		const id = attribute(token.attributes, 'numFmtId') ?? '0';
+		if (token.name === 'numFmt') custom.set(id, attribute(token.attributes, 'formatCode') ?? '');
 		if (token.name === 'xf' && inside) formats.push(custom.get(id) ?? BUILT_IN[id] ?? '');
 	}
 	return formats;
@@ -140,29 +143,34 @@ async function loadSheet(entry: string, {zip, facts, source, place}: Loading, no
 	return loadDelimited({name: source.name, path, gzip: false}, dialect, place, notices);
 }
 
+type Reading = {row: (string | null)[]; cell: {type: string; style: number; text: string; column: number}; inValue: boolean};
+
 async function* sheetRows(zip: ZipReader, entry: string, facts: WorkbookFacts): AsyncGenerator<(string | null)[]> {
-	let row: (string | null)[] = [];
-	let cell = {type: '', style: 0, text: '', column: 0};
-	let reading = false;
+	const reading: Reading = {row: [], cell: {type: 'n', style: 0, text: '', column: 0}, inValue: false};
 	for await (const token of tokens(zip.text(entry))) {
 		if (token.kind === 'text') {
-			if (reading) cell.text += token.text;
-		} else if (token.name === 'row') {
-			if (token.kind === 'close' || token.empty) yield row;
-			if (token.kind === 'open') row = [];
-		} else if (token.name === 'c' && token.kind === 'open') {
-			const column = columnIndex(attribute(token.attributes, 'r')) ?? row.length;
-			cell = {
-				type: attribute(token.attributes, 't') ?? 'n',
-				style: Number(attribute(token.attributes, 's') ?? 0),
-				text: '',
-				column,
-			};
-		} else if (token.name === 'c') {
-			while (row.length < cell.column) row.push(null);
-			row[cell.column] = toCellText(cell, facts);
-		} else if (token.name === 'v' || token.name === 't') reading = token.kind === 'open' && !token.empty;
+			if (reading.inValue) reading.cell.text += token.text;
+			continue;
+		}
+		const opens = token.kind === 'open' && !token.empty;
+		if (token.name === 'row' && opens) reading.row = [];
+		else if (token.name === 'row') yield token.empty ? [] : reading.row;
+		else readCellToken(token, opens, reading, facts);
 	}
+}
+
+function readCellToken({kind, name, attributes}: Element, opens: boolean, reading: Reading, facts: WorkbookFacts): void {
+	if (name === 'v' || name === 't') reading.inValue = opens;
+	if (name !== 'c') return;
+	const {row, cell} = reading;
+	if (kind === 'open') {
+		const column = columnIndex(attribute(attributes, 'r')) ?? row.length;
+		reading.cell = {type: attribute(attributes, 't') ?? 'n', style: Number(attribute(attributes, 's') ?? 0), text: '', column};
+	}
+	if (opens) return;
+	const {column} = kind === 'open' ? reading.cell : cell;
+	while (row.length < column) row.push(null);
+	row[column] = toCellText(reading.cell, facts);
 }
 
 /** `C5` is in column 2. Beyond the width of a sheet it is no address. */
