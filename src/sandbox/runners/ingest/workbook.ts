@@ -51,10 +51,9 @@ async function readSheets(zip: ZipReader): Promise<{sheets: {name: string; path:
 
 async function relationships(zip: ZipReader): Promise<Map<string, string>> {
 	const targets = new Map<string, string>();
-	if (!zip.has('xl/_rels/workbook.xml.rels')) return targets;
-	for await (const token of tokens(zip.text('xl/_rels/workbook.xml.rels')))
-		if (token.kind === 'open' && token.name === 'Relationship')
-			targets.set(attribute(token.attributes, 'Id') ?? '', attribute(token.attributes, 'Target') ?? '');
+	for await (const {kind, name, attributes} of elements(zip, 'xl/_rels/workbook.xml.rels'))
+		if (kind === 'open' && name === 'Relationship')
+			targets.set(attribute(attributes, 'Id') ?? '', attribute(attributes, 'Target') ?? '');
 	return targets;
 }
 
@@ -91,10 +90,8 @@ function assertText(characters: number): void {
 async function dateFormats(zip: ZipReader): Promise<string[]> {
 	const custom = new Map<string, string>();
 	const formats: string[] = [];
-	if (!zip.has('xl/styles.xml')) return formats;
 	let inside = false;
-	for await (const token of tokens(zip.text('xl/styles.xml'))) {
-		if (token.kind === 'text') continue;
+	for await (const token of elements(zip, 'xl/styles.xml')) {
 		if (token.name === 'cellXfs') inside = token.kind === 'open';
 		if (token.kind === 'close') continue;
 		const id = attribute(token.attributes, 'numFmtId') ?? '0';
@@ -102,6 +99,12 @@ async function dateFormats(zip: ZipReader): Promise<string[]> {
 		if (token.name === 'xf' && inside) formats.push(custom.get(id) ?? BUILT_IN[id] ?? '');
 	}
 	return formats;
+}
+
+/** The elements of an entry that may be absent. */
+async function* elements(zip: ZipReader, entry: string): AsyncGenerator<Element> {
+	if (!zip.has(entry)) return;
+	for await (const token of tokens(zip.text(entry))) if (token.kind !== 'text') yield token;
 }
 
 const BUILT_IN: Readonly<Record<string, string>> = {
@@ -148,18 +151,15 @@ type Reading = {row: (string | null)[]; cell: {type: string; style: number; text
 async function* sheetRows(zip: ZipReader, entry: string, facts: WorkbookFacts): AsyncGenerator<(string | null)[]> {
 	const reading: Reading = {row: [], cell: {type: 'n', style: 0, text: '', column: 0}, inValue: false};
 	for await (const token of tokens(zip.text(entry))) {
-		if (token.kind === 'text') {
-			if (reading.inValue) reading.cell.text += token.text;
-			continue;
-		}
-		const opens = token.kind === 'open' && !token.empty;
-		if (token.name === 'row' && opens) reading.row = [];
-		else if (token.name === 'row') yield token.empty ? [] : reading.row;
-		else readCellToken(token, opens, reading, facts);
+		if (token.kind === 'text') reading.cell.text += reading.inValue ? token.text : '';
+		else if (token.name !== 'row') readCellToken(token, reading, facts);
+		else if (token.kind === 'close') yield reading.row;
+		else reading.row = [];
 	}
 }
 
-function readCellToken({kind, name, attributes}: Element, opens: boolean, reading: Reading, facts: WorkbookFacts): void {
+function readCellToken({kind, name, attributes, empty}: Element, reading: Reading, facts: WorkbookFacts): void {
+	const opens = kind === 'open' && !empty;
 	if (name === 'v' || name === 't') reading.inValue = opens;
 	if (name !== 'c') return;
 	const {row, cell} = reading;
