@@ -36,9 +36,15 @@ export function createLog({level, redact, destination}: LogOptions): Log {
 /** Errors keep their stack in the log, and only there; causes are followed. */
 function flatten(fields: Fields): Fields {
 	return Object.fromEntries(
-		Object.entries(fields).map(([name, value]) => [
-			name,
-			value instanceof Error ? pino.stdSerializers.errWithCause(value) : value,
-		]),
+		Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? toPlain(value, MAX_CAUSES) : value]),
 	);
+}
+
+const MAX_CAUSES = 5;
+
+/** INVARIANT: plain objects only; the redactor passes over what has a class. */
+function toPlain({name, message, stack, cause, ...rest}: Error, depth: number): object {
+	const code = 'code' in rest && typeof rest.code === 'string' ? {code: rest.code} : {};
+	const inner = cause instanceof Error && depth > 0 ? {cause: toPlain(cause, depth - 1)} : {};
+	return {type: name, message, stack: stack ?? '', ...code, ...inner};
 }
