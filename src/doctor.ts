@@ -18,12 +18,14 @@ export async function readyChecks({store, datasets, pool, provider, policy}: Pla
 			fix: policy.problems.length > 0 ? 'mend the policy file; until then every action is denied' : null,
 		})),
 		check('sandbox', true, async () => {
-			const {availability, level} = await provider.facts();
-			const {idle, busy, failed} = pool.stats();
+			const {idle, busy, failed, failing} = pool.stats();
+			if (failing) return {ok: false, why: failing.reason, fix: 'see `writ doctor`'};
+			// One that waits, or has run, is all the proof there can be; only without any is the machine looked at.
+			const {availability} = idle + busy > 0 ? {availability: {kind: 'available' as const}} : await provider.facts();
 			if (availability.kind === 'unavailable') return {ok: false, why: availability.reason, fix: availability.hint};
 			return {
 				ok: true,
-				why: `${provider.name} sandboxes (${level}): ${idle} waiting, ${busy} at work`,
+				why: `${provider.name} sandboxes: ${idle} waiting, ${busy} at work`,
 				fix: null,
 				facts: {idle, busy, failed},
 			};
@@ -89,7 +91,7 @@ async function isolation({provider}: Platform): Promise<Finding> {
 
 async function python({provider}: Platform, {limits}: Config): Promise<Finding> {
 	if (!limits.enablePython) return {ok: true, why: 'switched off', fix: 'set ENABLE_PYTHON_EXECUTION=true to turn it on'};
-	const {python: version} = (await provider.facts()).versions;
+	const {python: version} = await provider.runners();
 	return version
 		? {ok: true, why: `Python ${version}`, fix: null}
 		: {ok: false, why: 'no Python with pandas and numpy', fix: 'run `scripts/python.sh`; SQL and plans work without it'};

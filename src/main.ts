@@ -23,6 +23,11 @@ const root = path.resolve(import.meta.dirname, '..');
 const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
 
+// A reader that has seen enough, such as `head`, is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+	if (error.code !== 'EPIPE') throw error;
+});
+
 const io: Io = {
 	out: (line) => void process.stdout.write(line),
 	err: (line) => void process.stderr.write(line),
@@ -71,7 +76,14 @@ async function connect() {
 	if (url) return createClient({url, token: client.token});
 	const {start} = await rooms.serve();
 	const {server, platform} = await start(loaded, 'silent');
-	return createClient({url: 'http://127.0.0.1', fetch: server.fetch, close: () => platform.close()});
+	return createClient({
+		url: 'http://127.0.0.1',
+		fetch: server.fetch,
+		close: async () => {
+			await server.stop();
+			await platform.close();
+		},
+	});
 }
 
 async function localServer({config}: LoadedConfig): Promise<string | null> {

@@ -67,7 +67,7 @@ const LEASE_MS = 15_000;
 
 export async function createPlatform({config, root, software, report, answerer}: PlatformOptions): Promise<Platform> {
 	const dataDir = path.resolve(config.data.dir);
-	for (const name of ['exports', 'uploads', 'samples']) mkdirSync(path.join(dataDir, name), {recursive: true});
+	for (const name of ['exports', 'uploads', 'samples']) mkdirSync(path.join(dataDir, name), {recursive: true, mode: 0o711});
 	const redact = createRedactor(secretsOf(config));
 	const clock = {now: () => new Date()};
 	const news = createNews<Progress>();
@@ -207,7 +207,7 @@ function sandboxLimits({limits}: Config): SandboxLimits {
 		memoryBytes: limits.memoryMb * 2 ** 20,
 		cpus: limits.cpus,
 		processes: limits.processes,
-		openFiles: 256,
+		openFiles: limits.openFiles,
 		scratchBytes: limits.scratchMb * 2 ** 20,
 		outputBytes: limits.maxOutputBytes + 2 ** 20,
 	};

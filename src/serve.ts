@@ -1,4 +1,3 @@
-import {existsSync} from 'node:fs';
 import path from 'node:path';
 import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
@@ -92,14 +91,13 @@ function policySources(): {name: string; text: string}[] {
 
 function serverOptions({server, data}: Config): ServerOptions {
 	const {heartbeatSeconds, disconnectGraceSeconds, shutdownSeconds, ...rest} = server;
-	const page = path.join(ROOT, 'web/dist');
 	return {
 		...rest,
 		heartbeatMs: heartbeatSeconds * 1_000,
 		disconnectGraceMs: disconnectGraceSeconds * 1_000,
 		shutdownMs: shutdownSeconds * 1_000,
 		uploadDir: path.join(path.resolve(data.dir), 'uploads'),
-		pageDir: existsSync(path.join(page, 'index.html')) ? page : null,
+		pageDir: path.join(ROOT, 'web/dist'),
 	};
 }
 

@@ -42,7 +42,7 @@ const sources: readonly Source[] = globSync('src/**/*.ts')
 		];
 		return {
 			path,
-			room: path.split('/').length > 2 ? (path.split('/')[1] ?? '') : 'main',
+			room: roomOf(path),
 			text,
 			imports: imports.map((match) => match[1] ?? match[2] ?? match[3] ?? ''),
 		};
@@ -83,6 +83,11 @@ const RULES: Record<string, (source: Source) => readonly string[]> = {
 		['server', 'sandbox', 'executors', 'models', 'mcp', 'fleet'].includes(room)
 			? []
 			: imports.filter((name) => ['node:http', 'node:https'].includes(name)),
+
+	'only effect rooms and clients fetch': ({path, room, text}) =>
+		['server', 'cli', 'sandbox', 'executors', 'models', 'mcp', 'fleet'].includes(room) || path === 'src/main.ts'
+			? []
+			: (text.match(/(?<![.\w])fetch\(/g) ?? []),
 
 	'SQL of the platform is written in store alone': ({room, imports}) =>
 		room === 'store' ? [] : imports.filter((name) => ['node:sqlite', 'pg', 'kysely'].includes(name)),
@@ -147,7 +152,7 @@ test('each rule can fail', () => {
 	const bad: Source = {
 		path: 'src/policy/bad.ts',
 		room: 'policy',
-		text: "let state = 1;\nprocess.env.X; eval('1'); mintPermit()\n".padEnd(500, '\n'),
+		text: "let state = 1;\nprocess.env.X; eval('1'); mintPermit(); fetch('x')\n".padEnd(500, '\n'),
 		imports: [
 			'#server/app.ts',
 			'#config/config.ts',
@@ -179,7 +184,12 @@ function crossings(imports: readonly string[]): readonly string[] {
 	return imports.filter((name) => name.startsWith('#')).map((name) => name.slice(1).split('/')[0] ?? '');
 }
 
+function roomOf(path: string): string {
+	const [, room = '', ...rest] = path.split('/');
+	return rest.length > 0 ? room : 'main';
+}
+
 function leavesRoom(path: string, name: string): boolean {
 	const resolved = new URL(name, `file:///${path}`).pathname.slice(1);
-	return resolved.split('/')[1] !== path.split('/')[1];
+	return roomOf(resolved) !== roomOf(path);
 }

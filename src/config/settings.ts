@@ -155,6 +155,7 @@ const limits = {
 		unit: 'processors',
 	}),
 	processes: setting(count(8, 4_096, 64), 'the processes and threads of one sandbox', {env: 'WRIT_SANDBOX_PROCESSES'}),
+	openFiles: setting(count(64, 65_536, 256), 'the files one sandbox may hold open', {env: 'WRIT_SANDBOX_OPEN_FILES'}),
 	scratchMb: setting(count(16, 1_048_576, 2_048), 'the scratch space of one sandbox', {
 		env: 'WRIT_SANDBOX_SCRATCH_MB',
 		unit: 'MiB',

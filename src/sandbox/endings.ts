@@ -15,7 +15,7 @@ const LIMITS = {
 	memoryBytes: {name: 'the memory limit', setting: 'WRIT_SANDBOX_MEMORY_MB'},
 	processes: {name: 'the limit of processes and threads', setting: 'WRIT_SANDBOX_PROCESSES'},
 	scratchBytes: {name: 'the limit of scratch space', setting: 'WRIT_SANDBOX_SCRATCH_MB'},
-	openFiles: {name: 'the limit of open files', setting: 'SANDBOX_OPEN_FILES'},
+	openFiles: {name: 'the limit of open files', setting: 'WRIT_SANDBOX_OPEN_FILES'},
 	cpus: {name: 'the limit of processor time', setting: 'WRIT_SANDBOX_CPUS'},
 } as const;
 

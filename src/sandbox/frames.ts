@@ -132,7 +132,7 @@ function tooMuch(outputBytes: number): WritError {
 		'runner_resource_exceeded',
 		`the answer is larger than ${outputBytes} bytes, the output limit of a sandbox`,
 		{
-			hint: 'ask for fewer rows or columns, or raise SANDBOX_OUTPUT_BYTES',
+			hint: 'ask for fewer rows or columns, or raise MAX_OUTPUT_BYTES',
 			details: {limit: 'outputBytes', value: outputBytes},
 		},
 	);

@@ -69,7 +69,8 @@ export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'aut
 	return {
 		name: 'process',
 		open: (spec, options) => tracked(open(spec, options)),
-		facts: () => describe(host, runtime),
+		facts: () => describe(host),
+		runners: () => runtime.versions(),
 		async close() {
 			closing.abort();
 			const disposeAll = () => Promise.all([...live].map((sandbox) => sandbox.dispose()));
@@ -208,7 +209,7 @@ async function reclaim(directory: string, id: number | undefined): Promise<void>
 }
 
 /** Builds one for real: nothing less shows that the kernel, its settings and the distribution agree. */
-async function describe(host: () => Promise<Host>, runtime: Runtime): Promise<ProviderFacts> {
+async function describe(host: () => Promise<Host>): Promise<ProviderFacts> {
 	const base = {name: 'process', level: 'kernel-shared', namespaces: NAMESPACES} as const;
 	try {
 		const {programs, cgroups, weaknesses, filter} = await host();
@@ -217,13 +218,13 @@ async function describe(host: () => Promise<Host>, runtime: Runtime): Promise<Pr
 		await run(programs.bwrap, PROBE).catch((error) => {
 			throw notStarted(String(error.stderr ?? error.message), error);
 		});
-		const versions = {bubblewrap: stdout.trim().replace('bubblewrap ', ''), ...(await runtime.versions())};
+		const versions = {bubblewrap: stdout.trim().replace('bubblewrap ', '')};
 		const limits = enforcement(grouped);
 		return {...base, seccomp: filter !== undefined, limits, versions, weaknesses, availability: {kind: 'available'}};
 	} catch (error) {
 		if (!(error instanceof WritError)) throw error;
 		const availability = {kind: 'unavailable', reason: error.message, hint: error.hint ?? ''} as const;
-		return {...base, seccomp: false, limits: {}, versions: await runtime.versions(), weaknesses: [], availability};
+		return {...base, seccomp: false, limits: {}, versions: {}, weaknesses: [], availability};
 	}
 }
 

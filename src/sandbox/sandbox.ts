@@ -31,6 +31,8 @@ export type OpenOptions = {
 export type SandboxProvider = {
 	readonly name: Isolation['provider'];
 	facts(): Promise<ProviderFacts>;
+	/** Versions of what would run inside, by name; starts each to ask it. */
+	runners(): Promise<Readonly<Record<string, string>>>;
 	/** Resolves when the runner inside is ready. Throws `sandbox_unavailable`, `runner_internal_error`, `runner_timeout` or `cancelled`. */
 	open(spec: SandboxSpec, options: OpenOptions): Promise<Sandbox>;
 	/** Ends every sandbox that is still open and leaves nothing behind. */

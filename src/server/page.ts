@@ -49,7 +49,7 @@ const PAGE_CSP = [
 const DATA = /^\/(api\/|docs|openapi\.json|metrics|healthz|readyz|assets\/)|^\/(runs|datasets|threads)\/[^/]+\/./;
 
 const NOT_BUILT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Writ</title>
-<h1>Writ is running</h1><p>The page has not been built. Run <code>make page</code>, then reload.
+<h1>Writ is running</h1><p>The page has not been built. Run <code>make run</code>, then reload.
 The API is described at <a href="/docs">/docs</a>.</p></html>`;
 
 /** The built page: its files by name, and itself for every address a person opens. Read when first asked for and when it was rebuilt. */
