@@ -12,27 +12,14 @@ export function ChartView({chart, result}: {readonly chart: Chart; readonly resu
 	const dark = useDark();
 
 	useEffect(() => {
+		if (!frame.current) return;
 		const element = frame.current;
-		if (!element) return;
-		const drawing = {over: false, remove: () => {}};
-		const start = async () => {
-			try {
-				const {draw} = await import('./draw.ts');
-				if (drawing.over) return;
-				const remove = await draw(element, toVegaLite(chart, result, themeOf(element, dark)));
-				if (drawing.over) return remove();
-				drawing.remove = remove;
-				setState('drawn');
-			} catch (error) {
-				if (!drawing.over) setState(error instanceof Error ? error : new Error('The chart could not be drawn.'));
-			}
-		};
-		void start();
-		return () => {
-			drawing.over = true;
-			drawing.remove();
-			element.replaceChildren();
-		};
+		const drawing = startDrawing(element, () => toVegaLite(chart, result, themeOf(element, dark)));
+		drawing.drawn.then(
+			() => setState('drawn'),
+			(error: unknown) => setState(error instanceof Error ? error : new Error('The chart could not be drawn.')),
+		);
+		return drawing.remove;
 	}, [chart, result, dark]);
 
 	return (
@@ -47,6 +34,25 @@ export function ChartView({chart, result}: {readonly chart: Chart; readonly resu
 			<figcaption className="mt-2 text-muted text-xs">{chart.description}</figcaption>
 		</figure>
 	);
+}
+
+type Drawing = {readonly drawn: Promise<void>; readonly remove: () => void};
+
+/** Loads what draws, then draws; whichever of the two is under way when it is removed leaves nothing behind. */
+function startDrawing(element: HTMLElement, spec: () => object): Drawing {
+	const state = {over: false, finalize: () => {}};
+	const start = async () => {
+		const {draw} = await import('./draw.ts');
+		if (state.over) return;
+		state.finalize = await draw(element, spec());
+		if (state.over) state.finalize();
+	};
+	const remove = () => {
+		state.over = true;
+		state.finalize();
+		element.replaceChildren();
+	};
+	return {drawn: start(), remove};
 }
 
 function themeOf(element: HTMLElement, dark: boolean): ChartTheme {

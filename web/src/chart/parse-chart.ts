@@ -47,13 +47,14 @@ const flag: Rule = (value, path, report) => {
 };
 
 function shape(rules: Readonly<Record<string, Rule>>, required: readonly string[] = []): Rule {
+	const known = Object.keys(rules).join(', ');
+	const unknown: Rule = (_, path, report) => report(path, `is not part of a chart here; known are ${known}`);
 	return (value, path, report) => {
 		if (typeof value !== 'object' || value === null || Array.isArray(value)) return report(path, 'must be an object');
-		for (const key of required) if (!Object.hasOwn(value, key)) report(join(path, key), 'is missing');
+		for (const key of required.filter((each) => !Object.hasOwn(value, each))) report(join(path, key), 'is missing');
 		for (const [key, child] of Object.entries(value)) {
-			const rule = Object.hasOwn(rules, key) ? rules[key] : undefined;
-			if (rule) rule(child, join(path, key), report);
-			else report(join(path, key), `is not part of a chart here; known are ${Object.keys(rules).join(', ')}`);
+			const rule = (Object.hasOwn(rules, key) && rules[key]) || unknown;
+			rule(child, join(path, key), report);
 		}
 	};
 }

@@ -20,11 +20,11 @@ export function MessageList() {
 
 	return (
 		<>
-			{/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it */}
 			<div
 				id="messages"
 				ref={list}
 				role="log"
+				// biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it
 				tabIndex={0}
 				aria-label="Messages"
 				aria-busy={last !== undefined && last.phase !== 'over'}

@@ -6,11 +6,11 @@ import type {QueryClient} from '@tanstack/react-query';
 import type {z} from 'zod';
 import type {messagesReplySchema, runsReplySchema} from '#contract/api.ts';
 import type {TurnEvent} from '#contract/stream.ts';
-import {ApiError, getJson, request} from '../api/client.ts';
-import {cancelRun, responseQuery, runPath, threadsQuery} from '../api/queries.ts';
-import {readFrames} from '../api/sse.ts';
+import {getJson, request} from '../api/client.ts';
+import {cancelRun, responseQuery, threadsQuery} from '../api/queries.ts';
 import {createStore} from '../ui/store.ts';
 import {applyFrame, ask, type Exchange, restore} from './exchange.ts';
+import {followTurn, joinTurn, type Open} from './follow.ts';
 
 export type ChatState = {
 	readonly threadId: string;
@@ -28,7 +28,6 @@ export type ChatSession = ReturnType<typeof createChatSession>;
 const THREAD_KEY = 'csvAnalystThreadId';
 const USER_KEY = 'csvAnalystUserId';
 const DATASET_KEY = 'writDatasetId';
-const ATTEMPTS = 6;
 
 export function createChatSession(queries: QueryClient) {
 	const userId = remembered(USER_KEY, () => `user-${crypto.randomUUID().slice(0, 8)}`);
@@ -47,56 +46,36 @@ export function createChatSession(queries: QueryClient) {
 	const change = (key: string, edit: (exchange: Exchange) => Exchange) =>
 		patch({exchanges: store.get().exchanges.map((exchange) => (exchange.key === key ? edit(exchange) : exchange))});
 	const find = (key: string) => store.get().exchanges.find((exchange) => exchange.key === key);
-	const end = (key: string, edit: Partial<Exchange> = {}) => {
+
+	const end = (key: string, edit: Partial<Exchange>) => {
 		change(key, (exchange) => ({...exchange, phase: 'over', endedAt: exchange.endedAt ?? Date.now(), ...edit}));
 		void queries.invalidateQueries({queryKey: threadsQuery.queryKey});
 		void queries.invalidateQueries({queryKey: ['runs']});
+		void queries.invalidateQueries({queryKey: ['approvals']});
 	};
 
 	const take = (key: string, event: TurnEvent) => {
-		change(key, (exchange) => ({
-			...applyFrame(exchange, event, Date.now()),
-			phase: exchange.phase === 'stopping' ? 'stopping' : 'streaming',
-		}));
+		change(key, (exchange) => {
+			const next = applyFrame(exchange, event, Date.now());
+			return {...next, phase: exchange.phase === 'stopping' ? 'stopping' : 'streaming'};
+		});
 		if (event.event !== 'result') return;
 		queries.setQueryData(responseQuery(event.data.run_id).queryKey, event.data);
 		for (const kind of ['capsule', 'events']) void queries.invalidateQueries({queryKey: [kind, event.data.run_id]});
 		patch({shown: event.data.run_id});
 	};
 
-	/** Reads frames until the turn is done, joining it again as often as the connection breaks. */
-	const follow = async (key: string, open: (signal: AbortSignal) => Promise<Response>) => {
+	const follow = async (key: string, open: Open) => {
 		const abort = new AbortController();
 		following.set(key, abort);
-		const seen = {lastId: '', done: false};
-		let next = open;
-		for (let attempt = 1; !seen.done; attempt += 1) {
-			try {
-				for await (const {event, id, data} of readFrames(await next(abort.signal))) {
-					attempt = 1;
-					if (id) noteId(key, id, seen);
-					take(key, {event, data: JSON.parse(data)} as TurnEvent);
-					seen.done ||= event === 'done';
-				}
-			} catch (error) {
-				if (abort.signal.aborted) break;
-				if (error instanceof ApiError && error.code !== 'unreachable') return end(key, {error: toTurnError(error)});
-			}
-			if (seen.done || abort.signal.aborted) break;
-			const runId = find(key)?.runId;
-			if (!runId || attempt >= ATTEMPTS) return end(key, {error: LOST});
-			change(key, (exchange) => ({...exchange, phase: 'reconnecting'}));
-			await pause(Math.min(8_000, 250 * 2 ** attempt));
-			next = (signal) => join(runId, seen.lastId, signal);
-		}
+		const error = await followTurn(open, {
+			signal: abort.signal,
+			onRun: (runId) => change(key, (exchange) => ({...exchange, runId})),
+			onFrame: (event) => take(key, event),
+			onLost: () => change(key, (exchange) => ({...exchange, phase: 'reconnecting'})),
+		});
 		following.delete(key);
-		end(key);
-	};
-
-	const noteId = (key: string, id: string, seen: {lastId: string}) => {
-		seen.lastId = id;
-		const runId = id.slice(0, id.lastIndexOf(':'));
-		if (find(key)?.runId !== runId) change(key, (exchange) => ({...exchange, runId}));
+		if (!abort.signal.aborted) end(key, error ? {error} : {});
 	};
 
 	/** After a reload, or when a person has answered: the turn from its first frame. */
@@ -110,7 +89,7 @@ export function createChatSession(queries: QueryClient) {
 			endedAt: null,
 			approvalId: null,
 		}));
-		return follow(key, (signal) => join(runId, '', signal));
+		return follow(key, (signal) => joinTurn(runId, '', signal));
 	};
 
 	const leave = () => {
@@ -118,19 +97,21 @@ export function createChatSession(queries: QueryClient) {
 		following.clear();
 	};
 
-	const open = async (threadId: string) => {
+	const enter = (threadId: string, loading: boolean) => {
 		leave();
 		localStorage.setItem(THREAD_KEY, threadId);
-		patch({threadId, exchanges: [], shown: null, loading: true, loadError: null});
-		try {
-			const {exchanges, datasetId} = await load(threadId);
-			if (store.get().threadId !== threadId) return;
-			patch({exchanges, loading: false, shown: exchanges.at(-1)?.runId ?? null, datasetId: datasetId ?? store.get().datasetId});
-			const last = exchanges.at(-1);
-			if (last?.runId && last.answer === '' && isUnfinished(last)) await attach(last.key, last.runId);
-		} catch (loadError) {
-			if (store.get().threadId === threadId) patch({loading: false, loadError});
-		}
+		patch({threadId, exchanges: [], shown: null, loading, loadError: null});
+	};
+
+	const open = async (threadId: string) => {
+		enter(threadId, true);
+		const loaded = await load(threadId).catch((loadError: unknown) => ({loadError}));
+		if (store.get().threadId !== threadId) return;
+		if ('loadError' in loaded) return patch({loading: false, loadError: loaded.loadError});
+		const {exchanges, datasetId} = loaded;
+		const last = exchanges.at(-1);
+		patch({exchanges, loading: false, shown: last?.runId ?? null, datasetId: datasetId ?? store.get().datasetId});
+		if (last?.runId && last.answer === '' && isUnfinished(last)) await attach(last.key, last.runId);
 	};
 
 	const send = async (question: string) => {
@@ -143,59 +124,50 @@ export function createChatSession(queries: QueryClient) {
 		await follow(exchange.key, (signal) => request('/chat/stream', {method: 'POST', headers, body, signal}));
 	};
 
+	/** The server may have taken a question whose reply was lost: look before asking twice. */
+	const retry = async (key: string) => {
+		const failed = find(key);
+		if (!failed) return;
+		if (failed.runId) return attach(key, failed.runId);
+		const found = await load(store.get().threadId).catch(() => null);
+		if (!found) return; // still no server; the error that is shown stands
+		const known = new Set(store.get().exchanges.map(({runId}) => runId));
+		const accepted = found.exchanges.findLast(({question, runId}) => question === failed.question && !known.has(runId));
+		if (accepted?.runId) return attach(key, accepted.runId);
+		patch({exchanges: store.get().exchanges.filter((exchange) => exchange.key !== key)});
+		return send(failed.question);
+	};
+
+	/** The stream tells how the run ended; without a run there is only the request to give up. */
+	const stop = async (key: string) => {
+		const runId = find(key)?.runId;
+		if (!runId) {
+			following.get(key)?.abort();
+			return end(key, {status: 'cancelled'});
+		}
+		change(key, (exchange) => ({...exchange, phase: 'stopping'}));
+		await cancelRun(runId).catch(() =>
+			change(key, (exchange) => (exchange.phase === 'stopping' ? {...exchange, phase: 'streaming'} : exchange)),
+		);
+	};
+
 	return {
 		store,
 		open,
 		send,
 		attach,
+		retry,
+		stop,
 		start: () => open(store.get().threadId),
-		newThread() {
-			leave();
-			const threadId = crypto.randomUUID();
-			localStorage.setItem(THREAD_KEY, threadId);
-			patch({threadId, exchanges: [], shown: null, loading: false, loadError: null});
-		},
+		newThread: () => enter(crypto.randomUUID(), false),
 		setDataset(datasetId: string) {
 			localStorage.setItem(DATASET_KEY, datasetId);
 			patch({datasetId});
 		},
 		setDraft: (draft: string) => patch({draft}),
 		show: (shown: string) => patch({shown}),
-		/** The server may have taken a question whose reply was lost: look before asking twice. */
-		async retry(key: string) {
-			const failed = find(key);
-			if (!failed) return;
-			if (failed.runId) return attach(key, failed.runId);
-			const {exchanges} = await load(store.get().threadId);
-			const known = store.get().exchanges.flatMap((exchange) => exchange.runId ?? []);
-			const accepted = exchanges.findLast(
-				(exchange) => exchange.question === failed.question && !known.includes(exchange.runId ?? ''),
-			);
-			if (accepted?.runId) return attach(key, accepted.runId);
-			patch({exchanges: store.get().exchanges.filter((exchange) => exchange.key !== key)});
-			return send(failed.question);
-		},
-		async stop(key: string) {
-			const runId = find(key)?.runId;
-			if (!runId) {
-				following.get(key)?.abort();
-				return end(key, {status: 'cancelled'});
-			}
-			change(key, (exchange) => ({...exchange, phase: 'stopping'}));
-			// Whatever the answer, the stream tells how the run ended.
-			await cancelRun(runId).catch((error: unknown) => {
-				if (error instanceof ApiError && find(key)?.phase === 'stopping')
-					change(key, (exchange) => ({...exchange, phase: 'streaming'}));
-			});
-		},
 	};
 }
-
-const LOST = {
-	type: 'UNREACHABLE',
-	message: 'The connection to the server was lost.',
-	hint: 'The run goes on without this page. Try again to see how it ended.',
-};
 
 async function load(threadId: string): Promise<{exchanges: Exchange[]; datasetId: string | null}> {
 	const id = encodeURIComponent(threadId);
@@ -210,22 +182,8 @@ function isUnfinished({status}: Exchange): boolean {
 	return status === null || status === 'running' || status === 'awaiting_approval';
 }
 
-function join(runId: string, lastId: string, signal: AbortSignal): Promise<Response> {
-	return request(`${runPath(runId)}/stream`, {headers: lastId ? {'last-event-id': lastId} : {}, signal});
-}
-
-function toTurnError({code, message, hint}: ApiError) {
-	return {type: code.toUpperCase(), message, hint};
-}
-
 function remembered(key: string, make: () => string): string {
 	const value = localStorage.getItem(key) ?? make();
 	localStorage.setItem(key, value);
 	return value;
-}
-
-function pause(ms: number): Promise<void> {
-	const {promise, resolve} = Promise.withResolvers<void>();
-	setTimeout(resolve, ms);
-	return promise;
 }

@@ -84,7 +84,7 @@ function Facts({events}: {readonly events: readonly Event[]}) {
 	return (
 		<div className="flex flex-col gap-0.5 px-4 pb-3">
 			{outcome?.type === 'action.outcome' && <Isolation isolation={outcome.data.isolation} usage={outcome.data.usage} />}
-			<dl className="grid grid-cols-[auto_minmax(0,1fr)] gap-x-4 gap-y-0.5 text-xs [&>dt]:text-muted">
+			<dl className="grid grid-cols-[104px_minmax(0,1fr)] gap-x-3 gap-y-0.5 text-xs [&>dt]:text-muted">
 				{intent?.type === 'action.intent' && (
 					<>
 						<dt>Limits</dt>

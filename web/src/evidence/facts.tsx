@@ -39,7 +39,7 @@ type IsolationProps = {readonly isolation: IsolationData | null; readonly usage:
 export function Isolation({isolation, usage}: IsolationProps) {
 	if (!isolation && !usage) return null;
 	return (
-		<dl className="grid grid-cols-[auto_minmax(0,1fr)] gap-x-4 gap-y-0.5 text-xs [&>dt]:text-muted">
+		<dl className="grid grid-cols-[104px_minmax(0,1fr)] gap-x-3 gap-y-0.5 text-xs [&>dt]:text-muted">
 			{isolation && (
 				<>
 					<dt>Sandbox</dt>

@@ -3,7 +3,7 @@ import {Tabs} from 'radix-ui';
 import {lazy, type ReactNode, Suspense, useState} from 'react';
 import type {ChatResponse, Result} from '#contract/api.ts';
 import {download} from '../api/client.ts';
-import {runPath} from '../api/queries.ts';
+import {isOpen, runPath} from '../api/queries.ts';
 import {Code} from '../ui/code.tsx';
 import {CopyButton} from '../ui/copy.tsx';
 import {JsonTree} from '../ui/json-tree.tsx';
@@ -107,49 +107,52 @@ function Facts({response: {status, result}}: {readonly response: ChatResponse}) 
 	);
 }
 
-function TableTab({response: {result, details, status, assistant_message}}: {readonly response: ChatResponse}) {
-	const {error, stdout_trunc: stdout, stderr_trunc: stderr} = result;
-	const warnings = details.warnings.filter(
-		(warning) => result.truncated === null || !/^Showing |^Only |rows? (?:are|were) (?:shown|left)/i.test(warning),
-	);
+function TableTab({response}: {readonly response: ChatResponse}) {
+	const {result, details} = response;
 	return (
 		<>
-			<div className="flex flex-col gap-2 px-3 pt-3 empty:hidden">
-				{error && (
-					<Notice tone="bad" title={error.message}>
-						{error.hint && <p className="text-muted">{error.hint}</p>}
-						<p className="font-mono text-2xs text-muted">{error.type}</p>
-					</Notice>
-				)}
-				{result.truncated && <Truncated result={result} />}
-				{warnings.map((warning) => (
-					<Notice key={warning} tone="warn">
-						<p>{warning}</p>
-					</Notice>
-				))}
-				{(stdout || stderr) && (
-					<details className="rounded-md border border-line text-xs">
-						<summary className="px-3 py-1.5 text-muted hover:bg-hover">Printed output</summary>
-						<pre className="max-h-40 overflow-auto border-line border-t p-3 font-mono whitespace-pre-wrap">
-							{[stdout, stderr].filter(Boolean).join('\n')}
-						</pre>
-					</details>
-				)}
-			</div>
-			<div className="mt-2 min-h-0 flex-1">
-				{result.columns.length === 0 ? (
-					<Empty title={error ? 'No result' : status === 'running' ? 'Still running' : 'No table'}>
-						{error
-							? 'The evidence tab shows what happened.'
-							: (assistant_message && 'This answer needed no computation.') || null}
-					</Empty>
-				) : result.rows.length === 0 ? (
-					<Empty title="No rows">The query ran and nothing matched.</Empty>
-				) : (
-					<ResultTable key={details.dataset_id + result.columns.join()} result={result} label="Result table" />
-				)}
+			<Notes result={result} warnings={details.warnings} />
+			<div className="min-h-0 flex-1">
+				{result.rows.length === 0 ? <NoRows response={response} /> : <ResultTable result={result} label="Result table" />}
 			</div>
 		</>
+	);
+}
+
+function NoRows({response: {result, status, assistant_message}}: {readonly response: ChatResponse}) {
+	if (result.columns.length > 0) return <Empty title="No rows">The query ran and nothing matched.</Empty>;
+	if (result.error) return <Empty title="No result">The evidence tab shows what happened.</Empty>;
+	if (isOpen(status)) return <Empty title={status === 'running' ? 'Still running' : 'Waiting for an approval'} />;
+	return <Empty title="No table">{assistant_message === '' ? null : 'This answer came without a computation.'}</Empty>;
+}
+
+/** What the table alone does not say. */
+function Notes({result, warnings}: {readonly result: Result; readonly warnings: readonly string[]}) {
+	const {error, truncated, stdout_trunc: stdout, stderr_trunc: stderr} = result;
+	// The server words the truncation too; here it has a place of its own.
+	const others = truncated ? warnings.slice(1) : warnings;
+	const printed = [stdout, stderr].filter(Boolean).join('\n');
+	return (
+		<div className="flex max-h-[50%] shrink-0 flex-col gap-2 overflow-y-auto p-3 empty:hidden">
+			{error && (
+				<Notice tone="bad" title={<span className="whitespace-pre-wrap font-normal font-mono">{error.message}</span>}>
+					{error.hint && <p className="mt-1 text-muted">{error.hint}</p>}
+					<p className="mt-1 font-mono text-2xs text-muted">{error.type}</p>
+				</Notice>
+			)}
+			{truncated && <Truncated result={result} />}
+			{others.map((warning) => (
+				<Notice key={warning} tone="warn">
+					<p>{warning}</p>
+				</Notice>
+			))}
+			{printed !== '' && (
+				<details className="rounded-md border border-line text-xs">
+					<summary className="px-3 py-1.5 text-muted hover:bg-hover">Printed output</summary>
+					<pre className="max-h-40 overflow-auto whitespace-pre-wrap border-line border-t p-3 font-mono">{printed}</pre>
+				</details>
+			)}
+		</div>
 	);
 }
 

@@ -22,4 +22,4 @@ export function Button({look = 'plain', square = false, className = '', ...rest}
 
 /** The look of native inputs and selects. */
 export const FIELD =
-	'h-7 rounded-md border border-control bg-bg px-2 text-xs text-fg hover:border-muted disabled:text-faint min-w-0';
+	'field h-7 rounded-md border border-control bg-bg px-2 text-xs text-fg hover:border-muted disabled:text-faint min-w-0';

@@ -4,7 +4,7 @@ import {Icon} from './icon.tsx';
 
 type NoticeProps = {
 	readonly tone: 'bad' | 'warn';
-	readonly title?: string;
+	readonly title?: ReactNode;
 	readonly children?: ReactNode;
 	readonly action?: ReactNode;
 };
