@@ -69,7 +69,7 @@ export async function conclude(turn: Turn, answer: Answer): Promise<ChatResponse
 		run.park();
 	} else {
 		const status = endStatus(answer);
-		const resultActionId = answer.outcome?.actionId ?? null;
+		const resultActionId = answer.outcome && answer.outcome.kind !== 'denied' ? answer.outcome.actionId : null;
 		await run.finish({status, resultActionId, error: answer.error}, ...spoken(turn, answer));
 	}
 	const response = toResponse(run.journal.events, answer.text);

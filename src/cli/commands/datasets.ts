@@ -16,7 +16,7 @@ export function datasetCommands(program: Program, act: Act): void {
 
 function readCommands(datasets: Program, act: Act): void {
 	datasets
-		.command('list')
+		.command('list', {isDefault: true})
 		.description('every dataset')
 		.action(
 			act(async ({connect, io, json}) => {

@@ -16,7 +16,7 @@ export function governanceCommands(program: Program, act: Act): void {
 function approvalCommands(program: Program, act: Act): void {
 	const approvals = program.command('approvals').description('actions that wait for a person');
 	approvals
-		.command('list')
+		.command('list', {isDefault: true})
 		.description('those that wait; with --all, those that were answered too')
 		.option('--all', 'whatever their state')
 		.action(

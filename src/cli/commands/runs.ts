@@ -16,7 +16,7 @@ export function runCommands(program: Program, act: Act): void {
 
 function listCommand(runs: Program, act: Act): void {
 	runs
-		.command('list')
+		.command('list', {isDefault: true})
 		.description('the latest runs')
 		.option('-n, --limit <count>', 'how many', '20')
 		.option('--status <status>', 'running, awaiting_approval, succeeded, failed, rejected, timed_out, cancelled or unknown')
