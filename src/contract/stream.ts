@@ -8,7 +8,11 @@ import {chatResponseSchema} from './api.ts';
 export const turnEventSchema = z.discriminatedUnion('event', [
 	z.object({
 		event: z.literal('status'),
-		data: z.object({stage: z.enum(['planning', 'validating', 'executing', 'verifying', 'answering'])}),
+		data: z.object({
+			stage: z.enum(['planning', 'validating', 'executing', 'verifying', 'answering']),
+			/** why it takes longer, e.g. a model provider that is tried again */
+			note: z.string().optional(),
+		}),
 	}),
 	z.object({event: z.literal('token'), data: z.object({content: z.string()})}),
 	z.object({event: z.literal('tool_call'), data: z.object({id: z.string(), name: z.string(), input: z.unknown()})}),

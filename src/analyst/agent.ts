@@ -1,0 +1,119 @@
+/**
+ * The analyst's agent: a model that answers questions over one dataset with this room's tools. It proposes; what it is shown of
+ * results is capped and labelled, and what it says is checked against what was computed.
+ */
+import {type Claim, checkAnswer} from '#agents/grounding.ts';
+import {createEnvelope} from '#agents/tool-reply.ts';
+import {type Acted, runTurn, TURN_LIMITS, type TurnEnd} from '#agents/turn.ts';
+import type {Dataset} from '#contract/dataset.ts';
+import type {ErrorBody} from '#contract/errors.ts';
+import type {Outcome} from '#kernel/govern.ts';
+import type {Kernel, Store} from '#kernel/ports.ts';
+import type {Model} from '#models/model.ts';
+import {recall} from './agent-memory.ts';
+import {writePrompt} from './agent-prompt.ts';
+import {createAgentTools, EXECUTION_TOOLS} from './agent-tools.ts';
+import type {Computed} from './compute.ts';
+import {describe} from './discover.ts';
+import type {ComputedPlan} from './query-plan.ts';
+import {type Answer, type Answerer, outcomeError, outcomeText, type Turn} from './turn.ts';
+
+export type ModelAnswererOptions = {
+	readonly model: Model;
+	readonly kernel: Kernel;
+	readonly store: Store;
+	/** earlier messages of the thread a model is shown */
+	readonly historyWindow: number;
+	readonly pythonEnabled: boolean;
+	readonly maxRows: number;
+};
+
+export function createModelAnswerer(options: ModelAnswererOptions): Answerer {
+	return async (turn) => {
+		const {dataset} = turn;
+		if (!dataset) return {text: 'There is no dataset to ask about.', suggestions: [], outcome: null, error: null};
+		const end = await ask(turn, dataset, options);
+		const answer = toAnswer(end);
+		if (end.kind === 'answered') {
+			turn.emit({event: 'status', data: {stage: 'verifying'}});
+			const {journal} = turn.run;
+			await journal.append({
+				type: 'answer.checked',
+				actor: journal.principal,
+				data: checkAnswer(claimOf(answer.text, end.acted, turn, dataset)),
+			});
+		}
+		return answer;
+	};
+}
+
+async function ask(turn: Turn, dataset: Dataset, options: ModelAnswererOptions): Promise<TurnEnd> {
+	const {kernel, model, pythonEnabled, maxRows} = options;
+	const {journal, signal} = turn.run;
+	const envelope = createEnvelope(kernel.digest([turn.run.id, dataset.hash]).slice(0, 12));
+	const {history, previous} = await recall(turn, dataset, options);
+	return runTurn({
+		model,
+		kernel,
+		journal,
+		signal,
+		emit: turn.emit,
+		act: turn.act,
+		system: writePrompt({dataset, envelope, previous, pythonEnabled, maxRows}),
+		messages: [...history, {role: 'user', text: turn.question}],
+		tools: createAgentTools({turn, dataset, envelope, pythonEnabled}),
+		limits: {...TURN_LIMITS, toolCalls: kernel.budget.actions},
+	});
+}
+
+/** The last computation that succeeded gives the table; when none did, the last one says why. */
+function toAnswer(end: TurnEnd): Answer {
+	const computations = end.acted.filter(({tool}) => EXECUTION_TOOLS.has(tool)).map(({outcome}) => outcome);
+	const outcome = computations.findLast(({kind}) => kind === 'succeeded') ?? computations.at(-1) ?? null;
+	switch (end.kind) {
+		case 'answered':
+			return {text: end.text, suggestions: [], outcome, error: outcome && outcomeError(outcome)};
+		case 'awaiting_approval':
+			return {text: outcomeText(end.outcome), suggestions: [], outcome: end.outcome, error: null};
+		case 'stopped':
+			return {text: stoppedText(end.error, outcome), suggestions: [], outcome, error: end.error};
+	}
+}
+
+function stoppedText({code, message, hint}: ErrorBody, outcome: Outcome | null): string {
+	const kept = outcome?.kind === 'succeeded' ? ' The last result that was computed is shown.' : '';
+	const advice = hint ? ` You can ${hint}.` : '';
+	if (code === 'cancelled') return `This was cancelled before there was an answer.${kept}`;
+	if (code === 'budget_exceeded' || code === 'agent_recursion_limit') {
+		return `I stopped at my reasoning limit before I had an answer: ${message}.${advice}${kept}`;
+	}
+	return `The language model could not be used: ${message}.${advice}${kept} Questions that start with \`SQL:\` need no model.`;
+}
+
+function claimOf(answer: string, acted: readonly Acted[], turn: Turn, dataset: Dataset): Claim {
+	const succeeded = acted.flatMap(({tool, outcome}) => (outcome.kind === 'succeeded' ? [{tool, output: outcome.output}] : []));
+	const computed = succeeded
+		.filter(({tool}) => EXECUTION_TOOLS.has(tool))
+		.map(({output}) => output as Computed & Partial<ComputedPlan>);
+	const beside = computed.map(({stdout, joins = [], warnings = []}) => JSON.stringify([stdout, joins, warnings]));
+	const others = succeeded.filter(({tool}) => !EXECUTION_TOOLS.has(tool)).map(({output}) => JSON.stringify(output));
+	return {
+		answer,
+		question: turn.question,
+		results: computed.map(({table}) => table),
+		facts: [...schemaFacts(dataset), ...beside, ...others],
+	};
+}
+
+/** What the description says in numbers, and how many tables and columns there are. */
+function schemaFacts(dataset: Dataset): readonly string[] {
+	const {hash: _digits, ...described} = describe(dataset);
+	const columns = described.tables.map((table) => table.columns.length);
+	const counts = [
+		described.tables.length,
+		described.relationships.length,
+		...columns,
+		columns.reduce((sum, count) => sum + count, 0),
+	];
+	return [JSON.stringify(described), counts.join(' ')];
+}
