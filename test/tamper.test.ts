@@ -134,7 +134,8 @@ async function eachPlace(count: number, damage: (seq: number) => number): Promis
 		const {verdict, position: found} = await writ.verify(runId);
 		assert.deepEqual([verdict, found], ['tampered', position], `place ${seq}`);
 	}
-	assert.deepEqual(await verdicts(), tamperedAt(damage(1)));
+	const position = damage(1);
+	assert.deepEqual(await verdicts(), tamperedAt(position));
 }
 
 /** Rewrites the rows of the run behind the platform's back; sequence numbers of rows follow their order, as a careful forger's would. */
