@@ -85,7 +85,7 @@ async function converse(options: TurnOptions, acted: Acted[]): Promise<Ending> {
 	const speech = createSpeech(options.kernel.redact, options.emit);
 	for (let responses = 0; ; responses += 1) {
 		assertRoom(responses, spent.mistakes, options);
-		options.emit({event: 'status', data: {stage: 'planning'}});
+		if (responses > 0) options.emit({event: 'status', data: {stage: 'planning'}});
 		const reply = await respond(messages, speech, options);
 		if (reply.toolCalls.length === 0 && reply.text.trim() !== '') return {kind: 'answered', text: finished(reply)};
 		if (reply.toolCalls.length === 0) {

@@ -90,7 +90,7 @@ function firstRows(rows: readonly (readonly Json[])[]): Json[][] {
 	const shown: Json[][] = [];
 	let characters = 0;
 	for (const row of rows.slice(0, MOST_ROWS)) {
-		const cut = row.map(cutCell);
+		const cut = row.map((cell) => cutCell(cell));
 		characters += JSON.stringify(cut).length;
 		if (characters > MOST_CHARACTERS && shown.length > 0) break;
 		shown.push(characters > MOST_CHARACTERS ? cut.slice(0, MOST_WIDE).map((cell) => cutCell(cell, MOST_WIDE)) : cut);
