@@ -1,6 +1,4 @@
 # Every target installs what it needs and is quick when there is nothing to do.
-NODE = $(shell scripts/node.sh)
-
 .PHONY: run test check first-run-check bench docs smoke clean help
 
 help: ## this list
@@ -8,7 +6,7 @@ help: ## this list
 
 run: ## install, load the sample data, start the server on 127.0.0.1:8000 and ask it one question
 	@scripts/setup.sh app
-	@$(NODE) scripts/run.ts
+	@$$(scripts/node.sh) scripts/run.ts
 
 test: ## install what the tests need and run them all
 	@scripts/setup.sh test
@@ -16,21 +14,21 @@ test: ## install what the tests need and run them all
 
 check: ## types, format, lint, architecture, dead code, duplication, tests of the rooms
 	@scripts/setup.sh app
-	@$(NODE) node_modules/npm/bin/npm-cli.js run check 2>/dev/null || npm run check
+	@PATH="$$(dirname $$(scripts/node.sh)):$$PATH" npm run --silent check
 
 first-run-check: ## the golden path, start to evidence, against a fresh data directory
 	@scripts/setup.sh app
-	@$(NODE) scripts/first-run-check.ts
+	@$$(scripts/node.sh) scripts/first-run-check.ts
 
 smoke: first-run-check
 
 bench: ## measure; `make bench ARGS=--json` for one object a figure
 	@scripts/setup.sh app
-	@$(NODE) bench/bench.ts $(ARGS)
+	@$$(scripts/node.sh) bench/bench.ts $(ARGS)
 
 docs: ## write the generated pages again
 	@scripts/setup.sh app
-	@$(NODE) scripts/docs.ts
+	@$$(scripts/node.sh) scripts/docs.ts
 
 clean: ## remove what was built and the local data
 	rm -rf web/dist .writ node_modules
