@@ -1,12 +1,11 @@
 /**
  * How long one permission decision takes at 3,000 policies, beside the same question put to Cedar with the whole set.
- * `node bench/policy.ts` prints a table, `--json` one object.
  */
-import {parseArgs} from 'node:util';
 import {preparsePolicySet, statefulIsAuthorized} from '@cedar-policy/cedar-wasm/nodejs';
 import type {Action, Facts} from '#kernel/ports.ts';
 import {loadDefaultPolicy} from '#policy/policy.ts';
 import {sampleAction, sampleFacts, samplePolicy} from '#policy/sample.ts';
+import {figure, report} from './harness.ts';
 
 const POLICIES = 3_000;
 const WARM_UP = 500;
@@ -38,24 +37,20 @@ function question(index: number): [Action, Facts] {
 	];
 }
 
-/** Microseconds per call, sorted. */
-function time(runs: number, ask: (index: number) => string): Float64Array {
-	const times = new Float64Array(runs);
+/** Microseconds per call. */
+function time(runs: number, ask: (index: number) => string): number[] {
+	const times: number[] = [];
 	for (let index = 0; index < runs; index += 1) {
 		const start = performance.now();
 		const effect = ask(index);
-		times[index] = (performance.now() - start) * 1_000;
+		times.push((performance.now() - start) * 1_000);
 		if (effect !== 'allow') throw new Error(`question ${index} was answered with ${effect}`);
 	}
-	return times.sort();
+	return times;
 }
 
-const at = (sorted: Float64Array, part: number) => Math.round((sorted[Math.floor(sorted.length * part)] ?? Number.NaN) * 10) / 10;
-
 const texts = manyPolicies();
-const loading = performance.now();
 const policy = samplePolicy(texts);
-const loadMs = Math.round(performance.now() - loading);
 if (policy.problems.length > 0) throw new Error(policy.problems.join('\n'));
 const gate = policy.gates.find(({name}) => name === 'permission');
 if (!gate) throw new Error('the policy has no permission gate');
@@ -83,26 +78,11 @@ const whole = (index: number) => {
 	return answer.type === 'success' ? answer.response.decision : answer.type;
 };
 
-time(WARM_UP, sliced);
-const times = time(RUNS, (index) => sliced(WARM_UP + index));
-time(5, whole);
-const baseline = at(time(BASELINE_RUNS, whole), 0.5);
-const p50 = at(times, 0.5);
-const figure = {
-	name: `permission decision at ${POLICIES} policies`,
-	unit: 'µs',
-	p50,
-	p95: at(times, 0.95),
-	p99: at(times, 0.99),
-	runs: RUNS,
-	baseline,
-	ratio: Math.round((p50 / baseline) * 10_000) / 10_000,
-	target: TARGET_US,
-	ok: p50 <= TARGET_US,
-};
-if (parseArgs({options: {json: {type: 'boolean', default: false}}}).values.json) console.log(JSON.stringify(figure));
-else {
-	console.table([figure]);
-	console.log(`loading and validating them took ${loadMs} ms; the baseline is one Cedar call with the whole set`);
-}
-process.exitCode = figure.ok ? 0 : 1;
+await report(async () => {
+	time(WARM_UP, sliced);
+	const samples = time(RUNS, sliced);
+	time(5, whole);
+	const baseline = time(BASELINE_RUNS, whole);
+	const name = `permission decision at ${POLICIES} policies`;
+	return [figure({name, unit: 'µs', samples, baseline, target: {of: 'p50', atMost: TARGET_US}})];
+});

@@ -1,4 +1,4 @@
-/** How long a sandbox takes to answer, cold and warm, and to die. `node bench/sandbox.ts [--json]` */
+/** How long a sandbox takes to answer, cold and warm, and to die. */
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {join} from 'node:path';
@@ -8,8 +8,7 @@ import {mintPermit} from '#kernel/permit.ts';
 import {createPool} from '#sandbox/pool.ts';
 import {createProcessProvider} from '#sandbox/process.ts';
 import {createRuntime} from '#sandbox/runtime.ts';
-
-type Figure = {name: string; samples: number[]; baseline: number[] | null; target: number};
+import {figure, report, timed} from './harness.ts';
 
 const MIB = 2 ** 20;
 const RUNS = 30;
@@ -41,12 +40,6 @@ async function sample(runs: number, measure: () => Promise<number>): Promise<num
 	return samples;
 }
 
-async function timed(act: () => Promise<unknown>): Promise<number> {
-	const started = performance.now();
-	await act();
-	return performance.now() - started;
-}
-
 /** The same runner, started by hand with no isolation at all, until its first frame. */
 async function bareStart(): Promise<void> {
 	const script = join(root, 'src/sandbox/runners/sql.ts');
@@ -70,10 +63,10 @@ async function killed(): Promise<number> {
 	return took - wallMs;
 }
 
-async function warm(): Promise<number[]> {
+async function warm(runs: number): Promise<number[]> {
 	const pool = createPool({provider, size: 4, perSpec: 2, concurrency: 2, queue: 10});
 	await pool.warm([{spec, tenant: 'bench'}]);
-	const samples = await sample(RUNS, async () => {
+	const samples = await sample(runs, async () => {
 		while (pool.stats().idle < 2) await delay(5);
 		return timed(() => pool.run(permit, spec, count, signal));
 	});
@@ -81,28 +74,25 @@ async function warm(): Promise<number[]> {
 	return samples;
 }
 
-function percentile(samples: readonly number[], share: number): number {
-	const sorted = samples.toSorted((a, b) => a - b);
-	return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN) * 10) / 10;
-}
-
-function report({name, samples, baseline, target}: Figure) {
-	const [p50, p95, p99] = [percentile(samples, 0.5), percentile(samples, 0.95), percentile(samples, 0.99)];
-	const base = baseline && percentile(baseline, 0.5);
-	const ratio = base === null ? null : Math.round((p50 / base) * 100) / 100;
-	return {name, unit: 'ms', p50, p95, p99, runs: samples.length, baseline: base, ratio, target, ok: p50 <= target};
-}
-
-await cold();
-await delay(500); // the compiled code of the runner is kept from here on
-const bare = await sample(10, () => timed(bareStart));
-const colds = await sample(RUNS, () => timed(cold));
-const kills = await sample(20, killed);
-const figures = [
-	{name: 'sandbox cold: start to answer (baseline: the runner alone, to ready)', samples: colds, baseline: bare, target: 450},
-	{name: 'sandbox warm: claim to answer (baseline: cold)', samples: await warm(), baseline: colds, target: 25},
-	{name: 'sandbox kill: time limit to nothing left', samples: kills, baseline: null, target: 250},
-].map(report);
-
-if (process.argv.includes('--json')) for (const figure of figures) console.log(JSON.stringify(figure));
-else console.table(figures);
+await report(async ({quick, after}) => {
+	after(() => provider.close());
+	const runs = quick ? 8 : RUNS;
+	await cold();
+	await delay(500); // the compiled code of the runner is kept from here on
+	const baseline = await sample(quick ? 3 : 10, () => timed(bareStart));
+	const started = await sample(runs, () => timed(cold));
+	return [
+		figure({
+			...{name: 'sandbox cold: start to answer (baseline: the runner alone, started)', unit: 'ms'},
+			...{samples: started, baseline, target: {of: 'p50', atMost: 450}},
+		}),
+		figure({
+			...{name: 'sandbox kill: time limit to nothing left', unit: 'ms'},
+			...{samples: await sample(quick ? 5 : 20, killed), target: {of: 'p50', atMost: 250}},
+		}),
+		figure({
+			...{name: 'sandbox warm: claim to answer (baseline: cold)', unit: 'ms'},
+			...{samples: await warm(runs), baseline: started, target: {of: 'p50', atMost: 25}},
+		}),
+	];
+});

@@ -169,7 +169,7 @@ export async function eventually<T>(
 	look: () => T | undefined | Promise<T | undefined>,
 	withinMs = 30_000,
 ): Promise<T> {
-	for (const end = Date.now() + withinMs; Date.now() < end; await delay(25)) {
+	for (const end = Date.now() + withinMs; Date.now() < end; await delay(10)) {
 		const found = await look();
 		if (found !== undefined) return found;
 	}
