@@ -3,15 +3,15 @@ import {spawn, spawnSync} from 'node:child_process';
 import path from 'node:path';
 
 const writ = path.resolve(import.meta.dirname, '../bin/writ');
-const port = process.env['WRIT_PORT'] ?? '8000';
-const base = process.env['WRIT_URL'] ?? `http://127.0.0.1:${port}`;
+const port = process.env.WRIT_PORT ?? '8000';
+const base = process.env.WRIT_URL ?? `http://127.0.0.1:${port}`;
 
 const running = await isWrit();
 if (!running) {
 	const samples = spawnSync(writ, ['datasets', 'samples'], {stdio: 'inherit'});
 	if (samples.status !== 0) process.exit(samples.status ?? 1);
 }
-const server = running ? null : spawn(writ, ['serve'], {stdio: 'inherit'});
+const server = running ? null : spawn(writ, ['serve'], {stdio: 'inherit', env: {LOG_LEVEL: 'warn', ...process.env}});
 server?.once('exit', (code) => process.exit(code ?? 1));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => server?.kill(signal));
 

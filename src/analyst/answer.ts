@@ -5,6 +5,7 @@
 import type {Capsule, ChatResponse, Details, QueryMode, Result} from '#contract/api.ts';
 import type {ErrorBody} from '#contract/errors.ts';
 import type {Event, EventData, EventType, RunStatus, SignedHead} from '#contract/event.ts';
+import {actionState} from '#kernel/action-state.ts';
 import {chartFor} from './chart.ts';
 import type {Computed} from './compute.ts';
 import type {ComputedPlan} from './query-plan.ts';
@@ -51,9 +52,20 @@ export function toCapsule(events: readonly Event[], head: SignedHead | null): Ca
 		exec_time_ms: result.exec_time_ms,
 		thread_id: started.threadId,
 		assistant_message: assistant_message || null,
+		actions: toActions(events),
 		head: head && {seq: head.seq, hash: head.hash, key_id: head.keyId},
 		details,
 	};
+}
+
+function toActions(events: readonly Event[]): Capsule['actions'] {
+	const decisions = all(events, 'action.decided');
+	return all(events, 'action.proposed').map(({actionId, tool}) => ({
+		action_id: actionId,
+		tool,
+		state: actionState(actionId, events) ?? 'proposed',
+		risk: decisions.findLast((decided) => decided.actionId === actionId)?.decision.risk ?? null,
+	}));
 }
 
 /** The action whose output is the answer: the one the run names, else the last that computed something. */

@@ -4,7 +4,7 @@
 import {z} from 'zod';
 import {chartSchema} from './chart.ts';
 import {relationshipSchema} from './dataset.ts';
-import {effectSchema, errorBodySchema, riskSchema, runStatusSchema} from './event.ts';
+import {actionStateSchema, effectSchema, errorBodySchema, riskSchema, runStatusSchema} from './event.ts';
 import {actionLimitsSchema} from './limits.ts';
 import {columnTypeSchema, truncationSchema} from './table.ts';
 
@@ -93,6 +93,8 @@ export const capsuleSchema = z.object({
 	exec_time_ms: z.number().nullable(),
 	thread_id: z.string().nullable(),
 	assistant_message: z.string().nullable(),
+	/** every action of the run, in the order it was proposed */
+	actions: z.array(z.object({action_id: z.string(), tool: z.string(), state: actionStateSchema, risk: riskSchema.nullable()})),
 	/** signed head of the chain; null until the run has finished */
 	head: z.object({seq: z.int(), hash: z.string(), key_id: z.string()}).nullable(),
 	details: detailsSchema,
