@@ -69,6 +69,8 @@ function configOf({fg, muted, line, dark}: ChartTheme) {
 			domainColor: line,
 			tickColor: line,
 			labelLimit: 160,
+			labelOverlap: 'greedy',
+			labelSeparation: 8,
 			labelPadding: 6,
 			titlePadding: 8,
 			tickSize: 4,

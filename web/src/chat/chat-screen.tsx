@@ -17,6 +17,7 @@ const ResultPanel = lazy(async () => ({default: (await panel).ResultPanel}));
 export function ChatScreen() {
 	return (
 		<div className="flex h-full min-h-0 flex-col max-lg:overflow-y-auto lg:flex-row">
+			<h1 className="sr-only">Ask</h1>
 			<section
 				aria-label="Conversation"
 				className="flex min-h-0 shrink-0 flex-col border-line max-lg:h-[min(100%,620px)] max-lg:border-b lg:w-[min(440px,40%)] lg:border-r"

@@ -84,10 +84,12 @@ export function applyFrame(exchange: Exchange, event: TurnEvent, at: number): Ex
 
 export function applyResponse(
 	exchange: Exchange,
-	{run_id, assistant_message, status, details}: ChatResponse,
+	{run_id, assistant_message, status, result, details}: ChatResponse,
 	at: number,
 ): Exchange {
-	const {suggestions, warnings, approval_id} = details;
+	const {suggestions, approval_id} = details;
+	// Beside the table a truncation has a place of its own.
+	const warnings = result.truncated ? details.warnings.slice(1) : details.warnings;
 	return {
 		...exchange,
 		runId: run_id,

@@ -16,13 +16,13 @@ export function Profile({schema, rows, label}: {readonly schema: Schema; readonl
 	return (
 		// biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it
 		<section aria-label={label} tabIndex={0} className="overflow-x-auto outline-offset-[-2px]">
-			<table className="w-full min-w-[820px] table-fixed text-left text-xs">
+			<table className="w-full min-w-[880px] table-fixed text-left text-xs">
 				<colgroup>
 					<col className="w-[24%]" />
-					<col className="w-[13%]" />
 					<col className="w-[12%]" />
-					<col className="w-[9%]" />
-					<col className="w-[18%]" />
+					<col className="w-[13%]" />
+					<col className="w-[8%]" />
+					<col className="w-[20%]" />
 					<col />
 				</colgroup>
 				<thead className="bg-panel text-2xs text-muted">
@@ -92,8 +92,8 @@ function Share({part, of}: {readonly part: number; readonly of: number}) {
 	const share = of === 0 ? 0 : part / of;
 	const text = share < 0.001 ? '<0.1 %' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 	return (
-		<span title={`${formatCount(part)} of ${formatCount(of)}`} className="flex items-center gap-2">
-			<span className="h-1.5 w-10 rounded-sm bg-hover" aria-hidden="true">
+		<span title={`${formatCount(part)} of ${formatCount(of)}`} className="flex items-center gap-2 whitespace-nowrap">
+			<span className="h-1.5 w-8 rounded-sm bg-hover" aria-hidden="true">
 				<span className="block h-full rounded-sm bg-control" style={{width: `${Math.max(2, share * 100)}%`}} />
 			</span>
 			{text}

@@ -71,7 +71,6 @@ function Verified({verification}: {readonly verification: Verification}) {
 					</li>
 				))}
 			</ul>
-			{verification.keyId && <p className="mt-1.5 truncate font-mono text-2xs text-muted">key {verification.keyId}</p>}
 		</section>
 	);
 }

@@ -46,7 +46,7 @@ export function ResultPanel({response, actions}: {readonly response: ChatRespons
 						<Tabs.Trigger
 							key={name}
 							value={name}
-							className="h-7 rounded-md px-2.5 font-medium text-muted text-xs hover:text-fg data-[state=active]:bg-hover data-[state=active]:text-fg"
+							className="h-7 rounded-md px-2.5 font-medium text-muted text-xs -outline-offset-2 hover:text-fg data-[state=active]:bg-hover data-[state=active]:text-fg"
 						>
 							{label}
 						</Tabs.Trigger>

@@ -35,7 +35,13 @@ export function RunScreen() {
 					/ <span className="font-mono text-2xs">{runId}</span>
 				</nav>
 				<div className="mt-1 flex flex-wrap items-start gap-x-4 gap-y-2">
-					<h1 className="min-w-0 flex-1 basis-72 font-medium text-base">{data.question ?? data.query_mode}</h1>
+					<h1 className="min-w-0 flex-1 basis-72 font-medium text-base">
+						{data.question ?? (
+							<span className="line-clamp-3 font-mono font-normal text-xs leading-5">
+								{data.compiled_sql ?? data.python_code ?? data.query_mode}
+							</span>
+						)}
+					</h1>
 					<RunActions runId={runId} open={isOpen(data.status)} />
 				</div>
 				<p className="mt-1 flex flex-wrap gap-x-3 text-muted text-xs">

@@ -139,15 +139,7 @@ function Pick({label, value, options, onChange}: PickProps) {
 function RunTable({rows}: {readonly rows: readonly RunSummary[]}) {
 	return (
 		<table className="w-full table-fixed text-left text-xs">
-			<colgroup>
-				<col className="w-32 max-sm:w-28" />
-				<col />
-				<col className="w-28 max-md:w-0" />
-				<col className="w-20 max-md:w-0" />
-				<col className="w-20 max-sm:w-0" />
-				<col className="w-36 max-sm:w-24" />
-			</colgroup>
-			<thead className="sticky top-0 bg-panel text-2xs text-muted">
+			<thead className="sticky top-0 z-10 bg-panel text-2xs text-muted">
 				<tr>
 					<th scope="col" className="border-line border-b px-4 py-1.5 font-medium">
 						Status
