@@ -12,7 +12,7 @@ import type {ChatResponse} from '#contract/api.ts';
 const root = path.resolve(import.meta.dirname, '..');
 const writ = path.join(root, 'bin/writ');
 const directory = await mkdtemp(path.join(tmpdir(), 'writ-first-run-'));
-const port = process.env['FIRST_RUN_PORT'] ?? String(await freePort());
+const port = process.env.FIRST_RUN_PORT ?? String(await freePort());
 const base = `http://127.0.0.1:${port}`;
 const env = {...process.env, WRIT_DATA_DIR: directory, WRIT_HOST: '127.0.0.1', WRIT_PORT: port, WRIT_URL: base};
 

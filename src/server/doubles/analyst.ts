@@ -159,6 +159,7 @@ function capsuleOf(runId: string, status: RunStatus): Capsule {
 		exec_time_ms: 1,
 		thread_id: null,
 		assistant_message: 'two',
+		actions: [],
 		head: null,
 		details: DETAILS,
 	};
