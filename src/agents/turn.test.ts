@@ -87,7 +87,7 @@ test('a model acts, reads what became of it, and answers', async () => {
 	const model = scripted(
 		() => ({text: 'Let me see.', toolCalls: [call('echo', {text: 'hi'})]}),
 		({messages}) => ({
-			text: `It said ${JSON.parse(messages.at(-1)?.role === 'tool' ? ((messages.at(-1) as {results: {output: string}[]}).results[0]?.output ?? '') : '').output.said}.`,
+			text: `It said ${JSON.parse(messages.at(-1)?.role === 'tool' ? ((messages.at(-1) as unknown as {results: {output: string}[]}).results[0]?.output ?? '') : '').output.said}.`,
 		}),
 	);
 	const {end, emitted, k} = await run(model);

@@ -1,4 +1,14 @@
-import {argumentsOf, type Double, type Protocol, pieces, type Received, type Script, startDouble, TOOL_NAME} from './script.ts';
+import {
+	argumentsOf,
+	type Double,
+	newCallId,
+	type Protocol,
+	pieces,
+	type Received,
+	type Script,
+	startDouble,
+	TOOL_NAME,
+} from './script.ts';
 
 /** A server that speaks Anthropic's messages, streamed, and refuses what the real one refuses. */
 export function startAnthropic(script: Script): Promise<Double> {
@@ -58,7 +68,7 @@ const PROTOCOL: Protocol = {
 			...calls.flatMap((call, index) =>
 				block(
 					index + first,
-					{type: 'tool_use', id: call.id ?? `toolu_${index}`, name: call.name, input: {}},
+					{type: 'tool_use', id: call.id ?? newCallId('toolu'), name: call.name, input: {}},
 					(argumentsOf(call).match(/[\s\S]{1,40}/g) ?? ['']).map((partial_json) => ({type: 'input_json_delta', partial_json})),
 				),
 			),

@@ -1,4 +1,14 @@
-import {argumentsOf, type Double, type Protocol, pieces, type Received, type Script, startDouble, TOOL_NAME} from './script.ts';
+import {
+	argumentsOf,
+	type Double,
+	newCallId,
+	type Protocol,
+	pieces,
+	type Received,
+	type Script,
+	startDouble,
+	TOOL_NAME,
+} from './script.ts';
 
 /** A server that speaks OpenAI's chat completions, streamed, and refuses what the real one refuses. */
 export function startOpenAi(script: Script): Promise<Double> {
@@ -36,7 +46,7 @@ const PROTOCOL: Protocol = {
 			const text = argumentsOf(call);
 			return [
 				chunk({
-					tool_calls: [{index, id: call.id ?? `call_${index}`, type: 'function', function: {name: call.name, arguments: ''}}],
+					tool_calls: [{index, id: call.id ?? newCallId('call'), type: 'function', function: {name: call.name, arguments: ''}}],
 				}),
 				...(text.match(/[\s\S]{1,40}/g) ?? []).map((part) => chunk({tool_calls: [{index, function: {arguments: part}}]})),
 			];

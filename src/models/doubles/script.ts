@@ -1,4 +1,5 @@
 /** What a provider's double says, turn by turn, and the HTTP server that both doubles share. */
+import {randomBytes} from 'node:crypto';
 import {createServer, type IncomingMessage, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {text} from 'node:stream/consumers';
@@ -119,6 +120,11 @@ export function pieces(say: string | readonly string[] | undefined): readonly st
 
 export function argumentsOf({args}: ScriptedCall): string {
 	return typeof args === 'string' ? args : JSON.stringify(args);
+}
+
+/** Unlike every other, as providers promise. */
+export function newCallId(prefix: string): string {
+	return `${prefix}_${randomBytes(9).toString('hex')}`;
 }
 
 export const TOOL_NAME = /^[a-zA-Z0-9_-]{1,64}$/;
