@@ -313,6 +313,21 @@ test('a model that only calls tools reaches its limit, and the run says so', asy
 	assert.equal(response.result.rows.length, 3);
 });
 
+test('cancelling a run while the model thinks ends it as cancelled', async () => {
+	await using double = await startOpenAi([{hang: true}]);
+	assert.ok(world.parts);
+	world.answer = createAnswerer(configWith({OPENAI_BASE_URL: double.url}).config, world.parts);
+	const accepted = Promise.withResolvers<string>();
+	const turn = world.platform.analyst.chat(
+		{dataset_id: 'sales', message: 'How many?'},
+		{...callerOf(), accepted: accepted.resolve},
+	);
+	while (double.requests.length === 0) await new Promise((resolve) => setImmediate(resolve));
+	world.platform.runs.cancel(await accepted.promise);
+	const {status, assistant_message} = await turn;
+	assert.deepEqual([status, assistant_message], ['cancelled', 'This was cancelled before there was an answer.']);
+});
+
 // --- a model that obeys whatever it reads --------------------------------------------------------------------------------
 
 /** A file's name reaches a model as the name of its table, if at all. */

@@ -242,6 +242,17 @@ test('a turn that has used up its time ends before the next response', async () 
 	assert.equal(model.requests.length, 0);
 });
 
+test('a response may take no longer than what is left of the run', async () => {
+	const k = await testKernel({budget: {wallMs: 30}});
+	const model = scripted(async (_request, {signal}) => {
+		await new Promise((resolve) => signal.addEventListener('abort', resolve, {once: true}));
+		throw new WritError('cancelled', 'cancelled while the model was answering');
+	});
+	const waiting = setTimeout(() => {}, 60_000); // a timer of a signal alone does not keep the process awake
+	assert.match(stoppedBy(await run(model, {k})), /^budget_exceeded: .*reasoning limit/);
+	clearTimeout(waiting);
+});
+
 test('an action that the budget denies ends the turn', async () => {
 	const k = await testKernel({budget: {actions: 1}});
 	const ran = await run(

@@ -7,7 +7,7 @@ import type {TurnEvent} from '#contract/stream.ts';
 import {factsOf} from '#kernel/facts.ts';
 import type {Outcome} from '#kernel/govern.ts';
 import type {Journal, Kernel} from '#kernel/ports.ts';
-import type {Model, ModelMessage, ModelReply, ModelRequest, ModelTool, ToolCall, ToolResult} from '#models/model.ts';
+import type {Model, ModelMessage, ModelReply, ModelRequest, ModelTool, ModelWatch, ToolCall, ToolResult} from '#models/model.ts';
 import {createSpeech, type Speech} from './speech.ts';
 
 /** A tool as a model sees it, and the governed tool behind it. */
@@ -105,40 +105,56 @@ async function converse(options: TurnOptions, acted: Acted[]): Promise<Ending> {
 }
 
 /** INVARIANT: what the model said is durable before anything is done about it. */
-async function respond(
-	messages: readonly ModelMessage[],
-	speech: Speech,
-	{model, system, tools, journal, kernel, emit, signal}: TurnOptions,
-): Promise<ModelReply> {
+async function respond(messages: readonly ModelMessage[], speech: Speech, options: TurnOptions): Promise<ModelReply> {
+	const {model, system, tools, journal, kernel} = options;
 	const definitions = tools.map(({name, description, inputSchema}) => ({name, description, inputSchema}));
 	const request = kernel.redact({system, messages, tools: definitions}).value as ModelRequest;
-	const actor = journal.principal;
-	const {provider, id} = model;
-	const reply = await model.respond(request, {
-		signal,
-		onText: speech.add,
-		async onFailure(error, attempt, retryInMs) {
-			speech.restart();
-			await journal.append({type: 'model.failed', actor, data: {provider, model: id, error: error.toJSON(), attempt}});
-			if (retryInMs !== null) emit({event: 'status', data: {stage: 'planning', note: retryNote(error.message, retryInMs)}});
-		},
-	});
-	speech.end();
-	const {text, toolCalls, inputTokens, outputTokens, costUsd, durationMs} = reply;
+	const reply = await hear(request, speech, options);
+	const {text, toolCalls, inputTokens, outputTokens, costUsd, priceKnown, durationMs} = reply;
 	await journal.append({
 		type: 'model.responded',
-		actor,
+		actor: journal.principal,
 		data: {
-			...{provider, model: id, requestDigest: kernel.digest(request), text, inputTokens, outputTokens, costUsd, durationMs},
-			toolCalls: toolCalls.map((call) => ({
-				id: call.id,
-				tool: call.name,
-				input: call.malformed === null ? call.input : {malformed: call.malformed},
+			...{provider: model.provider, model: model.id, requestDigest: kernel.digest(request)},
+			...{text, inputTokens, outputTokens, costUsd, priceKnown, durationMs},
+			toolCalls: toolCalls.map(({id, name, input, malformed}) => ({
+				id,
+				tool: name,
+				input: malformed === null ? input : {malformed},
 			})),
 		},
 	});
 	return reply;
 }
+
+/** Listens to one response, no longer than the run may still take; watchers hear it word by word, the journal of every failed attempt. */
+async function hear(request: ModelRequest, speech: Speech, options: TurnOptions): Promise<ModelReply> {
+	const {model, journal, kernel, emit, signal} = options;
+	const {budget, elapsedMs} = timeOf(options);
+	const over = AbortSignal.timeout(Math.max(1, Math.min(budget.wallMs - elapsedMs, LONGEST_TIMER_MS)));
+	const watch: ModelWatch = {
+		signal: AbortSignal.any([signal, over]),
+		onText: speech.add,
+		async onFailure(error, attempt, retryInMs) {
+			speech.restart();
+			const data = {provider: model.provider, model: model.id, error: error.toJSON(), attempt};
+			await journal.append({type: 'model.failed', actor: journal.principal, data});
+			const note = kernel.redact(retryNote(error.message, retryInMs ?? 0)).value as string;
+			if (retryInMs !== null) emit({event: 'status', data: {stage: 'planning', note}});
+		},
+	};
+	try {
+		const reply = await model.respond(request, watch);
+		speech.end();
+		return reply;
+	} catch (error) {
+		if (over.aborted && !signal.aborted) throw overTime(budget.wallMs, budget.wallMs);
+		throw error;
+	}
+}
+
+/** Timers hold 31 bits. */
+const LONGEST_TIMER_MS = 2_147_483_647;
 
 function retryNote(message: string, retryInMs: number): string {
 	return `${message}; trying again in ${Math.max(1, Math.round(retryInMs / 1_000))} s`;
@@ -167,37 +183,42 @@ async function callAll(calls: readonly ToolCall[], before: number, options: Turn
 
 async function callOne(call: ToolCall, state: {allowed: number}, {tools, act, emit, kernel, signal}: TurnOptions) {
 	const {id, name} = call;
-	const refuse = (message: string) => ({
-		result: {id, name, output: JSON.stringify({status: 'error', error: message}), failed: true},
-		acted: null,
-		mistake: true,
-	});
-	if (call.malformed !== null) return refuse(`the arguments were not readable: ${call.malformed}. Send them as one JSON object.`);
-	const tool = tools.find((presented) => presented.name === name);
-	if (!tool)
-		return refuse(`there is no tool ${JSON.stringify(name)}; tools: ${tools.map((presented) => presented.name).join(', ')}`);
-	const proposal = tool.toProposal(call.input);
-	if ('refusal' in proposal) return refuse(proposal.refusal);
-	if (state.allowed <= 0) return refuse('not done: the tool calls of this turn are used up. Answer with what there is.');
-	state.allowed -= 1;
-
 	emit({event: 'tool_call', data: {id, name, input: kernel.redact(call.input).value}});
+	const proposal = toProposal(call, tools);
+	const refusal = 'refusal' in proposal ? proposal.refusal : state.allowed <= 0 ? USED_UP : null;
+	if ('refusal' in proposal || refusal !== null) {
+		const output = {status: 'refused', error: refusal};
+		emit({event: 'tool_result', data: {id, name, status: 'refused', output}});
+		return {result: {id, name, output: JSON.stringify(output), failed: true}, acted: null, mistake: true};
+	}
+	state.allowed -= 1;
 	if (signal.aborted) throw new WritError('cancelled', 'cancelled before the tool ran');
 	const outcome = await act(proposal.tool, proposal.input);
-	const {text, shown} = await tool.toReply(outcome);
+	const {text, shown} = await proposal.toReply(outcome);
 	emit({event: 'tool_result', data: {id, name, status: outcome.kind, output: shown}});
-	return {
-		result: {id, name, output: text, failed: outcome.kind !== 'succeeded'},
-		acted: {call, tool: proposal.tool, outcome},
-		mistake: false,
-	};
+	const failed = outcome.kind !== 'succeeded';
+	return {result: {id, name, output: text, failed}, acted: {call, tool: proposal.tool, outcome}, mistake: false};
+}
+
+const USED_UP = 'not done: the tool calls of this turn are used up. Answer with what there is.';
+
+type Wanted = {readonly refusal: string} | ({readonly tool: string; readonly input: unknown} & Pick<AgentTool, 'toReply'>);
+
+/** What a call stands for. A model can only name tools it was given. */
+function toProposal({name, input, malformed}: ToolCall, tools: readonly AgentTool[]): Wanted {
+	if (malformed !== null) return {refusal: `the arguments were not readable: ${malformed}. Send them as one JSON object.`};
+	const tool = tools.find((presented) => presented.name === name);
+	if (!tool) return {refusal: `there is no tool ${JSON.stringify(name)}; tools: ${tools.map((one) => one.name).join(', ')}`};
+	const proposal = tool.toProposal(input);
+	return 'refusal' in proposal ? proposal : {...proposal, toReply: tool.toReply};
 }
 
 function finished({text, finishReason}: ModelReply): string {
 	return finishReason === 'length' ? `${text.trim()}\n\n(The answer was cut off at the model's length limit.)` : text.trim();
 }
 
-function assertRoom(responses: number, mistakes: number, {limits, journal, kernel}: TurnOptions): void {
+function assertRoom(responses: number, mistakes: number, options: TurnOptions): void {
+	const {limits} = options;
 	if (responses >= limits.responses || mistakes > limits.mistakes) {
 		const what = mistakes > limits.mistakes ? `${mistakes} unusable tool calls` : `${responses} responses`;
 		throw new WritError('agent_recursion_limit', `the model reached its reasoning limit after ${what} without an answer`, {
@@ -205,14 +226,16 @@ function assertRoom(responses: number, mistakes: number, {limits, journal, kerne
 			details: {limit: mistakes > limits.mistakes ? 'mistakes' : 'responses', value: responses},
 		});
 	}
-	const {run} = factsOf(journal, kernel);
-	const {budget} = run;
-	const elapsedMs = kernel.clock.now().getTime() - run.startedAt.getTime() - run.waitedMs;
+	const {run, budget, elapsedMs} = timeOf(options);
 	if (run.tokens >= budget.tokens) throw overBudget('tokens', `${run.tokens} of ${budget.tokens} tokens`, 'WRIT_BUDGET_TOKENS');
 	if (run.costUsd >= budget.costUsd)
 		throw overBudget('costUsd', `${run.costUsd.toFixed(4)} of ${budget.costUsd} US dollars`, 'WRIT_BUDGET_COST_USD');
-	if (elapsedMs >= budget.wallMs)
-		throw overBudget('wallMs', `${Math.round(elapsedMs / 1_000)} of ${budget.wallMs / 1_000} s`, 'WRIT_BUDGET_WALL_SECONDS');
+	if (elapsedMs >= budget.wallMs) throw overTime(elapsedMs, budget.wallMs);
+}
+
+function timeOf({journal, kernel}: TurnOptions) {
+	const {run} = factsOf(journal, kernel);
+	return {run, budget: run.budget, elapsedMs: kernel.clock.now().getTime() - run.startedAt.getTime() - run.waitedMs};
 }
 
 /** A budget that ran out during an action ends the turn: the model could only ask for more of what is denied. */
@@ -232,6 +255,10 @@ function overBudget(limit: string, used: string, setting: string): WritError {
 		hint: `ask a narrower question, or raise ${setting}`,
 		details: {limit},
 	});
+}
+
+function overTime(elapsedMs: number, wallMs: number): WritError {
+	return overBudget('wallMs', `${Math.round(elapsedMs / 1_000)} of ${wallMs / 1_000} s`, 'WRIT_BUDGET_WALL_SECONDS');
 }
 
 function outOfCalls(limit: number): WritError {

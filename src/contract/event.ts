@@ -118,6 +118,8 @@ export const EVENTS = {
 		inputTokens: z.int(),
 		outputTokens: z.int(),
 		costUsd: z.number(),
+		/** false when nobody here knows what the model costs: then `costUsd` is 0 */
+		priceKnown: z.boolean().optional(),
 		durationMs: z.number(),
 	}),
 	'model.failed': z.object({provider: z.string(), model: z.string(), error: errorBodySchema, attempt: z.int()}),

@@ -86,7 +86,7 @@ function toPrompt(message: ModelMessage): LanguageModelV4Message[] {
 						...message.toolCalls.map(({id, name, input}) => ({
 							type: 'tool-call' as const,
 							toolCallId: id,
-							toolName: name,
+							toolName: sayable(name),
 							input: input ?? {},
 						})),
 					],
@@ -99,10 +99,15 @@ function toPrompt(message: ModelMessage): LanguageModelV4Message[] {
 					content: message.results.map(({id, name, output, failed}) => ({
 						type: 'tool-result' as const,
 						toolCallId: id,
-						toolName: name,
+						toolName: sayable(name),
 						output: {type: failed ? ('error-text' as const) : ('text' as const), value: output},
 					})),
 				},
 			];
 	}
+}
+
+/** A tool that a model made up may have a name that its provider does not take back. */
+function sayable(name: string): string {
+	return name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 }

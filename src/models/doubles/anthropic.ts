@@ -19,6 +19,7 @@ type Block = {
 	readonly type: string;
 	readonly text?: string;
 	readonly id?: string;
+	readonly name?: string;
 	readonly tool_use_id?: string;
 	readonly input?: unknown;
 };
@@ -132,8 +133,8 @@ function isEmptyText({type, text = ''}: Block): boolean {
 	return type === 'text' && text.trim() === '';
 }
 
-function isBadCall({type, input}: Block): boolean {
-	return type === 'tool_use' && (typeof input !== 'object' || input === null);
+function isBadCall({type, input, name = ''}: Block): boolean {
+	return type === 'tool_use' && (typeof input !== 'object' || input === null || !TOOL_NAME.test(name));
 }
 
 function blocksOf(content: Message['content']): readonly Block[] {

@@ -99,7 +99,10 @@ function refuseMessages(messages: readonly Message[]): string | null {
 	for (const {role, tool_call_id: id = '', tool_calls: calls = []} of messages) {
 		if (role !== 'tool' && open.size > 0) return `tool_call_ids without a response: ${[...open].join(', ')}`;
 		if (role === 'tool' && !open.delete(id)) return `no tool call '${id}' before this tool message`;
-		for (const call of calls) open.add(call.id);
+		for (const call of calls) {
+			if (!TOOL_NAME.test(call.function.name)) return `invalid tool name '${call.function.name}' in messages`;
+			open.add(call.id);
+		}
 	}
 	return open.size > 0 ? 'tool calls without a response' : null;
 }
