@@ -48,11 +48,14 @@ export function createPageRouter() {
 			</div>
 		),
 		defaultNotFoundComponent: () => (
-			<Empty title="There is nothing at this address">
-				<Link to="/" className="text-accent underline">
-					Back to the conversation
-				</Link>
-			</Empty>
+			<div className="h-full">
+				<h1 className="sr-only">Not found</h1>
+				<Empty title="There is nothing at this address">
+					<Link to="/" className="text-accent underline">
+						Back to the conversation
+					</Link>
+				</Empty>
+			</div>
 		),
 	});
 }

@@ -164,11 +164,15 @@ function RunTable({rows}: {readonly rows: readonly RunSummary[]}) {
 			<tbody>
 				{rows.map((run) => (
 					<tr key={run.run_id} className="border-line border-b hover:bg-hover">
-						<td className="px-4 py-1.5">
+						<td className="px-4 py-1">
 							<StatusBadge status={run.status} />
 						</td>
 						<td className="px-2">
-							<Link to="/runs/$runId" params={{runId: run.run_id}} className="block truncate rounded hover:text-accent">
+							<Link
+								to="/runs/$runId"
+								params={{runId: run.run_id}}
+								className="block truncate rounded py-1 -outline-offset-2 hover:text-accent"
+							>
 								{run.question ?? <span className="font-mono text-2xs text-muted">{run.run_id}</span>}
 							</Link>
 							{run.error_type && <span className="block truncate font-mono text-2xs text-muted">{run.error_type}</span>}
