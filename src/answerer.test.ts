@@ -374,7 +374,8 @@ function wishesIn(text: string): readonly ScriptedCall[] {
 		name,
 		args: {dataset_id: id ?? ''},
 	}));
-	return [...written, ...named];
+	const all = [...written, ...named];
+	return [...new Map(all.map((wish) => [JSON.stringify(wish), wish])).values()];
 }
 
 /** Every string of a request, with the JSON in strings opened, as a model reads it. */

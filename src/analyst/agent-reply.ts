@@ -17,8 +17,9 @@ const MOST_CELL = 2_000;
 /** A computation that succeeded, as a model is told of it. */
 export function toTableReply(envelope: Envelope, output: Computed & Partial<ComputedPlan>): Reply {
 	const {table, stdout, sentence, warnings = []} = output;
-	const columns = table.columns.map(({name, type}) => ({name, type}));
+	const columns = table.columns.slice(0, MOST_WIDE).map(({name, type}) => ({name: cutCell(name, MOST_WIDE), type}));
 	const rows = firstRows(table.rows);
+	const hidden = table.columns.length - columns.length;
 	const shown: Json = {
 		columns,
 		rows,
@@ -34,6 +35,7 @@ export function toTableReply(envelope: Envelope, output: Computed & Partial<Comp
 		...(rows.length < table.rows.length
 			? {note: `only the first ${rows.length} of ${table.rows.length} rows are shown to you; the user sees all of them`}
 			: {}),
+		...(hidden > 0 ? {columns_not_shown: hidden} : {}),
 	};
 	return {text: envelope.seal(outer, shown), shown: {...outer, ...shown}};
 }
@@ -90,15 +92,15 @@ function firstRows(rows: readonly (readonly Json[])[]): Json[][] {
 	const shown: Json[][] = [];
 	let characters = 0;
 	for (const row of rows.slice(0, MOST_ROWS)) {
-		const cut = row.map((cell) => cutCell(cell));
+		const cut = row.slice(0, MOST_WIDE).map((cell) => cutCell(cell));
 		characters += JSON.stringify(cut).length;
 		if (characters > MOST_CHARACTERS && shown.length > 0) break;
-		shown.push(characters > MOST_CHARACTERS ? cut.slice(0, MOST_WIDE).map((cell) => cutCell(cell, MOST_WIDE)) : cut);
+		shown.push(characters > MOST_CHARACTERS ? cut.map((cell) => cutCell(cell, MOST_WIDE)) : cut);
 	}
 	return shown;
 }
 
-/** Cells, and characters of each, of a first row that alone is more than a model is shown. */
+/** Columns, and characters of a cell where a first row alone is more than a model is shown. */
 const MOST_WIDE = 200;
 
 function cutCell(cell: Json, most: number = MOST_CELL): Json {
