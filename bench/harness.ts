@@ -36,7 +36,7 @@ type Measured = {
 /** Throws when there is nothing to make a figure of: a benchmark that measured nothing has failed. */
 export function figure({name, unit, samples, baseline, target}: Measured): Figure {
 	if (samples.length === 0 || samples.some(Number.isNaN)) throw new Error(`${name}: nothing was measured`);
-	const rising = target && 'atLeast' in target;
+	const rising = unit === '1/s';
 	const [p50, p95, p99] = [0.5, 0.95, 0.99].map((share) => round(quantile(samples, rising ? 1 - share : share))) as Triple;
 	const compared = baseline && round(quantile(baseline, 0.5));
 	const ratio = compared ? round(p50 / compared) : null;
@@ -83,7 +83,7 @@ export async function inTurn<Name extends string>(
 /** A directory for one file of figures, on the disk where state would be. */
 export type Bench = {
 	readonly dir: string;
-	/** true with `--quick`: fewer runs, smaller data; the targets stay */
+	/** true with `--quick`: fewer runs, smaller data */
 	readonly quick: boolean;
 	/** what has to be ended, last first */
 	after(work: () => Promise<void> | void): void;

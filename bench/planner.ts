@@ -1,0 +1,74 @@
+/**
+ * How often the built-in planner answers right, wrong, or not at all, on questions it was built with and on questions it was not.
+ * `node bench/planner.ts` prints a table, `--json` one object per figure; `--show` prints each answer that is not right, of the held-out
+ * half too, which spoils it for building.
+ */
+import {parseArgs} from 'node:util';
+import {type Half, type Judged, judgeHalf} from '../test/questions/judge.ts';
+
+const {json, show} = parseArgs({
+	options: {json: {type: 'boolean', default: false}, show: {type: 'boolean', default: false}},
+}).values;
+const TARGET_MS = 10;
+const judged = {'built-with': await judgeHalf('built-with'), 'held-out': await judgeHalf('held-out')};
+
+const count = (list: readonly Judged[], verdict: Judged['verdict']) => list.filter((each) => each.verdict === verdict).length;
+const percent = (part: number, whole: number) => Math.round((1_000 * part) / Math.max(1, whole)) / 10;
+
+function summary(list: readonly Judged[]) {
+	const answerable = list.filter(({isAnswerable}) => isAnswerable);
+	return {
+		questions: list.length,
+		right: count(list, 'right'),
+		abstained: count(list, 'abstained'),
+		wrong: count(list, 'wrong'),
+		'right %': percent(count(list, 'right'), list.length),
+		'answerable abstained %': percent(count(answerable, 'abstained'), answerable.length),
+		'wrong but confident %': percent(count(list, 'wrong'), list.length),
+	};
+}
+
+const halves = Object.keys(judged) as Half[];
+const times = halves.flatMap((half) => judged[half].map(({ms}) => ms)).toSorted((a, b) => a - b);
+const at = (part: number) => Math.round((times[Math.floor(times.length * part)] ?? Number.NaN) * 100) / 100;
+const figures = [
+	...halves.flatMap((half) => {
+		const {
+			questions,
+			'right %': right,
+			'wrong but confident %': wrong,
+			'answerable abstained %': abstained,
+		} = summary(judged[half]);
+		const target = half === 'built-with' ? 0 : 5;
+		return [
+			{name: `planner: right, ${half}`, unit: '%', value: right, runs: questions},
+			{name: `planner: abstained though answerable, ${half}`, unit: '%', value: abstained, runs: questions},
+			{name: `planner: wrong but confident, ${half}`, unit: '%', value: wrong, runs: questions, target, ok: wrong <= target},
+		];
+	}),
+	{
+		name: 'planner: time to plan',
+		unit: 'ms',
+		p50: at(0.5),
+		p95: at(0.95),
+		p99: at(0.99),
+		runs: times.length,
+		target: TARGET_MS,
+		ok: at(0.99) <= TARGET_MS,
+	},
+];
+
+if (json) for (const figure of figures) console.log(JSON.stringify(figure));
+else {
+	const rows = halves.flatMap((half) =>
+		[...Map.groupBy(judged[half], ({dataset}) => dataset)].map(([dataset, list]) => ({half, dataset, ...summary(list)})),
+	);
+	const built = rows.filter(({half}) => half === 'built-with');
+	console.table([...built, ...halves.map((half) => ({half, dataset: 'all', ...summary(judged[half])}))]);
+	console.table(figures);
+	for (const each of halves.flatMap((half) => (show || half === 'built-with' ? judged[half] : []))) {
+		if (each.verdict !== 'right')
+			console.log(`\n${each.half} ${each.dataset}: ${each.question}\n  ${each.verdict}: ${each.detail.replaceAll('\n', '\n  ')}`);
+	}
+}
+process.exitCode = figures.every((figure) => !('ok' in figure) || figure.ok) ? 0 : 1;
