@@ -32,8 +32,8 @@ function summary({rows, columns}: Profile): string {
 
 const FILES: readonly (readonly [name: string, content: string | Buffer, expected: string])[] = [
 	['ids.csv', 'id,n\n001,1\n002,2\n', '2 | id:VARCHAR=001…002 | n:BIGINT=1…2'],
-	['semi.csv', 'a;b\n1.234,56;x\n2,5;y\n', '2 | a:DOUBLE=2.5…1234.56 | b:VARCHAR=x…y'],
-	['tab.tsv', 'a\tb\n"1,234.5"\t01/31/2024\n12\t02/01/2024\n', '2 | a:DOUBLE=12…1234.5 | b:DATE=2024-01-31…2024-02-01'],
+	['semi.csv', 'a;b\n1.234,56;x\n2,5;y\n', '2 | a:DECIMAL(18,2)=2.5…1234.56 | b:VARCHAR=x…y'],
+	['tab.tsv', 'a\tb\n"1,234.5"\t01/31/2024\n12\t02/01/2024\n', '2 | a:DECIMAL(18,1)=12…1234.5 | b:DATE=2024-01-31…2024-02-01'],
 	['pipe.txt', 'a|b\n1|true\n2|false\n', '2 | a:BIGINT=1…2 | b:BOOLEAN=false…true'],
 	[
 		'big.csv',

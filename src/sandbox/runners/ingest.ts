@@ -8,14 +8,13 @@ import type {TableProfile} from '#contract/dataset.ts';
 import type {RunnerRequest} from '#contract/sandbox.ts';
 import {openEngine} from './engine.ts';
 import {parseArguments, RunnerError, sendFrame, serve} from './frames.ts';
-import {type Raw, readDelimited, rowGroup, type Source} from './ingest/delimited.ts';
-import {inferTypes} from './ingest/infer.ts';
+import {loadDelimited, rowGroup, type Source, writeDelimited} from './ingest/delimited.ts';
 import {type ColumnName, stemOf, toColumnNames, toTableName} from './ingest/names.ts';
 import {type Nested, named, readJson, readParquet} from './ingest/nested.ts';
 import {profileColumns} from './ingest/profile.ts';
 import {type Format, recognise, unreadable} from './ingest/recognise.ts';
 import {openWorkbook} from './ingest/workbook.ts';
-import {literal, quoted} from './views.ts';
+import {literal} from './views.ts';
 
 const {limits, roots} = parseArguments(process.argv[2]);
 const directory = roots.out ?? roots.scratch;
@@ -38,7 +37,7 @@ async function ingest(request: RunnerRequest): Promise<void> {
 	try {
 		for (const file of request.files) await ingestFile(file);
 	} finally {
-		for (const name of ['.text', '.raw', '.sheet']) rmSync(join(directory, name), {force: true});
+		for (const name of ['.text', '.sheet']) rmSync(join(directory, name), {force: true});
 	}
 	sendFrame({type: 'done', totalRows: null, truncated: null, nonFinite: 0});
 }
@@ -47,67 +46,62 @@ async function ingestFile(source: Source): Promise<void> {
 	sendFrame({type: 'stage', stage: `reading ${source.name}`});
 	const recognised = await recognise(source.path, source.name);
 	const {format} = recognised;
-	const table = {stem: stemOf(source.name), format, source};
 	if (format === 'xlsx') return ingestWorkbook(source);
+	const table = claim(stemOf(source.name), format, source);
 	const notices: string[] = [];
-	if (format === 'csv') return writeRaw(await readDelimited(source, recognised, place, notices), table, notices);
+	if (format === 'csv')
+		return finish(table, await writeDelimited(source, recognised, {...place, path: table.path}, notices), notices);
 	const nested =
 		format === 'json' ? await readJson(source, recognised, place, notices) : await readParquet(source, place, notices);
-	return writeNested(nested, table, notices);
+	return finish(table, await writeNested(nested, table, notices), notices);
 }
 
 async function ingestWorkbook(source: Source): Promise<void> {
-	const {sheets, close} = await openWorkbook(source, place);
+	const {sheets, close} = await openWorkbook(source);
 	let tables = 0;
 	for (const {name, load} of sheets) {
 		sendFrame({type: 'stage', stage: `reading sheet ${name}`});
-		const notices: string[] = [];
-		const raw = await load(notices);
-		if (!raw) continue;
+		const loaded = await load(directory);
+		if (!loaded) continue;
 		tables += 1;
-		await writeRaw(raw, {stem: sheets.length === 1 ? stemOf(source.name) : name, format: 'xlsx', source}, notices);
+		const table = claim(sheets.length === 1 ? stemOf(source.name) : name, 'xlsx', source);
+		const notices: string[] = [];
+		await finish(table, await loadDelimited(loaded.source, loaded.dialect, {...place, path: table.path}, notices), notices);
 	}
 	close();
 	if (tables === 0) throw unreadable(source.name, 'none of its sheets has any cells', 'add a header line and rows');
 }
 
-type Target = {readonly stem: string; readonly format: Format; readonly source: Source};
+type Table = {readonly name: string; readonly path: string; readonly format: Format; readonly source: Source};
 
-async function writeRaw(raw: Raw, target: Target, notices: string[]): Promise<void> {
-	const columns = toColumnNames(raw.headers, notices);
-	sendFrame({type: 'stage', stage: `finding types of ${target.stem}`});
-	const names = columns.map(({name}) => name);
-	const typed = await inferTypes(raw.table, names, connection, notices);
-	const select = typed.map(({sql}, index) => `${sql} AS ${quoted(names[index] ?? '')}`);
-	await writeTable({select, from: raw.table, columns}, target, notices);
+/** A table that is about to be written, under a name that no other has. */
+function claim(stem: string, format: Format, source: Source): Table {
+	const name = toTableName(stem, taken, reserved);
+	sendFrame({type: 'stage', stage: `writing ${name}`});
+	return {name, path: join(directory, `${name}.parquet`), format, source};
 }
 
-async function writeNested(nested: Nested, target: Target, notices: string[]): Promise<void> {
+async function writeNested(nested: Nested, {path, source}: Table, notices: string[]): Promise<ColumnName[]> {
 	const columns = toColumnNames(nested.headers, notices);
 	const select = named(
 		nested,
 		columns.map(({name}) => name),
 	);
-	await writeTable({select, from: nested.table, columns}, target, notices);
-}
-
-type Query = {readonly select: readonly string[]; readonly from: string; readonly columns: readonly ColumnName[]};
-
-async function writeTable({select, from, columns}: Query, {stem, format, source}: Target, notices: string[]): Promise<void> {
-	const name = toTableName(stem, taken, reserved);
-	const file = `${name}.parquet`;
-	const path = join(directory, file);
-	sendFrame({type: 'stage', stage: `writing ${name}`});
 	await connection
 		.run(
-			`COPY (SELECT ${select.join(',\n')} FROM ${from}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${rowGroup(columns.length)})`,
+			`COPY (SELECT ${select.join(',\n')} FROM ${nested.table}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${rowGroup(columns.length)})`,
 		)
 		.catch((error: Error) => {
 			throw toFileError(error, source.name);
 		});
+	return columns;
+}
+
+async function finish({name, path, format, source}: Table, columns: readonly ColumnName[], notices: string[]): Promise<void> {
 	sendFrame({type: 'stage', stage: `profiling ${name}`});
 	const profile = await profileColumns(path, columns, connection);
 	if (profile.rows === 0) notices.push('the file has column names but no rows');
+	const file = `${name}.parquet`;
 	const table: Omit<TableProfile, 'sha256' | 'source'> & {format: Format} = {
 		name,
 		file,

@@ -5,6 +5,8 @@ export type Dialect = {
 	readonly escape: '"' | '\\';
 	readonly header: readonly string[] | null;
 	readonly columns: number;
+	/** the first ones after the header, as far as the sample goes */
+	readonly records: readonly (readonly (string | null)[])[];
 	/** lines of the sample with fewer, or more, fields than the first; 1-based */
 	readonly short: readonly number[];
 	readonly long: readonly number[];
@@ -27,7 +29,9 @@ export function sniffDialect(head: string, complete: boolean): Dialect {
 	const columns = Math.max(expected, ...records.map(({fields}) => fields.length));
 	const lines = (kind: (length: number) => boolean) =>
 		records.filter(({fields}) => kind(fields.length) && !isBlank(fields)).map(({line}) => line);
-	return {delimiter, escape: quoteEscape, header, columns, short: lines((n) => n < expected), long: lines((n) => n > expected)};
+	const values = (header ? records.slice(1) : records).map(({fields}) => fields);
+	const [short, long] = [lines((n) => n < expected), lines((n) => n > expected)];
+	return {delimiter, escape: quoteEscape, header, columns, records: values, short, long};
 }
 
 type SampleRecord = {readonly line: number; readonly fields: readonly string[]};

@@ -1,184 +1,135 @@
-/** Decides the type of each raw column, on a sample first and then over every row: a late cell widens the type and loses nothing. */
-import type {DuckDBConnection} from '@duckdb/node-api';
-import {CANDIDATES, type Candidate, MISSING, TEXT} from './column-types.ts';
-import {rawColumn} from './names.ts';
+/** Proposes how to read each column of text: by the cells seen so far, and where those leave a choice, by what else the file shows. */
+import {MISSING, proposals, type Reading, TEXT} from './column-types.ts';
 
-/** How a raw column becomes a typed one: `sql` is its expression over the raw table. */
-export type Typed = {readonly candidate: Candidate; readonly sql: string};
-
-const SAMPLE_ROWS = 500;
-/** Columns looked at in one query: enough to share a scan, few enough to plan quickly. */
-const BATCH = 25;
-
-/** A list and not IN: of that the engine would make a hash join for each column. */
-const NULLS = `[${MISSING.map((text) => `'${text}'`).join(', ')}]`;
-
-/** `source` is a table expression with columns `c0`, `c1`, … of text. Adds what its owner should know to `notices`. */
-export async function inferTypes(
-	source: string,
-	names: readonly string[],
-	connection: DuckDBConnection,
-	notices: string[],
-): Promise<Typed[]> {
-	const typed: Typed[] = [];
-	for (let from = 0; from < names.length; from += BATCH) {
-		const indexes = names.slice(from, from + BATCH).map((_, offset) => from + offset);
-		const facts = await columnFacts(source, indexes, connection);
-		const likely = await lookAt(source, indexes, facts, connection);
-		const certain = await survivors(source, likely, connection);
-		for (const index of indexes) {
-			const column: Column = {name: names[index] as string, index, ...(facts.get(index) as Facts)};
-			typed.push(choose(column, certain.get(index) ?? [], notices));
-		}
-	}
-	return typed;
-}
-
-const PATTERNS = CANDIDATES.map((candidate) => ({candidate, pattern: new RegExp(`^(?:${candidate.pattern})$`)}));
-
-/** The candidates that the first cells of each column look like: the engine then checks these few over all rows. */
-async function lookAt(
-	source: string,
-	indexes: readonly number[],
-	facts: ReadonlyMap<number, Facts>,
-	connection: DuckDBConnection,
-): Promise<Map<number, readonly Candidate[]>> {
-	const rows = (
-		await connection.runAndReadAll(`SELECT ${indexes.map(value).join(', ')} FROM ${source} LIMIT ${SAMPLE_ROWS}`)
-	).getRows();
-	const likely = new Map<number, readonly Candidate[]>();
-	for (const [position, index] of indexes.entries()) {
-		if (facts.get(index)?.present === 0) continue;
-		let cells = rows.map((row) => String(row[position] ?? '')).filter(isWritten);
-		if (cells.length === 0) {
-			const query = `SELECT ${value(index)} FROM ${source} WHERE ${isPresent(index)} LIMIT ${SAMPLE_ROWS}`;
-			cells = (await connection.runAndReadAll(query)).getRows().map(([cell]) => String(cell));
-		}
-		const fitting = PATTERNS.filter(({pattern}) => cells.every((cell) => pattern.test(cell)));
-		likely.set(
-			index,
-			fitting.map(({candidate}) => candidate),
-		);
-	}
-	return likely;
-}
-
-function isWritten(cell: string): boolean {
-	return !MISSING.includes(cell.toLowerCase());
-}
-
-type Facts = {
-	readonly present: number;
-	readonly missing: number;
-	readonly scale: number;
-	readonly digits: number;
-	readonly percent: boolean;
-	readonly ambiguous: boolean;
-	/** some cell has a comma */
-	readonly comma: boolean;
-	/** characters of the longest cell */
-	readonly width: number;
+/** What is known of one column. `reading` is null as long as no cell with a value was seen. */
+export type Guess = {
+	readonly index: number;
+	/** distinct cells with a value, trimmed */
+	readonly cells: readonly string[];
+	/** some cells have spaces around them */
+	readonly spaced: boolean;
+	/** some cells say that a value is missing */
+	readonly gaps: boolean;
+	/** readings that some cell of the column contradicted */
+	readonly refused: ReadonlySet<string>;
+	readonly reading: Reading | null;
+	/** what made the choice between two readings of equal right; null when there was none to make */
+	readonly choice: Choice | null;
 };
-type Column = Facts & {readonly name: string; readonly index: number};
 
-/** The candidates that accept every cell of `source`. */
-async function survivors(
-	source: string,
-	candidates: ReadonlyMap<number, readonly Candidate[]>,
-	connection: DuckDBConnection,
-): Promise<Map<number, readonly Candidate[]>> {
-	const checks = [...candidates].flatMap(([index, list]) => list.map((candidate) => ({index, candidate})));
-	const result = new Map<number, readonly Candidate[]>([...candidates.keys()].map((index) => [index, []]));
-	if (checks.length === 0) return result;
-	const conditions = checks.map(
-		({index, candidate}) => `coalesce(bool_and(${candidate.accepts(value(index))}) FILTER (WHERE ${isPresent(index)}), true)`,
-	);
-	const reader = await connection.runAndReadAll(`SELECT ${conditions.join(',\n')} FROM ${source}`);
-	const row = reader.getRows()[0] ?? [];
-	for (const [position, {index, candidate}] of checks.entries())
-		if (row[position] === true) result.set(index, [...(result.get(index) ?? []), candidate]);
-	return result;
-}
+export type Choice = {readonly kind: 'order' | 'comma'; readonly by: 'column' | 'sequence' | 'delimiter' | 'custom'};
 
-function value(index: number): string {
-	return `trim(${rawColumn(index)})`;
-}
+/** Cells kept of a column: as good as all of them for a proposal that every row will be held against. */
+const KEPT_CELLS = 1_000;
 
-function isPresent(index: number): string {
-	return `(${rawColumn(index)} IS NOT NULL AND NOT list_contains(${NULLS}, lower(${value(index)})))`;
-}
-
-async function columnFacts(
-	source: string,
-	indexes: readonly number[],
-	connection: DuckDBConnection,
-): Promise<Map<number, Facts>> {
-	const aggregates = indexes.flatMap((index) => {
-		const [v, present] = [value(index), isPresent(index)];
-		return [
-			`count_if(${present})`,
-			`count_if(${v} <> '' AND NOT ${present})`,
-			`coalesce(max(length(split_part(${v}, '.', 2))) FILTER (WHERE ${present}), 0)`,
-			`coalesce(max(length(ltrim(split_part(${v}, '.', 1), '-'))) FILTER (WHERE ${present}), 0)`,
-			`coalesce(bool_and(regexp_full_match(${v}, '-?[0-9.,]+ ?%')) FILTER (WHERE ${present}), false)`,
-			`coalesce(bool_and(regexp_full_match(${v}, '-?[0-9]{1,3},[0-9]{3}')) FILTER (WHERE ${present}), false)`,
-			`coalesce(bool_or(contains(${v}, ',')), false)`,
-			`coalesce(max(length(${v})), 0)`,
-		];
+/** The first guess at each of `width` columns, from the first records of a file. */
+export function guessColumns(records: readonly (readonly (string | null)[])[], width: number, delimiter: string): Guess[] {
+	const blank = {spaced: false, gaps: false, refused: new Set<string>(), reading: null, choice: null, cells: []};
+	const guesses = Array.from({length: width}, (_, index) => {
+		const seen = records.map((record) => record[index] ?? '');
+		return notice({...blank, index}, seen);
 	});
-	const reader = await connection.runAndReadAll(`SELECT ${aggregates.join(',\n')} FROM ${source}`);
-	const row = reader.getRows()[0] ?? [];
-	return new Map(
-		indexes.map((index, position) => {
-			const [present, missing, scale, digits, percent, ambiguous, comma, width] = row.slice(position * 8, position * 8 + 8);
-			const counts = {present: Number(present), missing: Number(missing), scale: Number(scale), digits: Number(digits)};
-			const flags = {percent: percent === true, ambiguous: ambiguous === true, comma: comma === true};
-			return [index, {...counts, ...flags, width: Number(width)}];
-		}),
-	);
+	return decide(guesses, delimiter);
 }
 
-function choose(column: Column, certain: readonly Candidate[], notices: string[]): Typed {
-	const candidate = column.present === 0 ? TEXT : (certain.map((one) => fit(one, column)).find((one) => one !== null) ?? TEXT);
-	note(column, candidate, certain, notices);
-	if (candidate.type === 'text') return {candidate, sql: rawColumn(column.index)};
-	return {candidate, sql: `CASE WHEN ${isPresent(column.index)} THEN ${candidate.cast(value(column.index))} END`};
+/** The guesses again, after the engine found cells that do not belong. */
+export function guessAgain(guesses: readonly Guess[], found: ReadonlyMap<number, readonly string[]>, delimiter: string): Guess[] {
+	const learned = guesses.map((guess) => {
+		const witnesses = found.get(guess.index);
+		if (!witnesses) return guess;
+		const next = notice(guess, witnesses);
+		// Where the engine disagrees and nothing new was learned, it knows better.
+		const refused = next.cells.length === guess.cells.length && next.spaced === guess.spaced && next.gaps === guess.gaps;
+		return refused && guess.reading ? {...next, refused: new Set([...guess.refused, guess.reading.id])} : next;
+	});
+	return decide(learned, delimiter);
 }
 
-/** Digits a decimal keeps: what a double prints exactly. Longer ones take the widest decimal, and what no decimal holds stays text. */
-const EXACT_DIGITS = 15;
-const DECIMAL_DIGITS = 38;
-
-function fit(candidate: Candidate, {scale, digits, comma, width}: Column): Candidate | null {
-	if (candidate.id === '1,234.5' || candidate.id === '1.234,5') return comma && width <= EXACT_DIGITS ? candidate : null;
-	const plain = candidate.id === 'decimal' || candidate.id === 'double';
-	if (!plain) return candidate;
-	const total = scale + digits;
-	if (candidate.id === 'double')
-		return total <= EXACT_DIGITS + 2 || scale > DECIMAL_DIGITS ? candidate : wide(candidate, scale, total);
-	const engineType = `DECIMAL(18,${scale})`;
-	return total <= EXACT_DIGITS ? {...candidate, engineType, cast: (v) => `CAST(${v} AS ${engineType})`} : null;
+function notice(guess: Guess, seen: readonly string[]): Guess {
+	const written = seen.filter((cell) => cell.trim() !== '');
+	const valued = written.filter((cell) => !MISSING.includes(cell.trim().toLowerCase()));
+	return {
+		...guess,
+		cells: [...new Set([...guess.cells, ...valued.map((cell) => cell.trim())])].slice(-KEPT_CELLS),
+		spaced: guess.spaced || valued.some((cell) => cell.trim() !== cell),
+		gaps: guess.gaps || valued.length < written.length,
+	};
 }
 
-function wide(candidate: Candidate, scale: number, total: number): Candidate | null {
-	if (total > DECIMAL_DIGITS) return null;
-	const engineType = `DECIMAL(38,${scale})`;
-	return {...candidate, id: 'wide decimal', type: 'decimal', engineType, cast: (v) => `CAST(${v} AS ${engineType})`};
+type Options = {readonly guess: Guess; readonly readings: readonly Reading[]};
+
+function decide(guesses: readonly Guess[], delimiter: string): Guess[] {
+	const all = guesses.map((guess): Options => {
+		const readings = proposals(guess.cells).filter(({id}) => !guess.refused.has(id));
+		return {guess, readings: guess.cells.length > 0 ? [...readings, TEXT] : []};
+	});
+	const order = settled(all, orderOf);
+	const comma = settled(all, commaOf) ?? (delimiter === ';' ? 'decimal' : undefined);
+	return all.map(({guess, readings}) => {
+		const [first = null, ...others] = readings;
+		if (!first) return {...guess, reading: null, choice: null};
+		const other = others.find((reading) => rivals(first, reading));
+		if (!other) return {...guess, reading: first, choice: null};
+		return {...guess, ...(orderOf(first) ? byOrder(guess, first, other, order) : byComma(first, other, comma, delimiter))};
+	});
 }
 
-function note(
-	{name, missing, percent, ambiguous}: Column,
-	chosen: Candidate,
-	certain: readonly Candidate[],
-	notices: string[],
-): void {
-	if (chosen.type !== 'text' && missing > 0)
-		notices.push(`column \`${name}\`: ${missing} cells said NA, null or the like and were read as missing`);
-	if (chosen.type === 'text' && percent) notices.push(`column \`${name}\` holds percentages and was kept as text`);
-	if (ambiguous && chosen.id === '1,234.5')
-		notices.push(`column \`${name}\`: \`1,234\` was read as one thousand two hundred thirty-four`);
-	if (chosen.id === '1.234,5') notices.push(`column \`${name}\`: the comma was read as decimal separator`);
-	const swapped = chosen.id.replace(/^%d(.)%m/, '%m$1%d');
-	if (swapped !== chosen.id && certain.some(({id}) => id === swapped))
-		notices.push(`column \`${name}\`: day and month cannot be told apart; dates were read day first`);
+type Verdict = Pick<Guess, 'reading' | 'choice'>;
+
+function byOrder({cells}: Guess, dayFirst: Reading, monthFirst: Reading, order: string | undefined): Verdict {
+	const pick = (first: string) => (orderOf(dayFirst) === first ? dayFirst : monthFirst);
+	if (order) return {reading: pick(order), choice: {kind: 'order', by: 'column'}};
+	const [days, months] = [backSteps(cells, ['day', 'month']), backSteps(cells, ['month', 'day'])];
+	if (cells.length >= SEQUENCE && Math.min(days, months) === 0 && Math.max(days, months) > 1)
+		return {reading: pick(days === 0 ? 'day' : 'month'), choice: {kind: 'order', by: 'sequence'}};
+	return {reading: pick('day'), choice: {kind: 'order', by: 'custom'}};
+}
+
+function byComma(grouping: Reading, decimal: Reading, comma: string | undefined, delimiter: string): Verdict {
+	const choice: Choice = {kind: 'comma', by: comma === undefined ? 'custom' : delimiter === ';' ? 'delimiter' : 'column'};
+	return {reading: comma === 'decimal' ? decimal : grouping, choice};
+}
+
+/** Whether two readings take the same texts for different values. */
+function rivals(a: Reading, b: Reading): boolean {
+	const [orderA, orderB, commaA, commaB] = [orderOf(a), orderOf(b), commaOf(a), commaOf(b)];
+	if (orderA && orderB) return orderA !== orderB && a.id.length === b.id.length;
+	return commaA !== undefined && commaB !== undefined && commaA !== commaB;
+}
+
+/** `%d/%m/%Y` has the day first. */
+export function orderOf({id}: Reading): 'day' | 'month' | undefined {
+	if (/^%d.%m.%[Yy]/.test(id)) return 'day';
+	return /^%m.%d.%[Yy]/.test(id) ? 'month' : undefined;
+}
+
+export function commaOf({id}: Reading): 'grouping' | 'decimal' | undefined {
+	if (id.startsWith('1,234.5')) return 'grouping';
+	return id.startsWith('1.234,5') ? 'decimal' : undefined;
+}
+
+/** The convention that all columns agree on which leave no choice. */
+function settled<T extends string>(all: readonly Options[], conventionOf: (reading: Reading) => T | undefined): T | undefined {
+	const votes = new Set<T>();
+	for (const {readings} of all) {
+		const conventions = new Set(readings.map(conventionOf).filter((each) => each !== undefined));
+		const [only] = conventions;
+		if (conventions.size === 1 && only) votes.add(only);
+	}
+	const [convention] = votes;
+	return votes.size === 1 ? convention : undefined;
+}
+
+/** Fewer dates than this are in order by chance. */
+const SEQUENCE = 6;
+
+/** How often the dates go against the direction of most steps: 0 for a column in order, up or down. */
+function backSteps(cells: readonly string[], [first]: readonly ['day' | 'month', string]): number {
+	const moments = cells.map((cell) => {
+		const [a = '', b = '', year = ''] = cell.split(/[^0-9]/);
+		const [day, month] = first === 'day' ? [a, b] : [b, a];
+		return Number(year) * 10_000 + Number(month) * 100 + Number(day);
+	});
+	const steps = moments.slice(1).map((moment, index) => Math.sign(moment - (moments[index] ?? 0)));
+	return Math.min(steps.filter((step) => step < 0).length, steps.filter((step) => step > 0).length);
 }

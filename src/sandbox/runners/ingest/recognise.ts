@@ -42,7 +42,10 @@ const PARQUET = [0x50, 0x41, 0x52, 0x31];
 const ZIP = [0x50, 0x4b, 0x03, 0x04];
 const GZIP = [0x1f, 0x8b];
 
-/** Throws `unreadable_file` for what is not tabular data. Reads the whole file once when it is text, to be sure of its encoding. */
+/**
+ * Throws `unreadable_file` for what is not tabular data. Of plain delimited text only the beginning is read: the engine finds what is
+ * not UTF-8 further on. Packed text and JSON are read whole.
+ */
 export async function recognise(path: string, name: string): Promise<Recognised> {
 	const start = readHead(path, 16);
 	if (start.length === 0) throw unreadable(name, 'it is empty', 'add at least a header line');
@@ -52,8 +55,10 @@ export async function recognise(path: string, name: string): Promise<Recognised>
 	if (startsWith(start, PARQUET)) return {...plain, format: 'parquet'};
 	if (startsWith(start, ZIP)) return {...plain, format: 'xlsx'};
 	const gzip = startsWith(start, GZIP);
-	const {encoding, head} = await readText(gzip ? gunzipped(path, name) : chunks(path), name);
-	return {format: isJson(head, name) ? 'json' : 'csv', gzip, encoding, head};
+	const text = () => (gzip ? gunzipped(path, name) : chunks(path));
+	const begun = await readText(text(), name, gzip ? Number.POSITIVE_INFINITY : HEAD_BYTES);
+	if (!isJson(begun.head, name)) return {format: 'csv', gzip, ...begun};
+	return {format: 'json', gzip, ...(gzip ? begun : await readText(text(), name, Number.POSITIVE_INFINITY))};
 }
 
 export function unreadable(name: string, reason: string, hint: string): RunnerError {
@@ -115,9 +120,21 @@ async function* gunzipped(path: string, name: string): AsyncGenerator<Buffer> {
 	}
 }
 
-/** INVARIANT: text is called UTF-8 only after every byte was seen to be; a late accent of another encoding is not lost. */
-async function readText(source: AsyncIterable<Buffer>, name: string): Promise<{encoding: Encoding; head: string}> {
+/** Whether every byte is UTF-8. */
+export async function isWholeUtf8(path: string, name: string, gzip: boolean): Promise<boolean> {
+	const check = new Utf8Check();
+	for await (const chunk of gzip ? gunzipped(path, name) : chunks(path)) check.add(chunk);
+	return check.passed();
+}
+
+/** Reads at least `wanted` bytes, if there are as many. */
+async function readText(
+	source: AsyncIterable<Buffer>,
+	name: string,
+	wanted: number,
+): Promise<{encoding: Encoding; head: string}> {
 	let head = Buffer.alloc(0);
+	let [read, ended] = [0, true];
 	const check = new Utf8Check();
 	let wide: Encoding | undefined;
 	for await (const chunk of source) {
@@ -126,9 +143,12 @@ async function readText(source: AsyncIterable<Buffer>, name: string): Promise<{e
 		if (wide) break;
 		if (chunk.includes(0)) throw unreadable(name, 'it holds binary data', 'save it as CSV, XLSX, JSON or Parquet');
 		check.add(chunk);
+		read += chunk.length;
+		ended = read < wanted;
+		if (!ended) break;
 	}
 	if (head.length === 0) throw unreadable(name, 'it is empty', 'add at least a header line');
-	const encoding = wide ?? (check.passed() ? 'utf-8' : 'windows-1252');
+	const encoding = wide ?? (check.passed(ended) ? 'utf-8' : 'windows-1252');
 	const text = new TextDecoder(encoding).decode(
 		head.subarray(0, encoding === 'utf-8' ? head.length - unfinished(head) : head.length),
 	);
@@ -149,8 +169,9 @@ class Utf8Check {
 		this.#carry = Buffer.from(whole.subarray(cut));
 	}
 
-	passed(): boolean {
-		return this.#valid && this.#carry.length === 0;
+	/** `ended` is false where a character may go on in what was not read. */
+	passed(ended = true): boolean {
+		return this.#valid && (!ended || this.#carry.length === 0);
 	}
 }
 

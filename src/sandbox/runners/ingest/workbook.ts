@@ -3,24 +3,27 @@ import {closeSync, openSync} from 'node:fs';
 import {join} from 'node:path';
 import {RunnerError} from '../frames.ts';
 import type {Dialect} from './csv-dialect.ts';
-import {assertColumns, loadDelimited, type Raw, type Source, type Workplace, writeText} from './delimited.ts';
+import {assertColumns, type Source, writeText} from './delimited.ts';
 import {attribute, type Element, tokens} from './markup.ts';
 import {unreadable} from './recognise.ts';
 import {toCellText, type WorkbookFacts} from './spreadsheet-cells.ts';
 import {ZipReader} from './zip-reader.ts';
 
-export type Sheet = {readonly name: string; readonly load: (notices: string[]) => Promise<Raw | null>};
+/** A sheet as delimited text. */
+export type Loaded = {readonly source: Source & {readonly gzip: boolean}; readonly dialect: Dialect};
+/** `load` writes to a directory; null for a sheet without cells. */
+export type Sheet = {readonly name: string; readonly load: (directory: string) => Promise<Loaded | null>};
 
 /** The sheets of a workbook, each to be loaded when its turn comes. `close` when done. */
-export async function openWorkbook(source: Source, place: Workplace): Promise<{sheets: Sheet[]; close: () => void}> {
+export async function openWorkbook(source: Source): Promise<{sheets: Sheet[]; close: () => void}> {
 	const zip = new ZipReader(source.path, source.name);
 	if (!zip.has('xl/workbook.xml'))
 		throw unreadable(source.name, 'it is a ZIP archive, not a workbook', 'unpack it and add the files inside');
 	return guarded(source, async () => {
 		const {sheets, date1904} = await readSheets(zip);
 		const facts: WorkbookFacts = {shared: await sharedStrings(zip), formats: await dateFormats(zip), date1904};
-		const load = (path: string) => (notices: string[]) =>
-			guarded(source, () => loadSheet(path, {zip, facts, source, place}, notices));
+		const load = (path: string) => (directory: string) =>
+			guarded(source, () => loadSheet(path, {zip, facts, source}, join(directory, '.sheet')));
 		return {sheets: sheets.map(({name, path}) => ({name, load: load(path)})), close: () => zip.close()};
 	});
 }
@@ -122,15 +125,19 @@ const BUILT_IN: Readonly<Record<string, string>> = {
 	47: 'mm:ss.0',
 };
 
-type Loading = {readonly zip: ZipReader; readonly facts: WorkbookFacts; readonly source: Source; readonly place: Workplace};
+type Loading = {readonly zip: ZipReader; readonly facts: WorkbookFacts; readonly source: Source};
 
-/** Writes the sheet as delimited text and reads that; null for a sheet without cells. */
-async function loadSheet(entry: string, {zip, facts, source, place}: Loading, notices: string[]): Promise<Raw | null> {
-	const path = join(place.directory, '.sheet');
+/** Rows by whose cells the columns are first guessed. */
+const SAMPLED_ROWS = 1_000;
+
+/** Writes the sheet as delimited text. */
+async function loadSheet(entry: string, {zip, facts, source}: Loading, path: string): Promise<Loaded | null> {
 	const descriptor = openSync(path, 'w');
+	const records: (string | null)[][] = [];
 	let [pending, columns, header] = ['', 0, null as string[] | null];
 	for await (const row of sheetRows(zip, entry, facts)) {
 		if (header === null && row.every((cell) => cell === null)) continue;
+		if (header && records.length < SAMPLED_ROWS) records.push(row);
 		header ??= row.map((cell) => cell ?? '');
 		columns = Math.max(columns, row.length);
 		assertColumns(columns, source.name);
@@ -142,8 +149,8 @@ async function loadSheet(entry: string, {zip, facts, source, place}: Loading, no
 	writeText(descriptor, pending);
 	closeSync(descriptor);
 	if (header === null) return null;
-	const dialect: Dialect = {delimiter: ',', escape: '"', header, columns, short: [], long: []};
-	return loadDelimited({name: source.name, path, gzip: false}, dialect, place, notices);
+	const dialect: Dialect = {delimiter: ',', escape: '"', header, columns, records, short: [], long: []};
+	return {source: {name: source.name, path, gzip: false}, dialect};
 }
 
 type Reading = {row: (string | null)[]; cell: {type: string; style: number; text: string; column: number}; inValue: boolean};
