@@ -1,0 +1,198 @@
+/** Reads comparisons with numbers: on a column, on a unit, or on how many rows a group has. */
+import type {FilterOp} from '#contract/query-plan.ts';
+import {columnsAt, type Draft, isKeyword, isNumeric, keywordAt, keywordsOf, nounsAt, near, quantitiesAt, type Ref, rivals, thingAt, use} from './draft.ts';
+import {convert, unitAt, unitOf} from './units.ts';
+import type {Col} from './vocabulary.ts';
+
+export function readComparisons(draft: Draft): void {
+	for (const at of keywordsOf(draft, 'compare')) readComparison(draft, at);
+	for (const at of keywordsOf(draft, 'between')) readBetween(draft, at);
+	readEqualities(draft);
+}
+
+function numberAt(draft: Draft, at: number): number | null {
+	const chunk = draft.chunks[at];
+	return chunk?.kind === 'number' ? chunk.value : null;
+}
+
+function readComparison(draft: Draft, at: number): void {
+	const keyword = keywordAt(draft, at);
+	if (keyword?.kind !== 'compare') return;
+	const after = near(draft, at, 1);
+	const isAfter = numberAt(draft, after) !== null;
+	const number = isAfter ? after : near(draft, at, -1);
+	const value = numberAt(draft, number);
+	if (value === null) return;
+	const end = isAfter ? number : at;
+	const applied = applyTo(draft, {start: isAfter ? at : number, end, number}, {op: keyword.op, values: [value]});
+	if (applied) use(draft, at, number);
+}
+
+function readBetween(draft: Draft, at: number): void {
+	const low = near(draft, at, 1);
+	const and = near(draft, low, 1);
+	const high = near(draft, and, 1);
+	const [a, b] = [numberAt(draft, low), numberAt(draft, high)];
+	if (a === null || b === null || !isKeyword(draft, and, 'and')) return;
+	if (applyTo(draft, {start: at, end: high, number: high}, {op: 'between', values: [Math.min(a, b), Math.max(a, b)]})) use(draft, at, low, and, high);
+}
+
+type Span = {readonly start: number; readonly end: number; readonly number: number};
+type Test = {readonly op: FilterOp; readonly values: readonly number[]};
+
+/** Finds what is compared: the column before, the unit or column after, or the noun after, whose rows are counted. */
+function applyTo(draft: Draft, span: Span, test: Test): boolean {
+	const before = columnBefore(draft, span.start);
+	const chunk = draft.chunks[span.number];
+	const mark = chunk?.kind === 'number' ? chunk.mark : null;
+	const written = unitAt(draft.chunks, span.end + 1);
+	const unit = mark === 'money' ? '$' : mark === 'percent' ? '%' : (written?.unit ?? null);
+	if (before !== null) {
+		if (written && mark === null) use(draft, ...indexes(span.end + 1, written.length));
+		return compareColumn(draft, {at: before, ref: quantitiesOrKeys(draft, before)}, test, unit);
+	}
+	const after = near(draft, span.end, 1);
+	if (after >= 0 && !draft.used.has(after) && mark === null) {
+		const ref = quantitiesAt(draft, after);
+		if (ref.length > 0 && nounsAt(draft, after).length === 0) return compareColumn(draft, {at: after, ref}, test, null);
+		if (ref.length > 0 && isInPhrase(draft, span.end, after)) return compareColumn(draft, {at: after, ref}, test, null);
+		const thing = thingAt(draft, after);
+		if (thing && (nounsAt(draft, after).length > 0 || thing.kind === 'column')) return compareCount(draft, after, test);
+		if (draft.chunks[after]?.lower === 'times') return compareCount(draft, after, test);
+	}
+	if (unit === null) return fail(draft, `what should be compared with ${test.values.join(' and ')} is not said`);
+	if (written && mark === null) use(draft, ...indexes(span.end + 1, written.length));
+	return compareUnit(draft, span.start, unit, test);
+}
+
+/** "20 in stock" means the column, even where the word is also a table's name. */
+function isInPhrase(draft: Draft, from: number, to: number): boolean {
+	return draft.chunks.slice(from + 1, to).some(({lower}) => lower === 'in');
+}
+
+function indexes(from: number, length: number): readonly number[] {
+	return Array.from({length}, (_, index) => from + index);
+}
+
+function quantitiesOrKeys(draft: Draft, at: number): Ref {
+	const quantities = quantitiesAt(draft, at);
+	return quantities.length > 0 ? quantities : columnsAt(draft, at, isNumeric);
+}
+
+function columnBefore(draft: Draft, start: number): number | null {
+	let at = near(draft, start, -1);
+	if (isKeyword(draft, at, 'by') && !draft.used.has(at)) {
+		use(draft, at);
+		at = near(draft, at, -1);
+	}
+	if (at < 0 || draft.used.has(at)) return null;
+	return quantitiesOrKeys(draft, at).length > 0 ? at : null;
+}
+
+function compareColumn(draft: Draft, {at, ref}: {readonly at: number; readonly ref: Ref}, {op, values}: Test, unit: string | null): boolean {
+	const names = rivals(ref);
+	if (names.length > 0) return fail(draft, `“${draft.chunks[at]?.text}” could be ${names.join(' or ')}`);
+	const converted = unit === null ? values : values.map((value) => convert(value, unit, unitOf(ref[0] as Col)));
+	if (converted.some((value) => value === null)) return fail(draft, `the unit of ${ref[0]?.column.name} is not known to be ${draft.chunks[at + 2]?.text ?? unit}`);
+	const numbers = converted as readonly number[];
+	use(draft, at);
+	const func = near(draft, at, -1);
+	const keyword = keywordAt(draft, func);
+	if (keyword?.kind === 'func' && !draft.used.has(func)) {
+		use(draft, func);
+		draft.having.push({measure: {func: keyword.func, operand: {kind: 'column', ref}}, op, value: pair(numbers)});
+		return true;
+	}
+	draft.filters.push({ref, op, value: pair(numbers), at});
+	return true;
+}
+
+function pair(values: readonly number[]): number | readonly [number, number] {
+	const [a = 0, b] = values;
+	return b === undefined ? a : [a, b];
+}
+
+function compareCount(draft: Draft, at: number, {op, values}: Test): boolean {
+	use(draft, at);
+	const nouns = nounsAt(draft, at);
+	if (nouns.length > 0) draft.extras.push([...nouns]);
+	draft.having.push({measure: {func: 'count', operand: null}, op, value: pair(values)});
+	return true;
+}
+
+/** "over $100" with no column named: the one column of what is asked about that has the unit. */
+function compareUnit(draft: Draft, start: number, unit: string, test: Test): boolean {
+	const before = near(draft, start, -1);
+	const tables = new Set(nounsAt(draft, before).map(({table}) => table));
+	const all = draft.vocabulary.columns.filter((col) => isNumeric(col) && unitOf(col) === unit && (tables.size === 0 || tables.has(col.table)));
+	const [only, second] = all;
+	if (!only || second) return fail(draft, only ? `${test.values.join(' and ')} ${unit} could be ${all.map(({column}) => column.name).join(' or ')}` : `no column is known to be in ${unit}`);
+	draft.filters.push({ref: [only], op: test.op, value: pair(test.values), at: start});
+	draft.assumptions.push(`${test.values.join(' and ')} ${unit} is compared with ${only.column.name}`);
+	return true;
+}
+
+/** "1 or 2 stars", "8 cylinders", "discount of 10", "agent 103". */
+function readEqualities(draft: Draft): void {
+	for (const at of draft.chunks.keys()) {
+		if (draft.used.has(at) || numberAt(draft, at) === null) continue;
+		const {numbers, last} = numbersFrom(draft, at);
+		const values = numbers.map((index) => numberAt(draft, index) ?? 0);
+		const found = columnOfNumbers(draft, at, last, values);
+		if (!found) continue;
+		use(draft, ...found.used);
+		for (let index = at; index <= last; index += 1) use(draft, index);
+		const [only = 0] = values;
+		draft.filters.push({ref: found.ref, op: values.length === 1 ? '=' : 'in', value: values.length === 1 ? only : values, at});
+	}
+}
+
+function numbersFrom(draft: Draft, at: number): {readonly numbers: readonly number[]; readonly last: number} {
+	const numbers = [at];
+	let last = at;
+	for (;;) {
+		const joint = near(draft, last, 1);
+		const direct = numberAt(draft, joint) !== null && draft.chunks.slice(last + 1, joint).some(({lower}) => lower === ',' || lower === '/') ? joint : -1;
+		const next = isKeyword(draft, joint, 'or', 'and') ? near(draft, joint, 1) : direct;
+		if (next < 0 || numberAt(draft, next) === null) return {numbers, last};
+		numbers.push(next);
+		last = next;
+	}
+}
+
+function columnOfNumbers(draft: Draft, first: number, last: number, values: readonly number[]): {readonly ref: Ref; readonly used: readonly number[]} | null {
+	const before = near(draft, first, -1);
+	if (isKeyword(draft, before, 'top', 'superlative')) return null;
+	const written = unitAt(draft.chunks, last + 1);
+	const byUnit = written ? draft.vocabulary.columns.filter((col) => isNumeric(col) && unitOf(col) === written.unit) : [];
+	if (written && byUnit.length === 1) return {ref: byUnit, used: indexes(last + 1, written.length)};
+	const named = before >= 0 && !draft.used.has(before) ? numbersNamed(draft, before) : [];
+	if (named.length > 0 && rivals(named).length === 0) return {ref: named, used: [before]};
+	const after = near(draft, last, 1);
+	const discrete = after >= 0 && !draft.used.has(after) ? quantitiesAt(draft, after).filter((col) => holds(col, values)) : [];
+	return discrete.length > 0 && rivals(discrete).length === 0 && nounsAt(draft, after).length === 0 ? {ref: discrete, used: [after]} : null;
+}
+
+/** The column, or the key of the noun, that a number after it is a value of. */
+function numbersNamed(draft: Draft, at: number): Ref {
+	const columns = columnsAt(draft, at, isNumeric);
+	if (columns.length > 0) return columns;
+	return nounsAt(draft, at).flatMap(({table, entity, stem}) => {
+		const key = entity ?? keyOf(table, stem);
+		return key && isNumeric(key) ? [key] : [];
+	});
+}
+
+function keyOf(table: Col['table'], stem: string): Col | null {
+	const column = table.columns.find(({name}) => name.toLowerCase() === `${stem.replaceAll(' ', '_')}_id`);
+	return column ? {table, column} : null;
+}
+
+function holds({column}: Col, values: readonly number[]): boolean {
+	return column.type === 'integer' && values.every((value) => column.values?.some((each) => each.value === value) ?? false);
+}
+
+function fail(draft: Draft, problem: string): boolean {
+	draft.problems.push(problem);
+	return false;
+}

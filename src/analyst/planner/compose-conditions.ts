@@ -1,0 +1,116 @@
+/** Filters, windows of time, conditions on groups, and shares. */
+import type {Condition, Conditions} from '#contract/query-plan.ts';
+import type {Making} from './compose.ts';
+import {assume, type Clause, countClause, measureClause, momentColumn} from './compose-measures.ts';
+import type {Draft, Filter} from './draft.ts';
+import {keyOf, resolve} from './tables.ts';
+import type {TimeWindow} from './time-phrases.ts';
+import {stemOf} from './tokens.ts';
+import {type Col, isYear} from './vocabulary.ts';
+
+type Problem = {readonly problem: string};
+
+export function composeConditions(making: Making): readonly Condition[] | Problem {
+	const {draft} = making;
+	const conditions: Condition[] = [];
+	for (const filter of draft.filters) {
+		const condition = composeFilter(making, filter);
+		if ('problem' in condition) return condition;
+		conditions.push(condition);
+	}
+	for (const window of draft.windows) {
+		const col = momentColumn(making);
+		const conditionsOf = col && windowConditions(making, col, window);
+		if (!conditionsOf) return {problem: 'the time it names does not fit a column of this dataset'};
+		conditions.push(...conditionsOf);
+	}
+	return conditions;
+}
+
+function composeFilter({source, name}: Making, {ref, op, value}: Filter): Condition | Problem {
+	const col = resolve(ref, source);
+	if (!col) return {problem: 'a condition cannot be joined'};
+	return {column: name(col), op, ...(value === undefined ? {} : {value})};
+}
+
+function windowConditions({name, draft, dataset}: Making, col: Col, window: TimeWindow): readonly Condition[] | null {
+	const column = name(col);
+	if (isYear(col)) return yearConditions(column, window);
+	const isOneOfMany = draft.vocabulary.columns.filter((each) => each.table === col.table && /^(date|timestamp)/.test(each.column.type)).length > 1;
+	if (isOneOfMany) assume(draft, `time is ${col.column.name}`);
+	if (window.kind !== 'range') {
+		if (dataset.now === null) return null;
+		assume(draft, `now is ${dataset.now.replace('T', ' ')}, the end of the data`);
+		if (window.kind === 'period') return [{column, op: 'in_period', value: window.period}];
+		if (col.column.type === 'date' && (window.unit === 'hour' || window.unit === 'minute')) return null;
+		return [{column, op: window.kind === 'last' ? 'in_last' : 'older_than', value: {amount: window.amount, unit: window.unit}}];
+	}
+	const {from, to} = window;
+	return [...(from === null ? [] : [{column, op: '>=' as const, value: from}]), ...(to === null ? [] : [{column, op: '<' as const, value: to}])];
+}
+
+function yearConditions(column: string, window: TimeWindow): readonly Condition[] | null {
+	if (window.kind !== 'range' || window.years === null) return null;
+	const [from, to] = window.years;
+	if (from !== null && from === to) return [{column, op: '=', value: from}];
+	if (from !== null && to !== null) return [{column, op: 'between', value: [from, to]}];
+	return from === null ? [{column, op: '<=', value: to ?? 0}] : [{column, op: '>=', value: from}];
+}
+
+export function composeHaving(making: Making): readonly Condition[] {
+	return making.draft.having.flatMap(({measure, op, value}): readonly Condition[] => {
+		const of = making.draft.having.length > 0 && measure.operand === null ? withoutSubject(making) : making;
+		const clause = measure.operand === null ? countClause(of) : measureClause(making, measure.func === 'default' ? 'avg' : measure.func, measure.operand);
+		if ('problem' in clause) return [];
+		const {alias: _alias, ...expr} = clause.item as Extract<Clause['item'], {func: string}>;
+		const test = typeof value === 'number' ? value : [...value];
+		return [{expr, op, value: test}];
+	});
+}
+
+/** What a group has more than so many of is the noun after the number, not what is listed. */
+function withoutSubject(making: Making): Making {
+	const [nouns] = making.draft.extras;
+	return {...making, draft: {...making.draft, subject: nouns ? {kind: 'noun', nouns} : null} satisfies Draft};
+}
+
+/** The percentage of rows, or of the things that rows are of, for which the condition holds. */
+export function composeShare(making: Making, share: Filter): {readonly items: readonly Clause[]} | Problem {
+	const {draft, source, name} = making;
+	const col = resolve(share.ref, source);
+	const condition = composeFilter(making, share);
+	if (!col || 'problem' in condition) return {problem: 'the share cannot be computed over joined tables'};
+	leaveOutUndecided(draft, col);
+	const alias = 'percent';
+	const counted = countClause(making);
+	if ('problem' in counted) return counted;
+	const isOfRows = col.table === source.base && (counted.item as {func?: string}).func === 'count';
+	if (isOfRows) return {items: [{item: {func: 'rate', if: condition, alias}, alias}, counted]};
+	const key = (counted.item as {func?: string; column?: string}).func === 'count_distinct' ? counted.item : keyItem(making, col);
+	if (!key) return {problem: 'the share cannot be computed over joined tables'};
+	const {column} = key as {column: string};
+	assume(draft, `each ${name(col).split('.')[0]} row counts once in each group`);
+	const part = {func: 'count_distinct' as const, column, where: condition as Conditions};
+	const all = {func: 'count_distinct' as const, column};
+	const percent = {op: '/' as const, args: [{op: '*' as const, args: [100, part]}, all]};
+	return {items: [{item: {expr: percent, alias}, alias}, {item: {...all, alias: 'count'}, alias: 'count'}]};
+}
+
+function keyItem({source, name}: Making, col: Col): {readonly column: string} | null {
+	const key = keyOf(col.table, source);
+	const resolved = key && resolve([key], source);
+	return resolved ? {column: name(resolved)} : null;
+}
+
+/** "false while it is open" says that for open rows nothing is decided yet. */
+function leaveOutUndecided(draft: Draft, {table, column}: Col): void {
+	const [, state] = /\b(?:false|true|no|yes) (?:while|until|unless|as long as)\b([^.;,]*)/i.exec(column.description) ?? [];
+	if (state === undefined) return;
+	const words = new Set(state.toLowerCase().split(/[^\p{L}]+/u).map(stemOf));
+	for (const other of table.columns) {
+		const value = other.values?.find((each) => typeof each.value === 'string' && words.has(stemOf(each.value.toLowerCase())));
+		if (!value || typeof value.value !== 'string' || draft.filters.some(({ref}) => ref.some((each) => each.column === other))) continue;
+		draft.filters.push({ref: [{table, column: other}], op: '!=', value: value.value, at: -1});
+		assume(draft, `rows with ${other.name} ${value.value} are left out, because ${column.name} is not decided for them`);
+	}
+}

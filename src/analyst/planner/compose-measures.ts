@@ -1,0 +1,187 @@
+/** Groups and measures of a plan, with the names their results get. */
+import type {Bucket, Expr, SelectItem} from '#contract/query-plan.ts';
+import type {Making} from './compose.ts';
+import {isMoment, isNumeric, type Measure, type Operand, type Rank, type Thing} from './draft.ts';
+import {ADDITIVE} from './lexicon.ts';
+import {revenueOf} from './revenue.ts';
+import {keyOf, momentOf, parentsOf, resolve} from './tables.ts';
+import {wordsOf} from './tokens.ts';
+import {unitOf} from './units.ts';
+import {type Col, isKey, isYear} from './vocabulary.ts';
+import {conceptOf} from './lexicon.ts';
+
+export type Part = {readonly items: readonly SelectItem[]; readonly keys: readonly Expr[]; readonly alias: string; readonly isTime: boolean};
+export type Clause = {readonly item: SelectItem; readonly alias: string};
+type Problem = {readonly problem: string};
+
+export function groupItem(making: Making, thing: Thing): Part | null {
+	if (thing.kind === 'bucket') return bucketPart(making, thing.bucket);
+	if (thing.kind === 'column') {
+		const col = resolve(thing.ref, making.source);
+		return col && isMoment(col) ? timePart(making, col, spanBucket(col)) : col && columnPart(making, col);
+	}
+	const entities = thing.nouns.flatMap(({entity, table}) => (entity ? [entity] : rowKey({table})));
+	const col = resolve(entities, making.source);
+	return col ? entityPart(making, col) : null;
+}
+
+function rowKey({table}: Pick<Col, 'table'>): readonly Col[] {
+	return table.columns.map((column) => ({table, column})).filter(isKey).slice(0, 1);
+}
+
+function columnPart({name}: Making, col: Col): Part {
+	return {items: [{column: name(col)}], keys: [{column: name(col)}], alias: col.column.name, isTime: isYear(col)};
+}
+
+/** The key with what it is called, where the table it belongs to says. */
+function entityPart(making: Making, col: Col): Part {
+	const {source, name} = making;
+	const owner = [...parentsOf(source.base, source.dataset)].find(([, way]) => way.at(-1)?.from.table === col.table && way.at(-1)?.from.column === col.column)?.[0];
+	const label = owner?.columns.find((column) => column.type === 'text' && /^(name|title|label)$/i.test(column.name));
+	const part = columnPart(making, col);
+	if (!owner || !label) return part;
+	const labelled = resolve([{table: owner, column: label}], source);
+	if (!labelled) return part;
+	return {...part, items: [...part.items, {column: name(labelled)}], keys: [...part.keys, {column: name(labelled)}]};
+}
+
+function bucketPart(making: Making, bucket: Bucket): Part | null {
+	const col = momentColumn(making);
+	if (!col) return null;
+	if (isYear(col)) return bucket === 'year' || making.draft.isTrend ? columnPart(making, col) : null;
+	if (col.column.type === 'date' && (bucket === 'hour' || bucket === 'hour_of_day')) return null;
+	const isAny = making.draft.isTrend && !making.draft.groups.some(({kind}) => kind === 'bucket');
+	return timePart(making, col, isAny ? spanBucket(col) : bucket);
+}
+
+function timePart({name, draft}: Making, col: Col, bucket: Bucket): Part {
+	if (draft.vocabulary.columns.filter((each) => each.table === col.table && isMoment(each)).length > 1) assume(draft, `time is ${col.column.name}`);
+	return {items: [{bucket, column: name(col), alias: bucket}], keys: [bucket], alias: bucket, isTime: true};
+}
+
+const DAY_MS = 86_400_000;
+
+/** Buckets of which a chart shows neither three nor three thousand. */
+function spanBucket({column: {min, max}}: Col): Bucket {
+	const days = (Date.parse(String(max)) - Date.parse(String(min))) / DAY_MS;
+	if (days <= 2) return 'hour';
+	if (days <= 92) return 'day';
+	return days <= 4 * 366 ? 'month' : 'year';
+}
+
+/** The column of time the question names, else the one that says when rows were recorded. */
+export function momentColumn({draft, source}: Making): Col | null {
+	const [named] = draft.moments;
+	if (named) return resolve(named, source);
+	const found = momentOf(source.base, source.dataset);
+	return found && resolve([found], source);
+}
+
+export function composeMeasures(making: Making): readonly Clause[] | Problem {
+	const {draft} = making;
+	if (draft.isSpread) {
+		const counted = countClause(making);
+		if ('problem' in counted) return counted;
+		return [counted, {item: {window: 'percent_of_total', column: counted.alias, alias: 'percent'}, alias: 'percent'}];
+	}
+	const measures: Measure[] = [...draft.measures];
+	if (measures.length === 0) for (const ref of draft.columns) measures.push({func: 'default', operand: {kind: 'column', ref}});
+	const clauses: Clause[] = [];
+	if (draft.isCounted || measures.length === 0) {
+		const counted = countClause(making);
+		if ('problem' in counted) return counted;
+		clauses.push(counted);
+	}
+	for (const measure of measures) {
+		const clause = measure.operand === null ? countClause(making) : measureClause(making, measure.func, measure.operand);
+		if ('problem' in clause) return clause;
+		clauses.push(clause);
+	}
+	return clauses;
+}
+
+export function rankMeasure(making: Making, {by, direction}: Rank): Clause | Problem {
+	if (by.operand === null) return countClause(making);
+	if (by.func !== 'default') return measureClause(making, by.func, by.operand);
+	if (by.operand.kind === 'column' && by.operand.ref.length === 0) {
+		const [first] = making.draft.columns.length > 0 ? making.draft.columns : [];
+		return first ? measureClause(making, 'default', {kind: 'column', ref: first}) : countClause(making);
+	}
+	const col = by.operand.kind === 'column' ? resolve(by.operand.ref, making.source) : null;
+	const extreme = direction === 'desc' ? ('max' as const) : ('min' as const);
+	const func = col && isAdditive(col) ? 'sum' : extreme;
+	const clause = measureClause(making, func, by.operand);
+	if (col && func === 'sum') assume(making.draft, `${col.column.name} is added up`);
+	return clause;
+}
+
+/** Counts what is asked about: rows, or the different things they are of. */
+export function countClause(making: Making): Clause | Problem {
+	const {draft, source, name} = making;
+	const subject = draft.subject;
+	const alias = 'count';
+	if (subject?.kind === 'column') {
+		const col = resolve(subject.ref, source);
+		if (!col) return {problem: 'what is to be counted cannot be joined'};
+		return {item: {func: 'count_distinct', column: name(col), alias}, alias};
+	}
+	if (subject?.kind === 'bucket') return {problem: 'periods of time cannot be counted'};
+	const noun = subject?.nouns.find(({table}) => table === source.base) ?? subject?.nouns.find(({table}) => parentsOf(source.base, source.dataset).has(table));
+	if (!noun || (noun.entity === null && noun.table === source.base)) return {item: {func: 'count', alias}, alias};
+	const entity = noun.entity ? resolve(subject?.nouns.flatMap((each) => each.entity ?? []) ?? [], source) : keyOf(noun.table, source);
+	const key = entity && resolve([entity], source);
+	return key ? {item: {func: 'count_distinct', column: name(key), alias}, alias} : {problem: 'what is to be counted has no key'};
+}
+
+export function measureClause(making: Making, wanted: Exclude<Measure['func'], 'count'> | 'count', operand: Operand): Clause | Problem {
+	const {source, name} = making;
+	if (operand.kind === 'revenue') return revenueClause(making, wanted === 'default' || wanted === 'count' ? 'sum' : wanted);
+	const col = operand.kind === 'moment' ? momentColumn(making) : resolve(operand.ref, source);
+	if (!col) return {problem: 'what is to be computed cannot be joined'};
+	const func = wanted === 'default' ? defaultFunc(making, col) : wanted;
+	if (isNumeric(col) === false && !isMoment(col)) return {problem: `${col.column.name} holds no numbers`};
+	if (isMoment(col) && func !== 'min' && func !== 'max') return {problem: `${col.column.name} is a time`};
+	const isRepeated = col.table !== source.base && func !== 'min' && func !== 'max';
+	if (isRepeated) return {problem: `${col.column.name} belongs to ${col.table.name}, whose rows would be counted more than once`};
+	const alias = identifier(`${WORDS[func] ?? func}_${wordsOf(col.column.name).map(({lower}) => lower).join('_')}`);
+	return {item: {func, column: name(col), alias}, alias};
+}
+
+const WORDS: Readonly<Record<string, string>> = {avg: 'average', sum: 'total', min: 'lowest', max: 'highest'};
+
+function defaultFunc({draft}: Making, col: Col): 'sum' | 'avg' {
+	const func = isAdditive(col) ? 'sum' : 'avg';
+	draft.doubts += 1;
+	assume(draft, `${col.column.name} is ${func === 'sum' ? 'added up' : 'averaged'}`);
+	return func;
+}
+
+export function assume({assumptions}: Making['draft'], text: string): void {
+	if (!assumptions.includes(text)) assumptions.push(text);
+}
+
+function isAdditive(col: Col): boolean {
+	const unit = unitOf(col);
+	const words = wordsOf(col.column.name).map(({stem}) => conceptOf(stem));
+	if (words.some((word) => ['price', 'rate', 'rating', 'score', 'percent', 'average', 'median', 'maximum', 'minimum'].includes(word))) return false;
+	return unit === '$' || unit === 'piece' || words.some((word) => ADDITIVE.has(word));
+}
+
+function revenueClause(making: Making, func: Exclude<Measure['func'], 'default'>): Clause | Problem {
+	const {source, name, draft} = making;
+	const revenue = revenueOf(source.dataset);
+	if (!revenue || revenue.table !== source.base) return {problem: 'revenue would be counted more than once'};
+	const {price, quantity, discount, isPercent} = revenue;
+	const factors: Expr[] = [{column: name(price)}, {column: name(quantity)}];
+	if (discount) {
+		const column = {column: name(discount)};
+		factors.push({op: '-', args: [1, isPercent ? {op: '/', args: [column, 100]} : column]});
+	}
+	assume(draft, `revenue is ${price.column.name} × ${quantity.column.name}${discount ? ` less ${discount.column.name}` : ''}, over all rows whatever became of them`);
+	const alias = func === 'sum' ? 'revenue' : `${WORDS[func] ?? func}_revenue`;
+	return {item: {func, expr: {op: '*', args: factors}, alias}, alias};
+}
+
+export function identifier(text: string): string {
+	return text.replaceAll(/[^\p{L}\p{N}_]+/gu, '_').replaceAll(/_+/g, '_').replaceAll(/^_|_$/g, '').slice(0, 60) || 'value';
+}

@@ -1,0 +1,186 @@
+/** Reads conditions that name a value: of a text column, of a boolean one, a missing one, or an adjective that a description defines. */
+import type {FilterOp} from '#contract/query-plan.ts';
+import {columnsAt, type Draft, type Filter, isKeyword, isMoment, keywordsOf, nounsAt, near, type Ref, rivals, use} from './draft.ts';
+import type {Terms} from './link.ts';
+import {tokenise} from './tokens.ts';
+import {type Col, isKey, type ValueName} from './vocabulary.ts';
+
+export function readConditions(draft: Draft): void {
+	readNulls(draft);
+	for (const at of draft.chunks.keys()) {
+		const chunk = draft.chunks[at];
+		if (draft.used.has(at)) continue;
+		if (chunk?.kind === 'literal') readLiteral(draft, at, chunk.value);
+		if (chunk?.kind === 'term') readTerm(draft, at, chunk.terms);
+	}
+}
+
+function readTerm(draft: Draft, at: number, terms: Terms): void {
+	const booleans = columnsAt(draft, at, ({column}) => column.type === 'boolean');
+	if (booleans.length > 0) return readBoolean(draft, at, booleans);
+	if (terms.values.length > 0 && !isNoun(draft, at, terms)) return readValue(draft, at, terms.values);
+	const [definition] = terms.definitions;
+	if (!definition || terms.columns.length + terms.nouns.length > 0) return;
+	use(draft, at);
+	const {op, value} = definition;
+	if (draft.filters.some(({ref, op: other, value: same}) => ref.some(({column}) => column === definition.column) && op === other && value === same)) return;
+	draft.filters.push({ref: [definition], op, value, at});
+	draft.assumptions.push(`“${draft.chunks[at]?.text}” means ${definition.column.name} ${op} ${value}, as its description says`);
+}
+
+/** A word that is both a noun and a value is the noun where something is counted, listed or grouped. */
+function isNoun(draft: Draft, at: number, {nouns}: Terms): boolean {
+	return nouns.length > 0 && isKeyword(draft, near(draft, at, -1), 'count', 'which', 'show', 'by', 'top');
+}
+
+function readNulls(draft: Draft): void {
+	for (const kind of ['missing', 'present'] as const) {
+		for (const at of keywordsOf(draft, kind)) {
+			const isNegated = isKeyword(draft, near(draft, at, -1), 'not');
+			const sides = [near(draft, at, -1), near(draft, at, 1)].filter((side) => side >= 0 && !draft.used.has(side) && columnsAt(draft, side).length > 0);
+			const [side] = sides;
+			if (side === undefined) continue;
+			const op = (kind === 'missing') !== isNegated ? 'is_null' : 'is_not_null';
+			if (pushFilter(draft, {ref: columnsAt(draft, side), op, at: side})) use(draft, at, side, ...(isNegated ? [near(draft, at, -1)] : []));
+		}
+	}
+	for (const at of keywordsOf(draft, 'not')) readLack(draft, at);
+}
+
+/** "no satisfaction score", "without a battery". */
+function readLack(draft: Draft, at: number): void {
+	const after = near(draft, at, 1);
+	const chunk = draft.chunks[after];
+	if (chunk?.kind !== 'term' || draft.used.has(after) || chunk.terms.values.length > 0) return;
+	const ref = columnsAt(draft, after, ({column}) => column.type !== 'boolean');
+	if (ref.length === 0 || isKeyword(draft, near(draft, after, 1), 'compare')) return;
+	if (!['no', 'without', 'lacking', 'lack'].includes(draft.chunks[at]?.lower ?? '')) return;
+	if (pushFilter(draft, {ref, op: 'is_null', at: after})) use(draft, at, after);
+}
+
+function readBoolean(draft: Draft, at: number, ref: Ref): void {
+	const negation = negationBefore(draft, at, 2);
+	use(draft, at, ...negation);
+	pushFilter(draft, {ref, op: '=', value: negation.length === 0, at});
+}
+
+/** The index of a negation among the few chunks before, as a list. */
+function negationBefore(draft: Draft, at: number, reach: number): readonly number[] {
+	let index = at;
+	for (let step = 0; step < reach; step += 1) {
+		index = near(draft, index, -1);
+		if (isKeyword(draft, index, 'not') && !draft.used.has(index)) return [index];
+		if (draft.chunks[index]?.kind !== 'term' || nounsAt(draft, index).length === 0) return [];
+	}
+	return [];
+}
+
+function readValue(draft: Draft, at: number, values: readonly ValueName[]): void {
+	if (readAsMoment(draft, at, values)) return;
+	const qualifier = qualifierOf(draft, at, values);
+	const before = near(draft, at, -1);
+	const options = byRole(draft, at, qualifier ? values.filter(({column}) => qualifier.columns.has(column.name)) : values);
+	const negation = negationBefore(draft, qualifier && qualifier.at < at ? qualifier.at : at, 1);
+	const isEqual = isKeyword(draft, before, 'compare') && !draft.used.has(before);
+	use(draft, at, ...negation, ...(qualifier ? [qualifier.at] : []), ...(isEqual ? [before] : []));
+	const others = readAlternatives(draft, at, options);
+	const value = options[0]?.value ?? '';
+	const op: FilterOp = negation.length > 0 ? (others.length > 0 ? 'not_in' : '!=') : others.length > 0 ? 'in' : '=';
+	pushFilter(draft, {ref: options, op, value: others.length > 0 ? [value, ...others] : value, at});
+}
+
+/** "were resolved in January" is about when it happened, where a column says so. */
+function readAsMoment(draft: Draft, at: number, values: readonly ValueName[]): boolean {
+	if (draft.chunks[near(draft, at, 1)]?.kind !== 'window') return false;
+	const [word] = tokenise(draft.chunks[at]?.text ?? '');
+	const moments = draft.vocabulary.columns.filter((col) => isMoment(col) && col.words.some(({root}) => root === word?.root) && values.some(({table}) => table === col.table));
+	if (moments.length !== 1) return false;
+	use(draft, at);
+	draft.moments.push(moments.map(({table, column}) => ({table, column})));
+	return true;
+}
+
+/** The column's own name beside the value, as in "North zone" and "status is open". */
+function qualifierOf(draft: Draft, at: number, values: readonly ValueName[]): {readonly at: number; readonly columns: ReadonlySet<string>} | null {
+	for (const step of [1, -1] as const) {
+		let side = near(draft, at, step);
+		if (step === -1 && isKeyword(draft, side, 'not', 'compare')) side = near(draft, side, -1);
+		if (side < 0 || draft.used.has(side)) continue;
+		const names = columnsAt(draft, side).map(({column}) => column.name);
+		const shared = names.filter((name) => values.some(({column}) => column.name === name));
+		if (shared.length > 0) return {at: side, columns: new Set(shared)};
+	}
+	return null;
+}
+
+const ORIGINS = /origin|source|from|start|depart/i;
+const TARGETS = /dest|target|\bto\b|arriv|end/i;
+
+/** "from A" and "to B" choose between columns that hold the same values. */
+function byRole<T extends Col>(draft: Draft, at: number, options: readonly T[]): readonly T[] {
+	if (rivals(options).length === 0) return options;
+	const word = draft.chunks[at - 1]?.lower ?? '';
+	const pattern = /^(from|departing|leaving)$/.test(word) ? ORIGINS : /^(to|into|towards)$/.test(word) ? TARGETS : null;
+	const chosen = pattern ? options.filter(({column}) => pattern.test(column.name)) : [];
+	return chosen.length > 0 ? chosen : options;
+}
+
+/** Further values of the same column, joined by "or", "and" or a comma. */
+function readAlternatives(draft: Draft, at: number, options: readonly ValueName[]): readonly string[] {
+	const found: string[] = [];
+	for (let last = at; ; ) {
+		const joint = near(draft, last, 1);
+		const hasComma = draft.chunks[last + 1]?.lower === ',';
+		const next = isKeyword(draft, joint, 'or', 'and') ? near(draft, joint, 1) : hasComma ? joint : -1;
+		const chunk = draft.chunks[next];
+		if (chunk?.kind !== 'term' || draft.used.has(next)) return found;
+		const value = chunk.terms.values.find(({column, table}) => options.some((option) => option.column === column && option.table === table));
+		if (!value) return found;
+		if (isKeyword(draft, joint, 'or', 'and')) use(draft, joint);
+		use(draft, next);
+		found.push(value.value);
+		last = next;
+	}
+}
+
+/** A name the profile does not list, as a value of the one column that can hold it. */
+function readLiteral(draft: Draft, at: number, value: string): void {
+	const sides = [near(draft, at, -1), near(draft, at, 1)].filter((side) => side >= 0 && !draft.used.has(side));
+	for (const side of sides) {
+		const ref = columnsAt(draft, side, isOpen);
+		if (ref.length === 0) continue;
+		use(draft, at, side);
+		pushFilter(draft, {ref, op: 'iequals', value, at});
+		draft.assumptions.push(`“${value}” is taken as a value of ${ref[0]?.column.name}`);
+		return;
+	}
+	const candidates = byRole(draft, at, draft.vocabulary.columns.filter((col) => isOpen(col) && isBetween(value, col)));
+	const [only, second] = candidates;
+	if (!only || second) return;
+	use(draft, at);
+	draft.doubts += 1;
+	pushFilter(draft, {ref: [only], op: 'iequals', value, at});
+	draft.assumptions.push(`“${value}” is taken as a value of ${only.column.name}`);
+}
+
+/** Text of which the profile lists only a part, and which is no date. */
+function isOpen({table, column}: Col): boolean {
+	if (column.type !== 'text' || column.distinct <= (column.values?.length ?? 0)) return false;
+	const sample = tokenise(String(column.min ?? ''));
+	return !(sample.length > 0 && sample.every(({kind, lower}) => kind !== 'word' || /^(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)/.test(lower))) && !isKey({table, column});
+}
+
+function isBetween(value: string, {column: {min, max}}: Col): boolean {
+	const lower = value.toLowerCase();
+	return String(min).toLowerCase() <= lower && lower <= String(max).toLowerCase();
+}
+
+export function pushFilter(draft: Draft, filter: Filter): boolean {
+	const names = rivals(filter.ref);
+	if (names.length > 0) {
+		draft.problems.push(`“${draft.chunks[filter.at]?.text}” could be about ${[...new Set(names)].join(' or ')}`);
+		return false;
+	}
+	draft.filters.push({...filter, ref: filter.ref.map(({table, column}) => ({table, column}))});
+	return true;
+}

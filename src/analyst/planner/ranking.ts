@@ -1,0 +1,254 @@
+/** Reads rankings: "top 10 products by revenue", "which category has the lowest average", "oldest open tickets". */
+import {conceptOf} from './lexicon.ts';
+import {
+	columnsAt,
+	type Draft,
+	isKeyword,
+	isMoment,
+	isNumeric,
+	keywordAt,
+	keywordsOf,
+	type Measure,
+	near,
+	nounsAt,
+	quantitiesAt,
+	type Rank,
+	type Ref,
+	rivals,
+	type Thing,
+	thingAt,
+	use,
+} from './draft.ts';
+import {unitOf} from './units.ts';
+import {type Col, isYear} from './vocabulary.ts';
+
+export function readRanking(draft: Draft): void {
+	readSorting(draft);
+	const [at] = [...keywordsOf(draft, 'top'), ...keywordsOf(draft, 'superlative')];
+	if (at === undefined) return;
+	const keyword = keywordAt(draft, at);
+	if (keyword?.kind === 'top') readTop(draft, at, keyword.direction);
+	if (keyword?.kind === 'superlative') readSuperlative(draft, at, {direction: keyword.direction, concept: keyword.concept});
+}
+
+function readSorting(draft: Draft): void {
+	for (const at of keywordsOf(draft, 'sorted')) {
+		const keyword = keywordAt(draft, at);
+		if (keyword?.kind !== 'sorted') continue;
+		if (keyword.direction !== null) {
+			draft.sort = keyword.direction;
+			use(draft, at);
+			continue;
+		}
+		const measure = measureAt(draft, near(draft, at, 1));
+		if (!measure) continue;
+		use(draft, at);
+		draft.sort ??= 'desc';
+		draft.rank = {direction: draft.sort, limit: null, object: null, by: measure};
+	}
+}
+
+type Counted = {readonly at: number; readonly value: number};
+
+/** A bare number before what is ranked: "10 products", "5 largest". */
+function limitBefore(draft: Draft, at: number): Counted | null {
+	for (const [index, chunk] of draft.chunks.entries()) {
+		if (index >= at || chunk.kind !== 'number' || chunk.mark !== null || draft.used.has(index)) continue;
+		const next = near(draft, index, 1);
+		if (next === at || thingAt(draft, next) || hasValue(draft, next)) return {at: index, value: chunk.value};
+	}
+	return null;
+}
+
+function hasValue({chunks}: Draft, at: number): boolean {
+	const chunk = chunks[at];
+	return chunk?.kind === 'term' && chunk.terms.values.length > 0;
+}
+
+function readTop(draft: Draft, top: number, direction: 'asc' | 'desc'): void {
+	use(draft, top);
+	const next = near(draft, top, 1);
+	const number = draft.chunks[next];
+	const limit = number?.kind === 'number' ? number.value : null;
+	if (limit !== null) use(draft, next);
+	const object = objectFrom(draft, limit === null ? top : next);
+	const by = keywordsOf(draft, 'by').find((at) => measureAt(draft, near(draft, at, 1)) !== null);
+	const superlative = keywordsOf(draft, 'superlative')[0];
+	const head = by ?? superlative;
+	const measure = head === undefined ? null : measureAt(draft, near(draft, head, 1));
+	if (head === undefined || measure === null) {
+		if (draft.groups.length > 0 && object === null) draft.rank = {direction, limit: limit ?? 10, object: null, by: {func: 'default', operand: {kind: 'column', ref: []}}};
+		else draft.problems.push('by what to rank is not said');
+		return;
+	}
+	use(draft, head);
+	setRank(draft, {direction, limit: limit ?? 10, object, by: measure});
+}
+
+/** The thing after a number or keyword, past values that only qualify it. */
+function objectFrom(draft: Draft, start: number): Thing | null {
+	for (let at = near(draft, start, 1), seen = 0; at >= 0 && seen < 4; at = near(draft, at, 1), seen += 1) {
+		if (draft.chunks[at]?.kind === 'keyword') return null;
+		if (hasValue(draft, at) && nounsAt(draft, at).length === 0) continue;
+		const thing = draft.used.has(at) ? null : thingAt(draft, at);
+		if (!thing) continue;
+		use(draft, at);
+		const next = near(draft, at, 1);
+		const qualified = thing.kind === 'noun' && next === at + 1 ? thingAt(draft, next) : null;
+		if (qualified?.kind !== 'column' || qualified.ref.every(isNumeric)) return thing;
+		use(draft, next);
+		return qualified;
+	}
+	return null;
+}
+
+/** The measure that begins at a chunk: marks what it takes as used only when there is one. */
+function measureAt(draft: Draft, at: number): Measure | null {
+	if (at < 0 || draft.used.has(at)) return null;
+	const keyword = keywordAt(draft, at);
+	if (keyword?.kind === 'revenue') {
+		use(draft, at);
+		return {func: 'sum', operand: {kind: 'revenue'}};
+	}
+	if (keyword?.kind === 'count') {
+		const noun = near(draft, at, 1);
+		if (nounsAt(draft, noun).length > 0 && !draft.used.has(noun)) {
+			use(draft, noun);
+			draft.subject ??= {kind: 'noun', nouns: nounsAt(draft, noun)};
+		}
+		use(draft, at);
+		return {func: 'count', operand: null};
+	}
+	if (keyword?.kind === 'func') {
+		const inner = measureAt(draft, near(draft, at, 1));
+		if (!inner) return null;
+		use(draft, at);
+		if (inner.operand === null) return keyword.func === 'sum' ? inner : null;
+		return {func: keyword.func, operand: inner.operand};
+	}
+	return columnMeasureAt(draft, at);
+}
+
+function columnMeasureAt(draft: Draft, at: number): Measure | null {
+	const ref = quantitiesAt(draft, at);
+	const described = ref.length > 0 ? ref : described_(draft, at);
+	if (described.length > 0) {
+		const names = rivals(described);
+		if (names.length > 0) draft.problems.push(`“${draft.chunks[at]?.text}” could be ${names.join(' or ')}`);
+		use(draft, at);
+		return {func: 'default', operand: {kind: 'column', ref: described}};
+	}
+	const next = near(draft, at, 1);
+	if (nounsAt(draft, at).length === 0) return null;
+	if (next === at + 1 && quantitiesAt(draft, next).length > 0) {
+		use(draft, at);
+		return columnMeasureAt(draft, next);
+	}
+	draft.subject ??= {kind: 'noun', nouns: nounsAt(draft, at)};
+	use(draft, at);
+	return {func: 'count', operand: null};
+}
+
+/** A word that no name has, such as "spend", but that means what one description of an amount of money says. */
+export function described_(draft: Draft, at: number): Ref {
+	const chunk = draft.chunks[at];
+	if (chunk?.kind !== 'unknown' && chunk?.kind !== 'term') return [];
+	const concept = conceptOf(chunk.lower);
+	if (concept !== 'cost') return [];
+	const found = draft.vocabulary.columns.filter((col) => unitOf(col) === '$' && col.column.description.toLowerCase().split(/[^a-z]+/).some((word) => conceptOf(word) === concept));
+	return found.length === 1 ? found.map(({table, column}) => ({table, column})) : [];
+}
+
+type Superlative = {readonly direction: 'asc' | 'desc'; readonly concept: string | undefined};
+
+function readSuperlative(draft: Draft, at: number, {direction, concept}: Superlative): void {
+	const limit = limitBefore(draft, at) ?? limitAfter(draft, at);
+	const isBefore = limit !== null && limit.at < at;
+	if (limit) use(draft, limit.at);
+	const which = keywordsOf(draft, 'which')[0] ?? keywordsOf(draft, 'show')[0] ?? -1;
+	use(draft, at);
+	if (concept !== undefined) return readConcept(draft, at, {direction, concept, limit, which});
+	const head = near(draft, at, 1);
+	const measure = measureAt(draft, head);
+	const object = isBefore && near(draft, limit.at, 1) !== at ? objectFrom(draft, limit.at) : which >= 0 && which < at ? objectFrom(draft, which) : null;
+	if (!measure) {
+		const size = sizeOf(draft);
+		if (size.length === 0) return void draft.problems.push('what should be the highest or lowest is not said');
+		return setRank(draft, {direction, limit: limit?.value ?? null, object, by: {func: 'default', operand: {kind: 'column', ref: size}}});
+	}
+	if (measure.operand === null && object === null && draft.groups.length === 0) return rankRows(draft, direction, limit?.value ?? null);
+	setRank(draft, {direction, limit: limit?.value ?? null, object, by: measure});
+}
+
+function limitAfter(draft: Draft, at: number): Counted | null {
+	const next = near(draft, at, 1);
+	const chunk = draft.chunks[next];
+	return chunk?.kind === 'number' && chunk.mark === null && thingAt(draft, near(draft, next, 1)) ? {at: next, value: chunk.value} : null;
+}
+
+/** "the 5 largest orders": of the rows, by the one amount they have. */
+function rankRows(draft: Draft, direction: 'asc' | 'desc', limit: number | null): void {
+	const object = draft.subject;
+	const size = sizeOf(draft);
+	if (!object || size.length !== 1) return void draft.problems.push('by what to rank is not said');
+	draft.assumptions.push(`size is measured by ${size[0]?.column.name}`);
+	setRank(draft, {direction, limit: limit ?? null, object, by: {func: 'default', operand: {kind: 'column', ref: size}}});
+}
+
+/** The amount of what is ranked, where it has exactly one. */
+function sizeOf(draft: Draft): Ref {
+	const tables = new Set(draft.subject?.kind === 'noun' ? draft.subject.nouns.map(({table}) => table) : []);
+	const amounts = draft.vocabulary.columns.filter((col) => isNumeric(col) && tables.has(col.table) && col.words.some(({concept}) => ['amount', 'size', 'population', 'magnitude'].includes(concept)));
+	return amounts.length === 1 ? amounts.map(({table, column}) => ({table, column})) : [];
+}
+
+type Concept = {readonly direction: 'asc' | 'desc'; readonly concept: string; readonly limit: Counted | null; readonly which: number};
+
+function readConcept(draft: Draft, at: number, {direction, concept, limit, which}: Concept): void {
+	const count = limit?.value ?? null;
+	const named = measureNext(draft, at, concept);
+	const start = limit && limit.at > at ? limit.at : at;
+	const object = named ? objectFrom(draft, which) : (objectFrom(draft, start) ?? (which >= 0 ? objectFrom(draft, which) : null));
+	if (named) return setRank(draft, {direction, limit: count, object, by: named});
+	if (concept === 'often') return setRank(draft, {direction, limit: count, object, by: {func: 'count', operand: null}});
+	if (concept === 'moment') return setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'moment'}}});
+	const isWaiting = concept === 'duration' && /\b(open|waiting|pending|unresolved|active|running|in progress)\b/.test(around(draft, at));
+	if (isWaiting) return setRank(draft, {direction: direction === 'desc' ? 'asc' : 'desc', limit: count, object, by: {func: 'default', operand: {kind: 'moment'}}, isWaiting: true});
+	const ref = conceptColumns(draft, concept, object);
+	if (ref.length === 1) return setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'column', ref}}});
+	draft.problems.push(ref.length === 0 ? `no column says what “${draft.chunks[at]?.text}” measures` : `“${draft.chunks[at]?.text}” could be measured by ${ref.map(({column}) => column.name).join(' or ')}`);
+}
+
+/** "longest resolution time", "first release date": the column is named. */
+function measureNext(draft: Draft, at: number, concept: string): Measure | null {
+	const next = near(draft, at, 1);
+	if (concept === 'often' || draft.used.has(next)) return null;
+	if (concept === 'moment') {
+		const ref = columnsAt(draft, next, (col) => isMoment(col) || isYear(col));
+		if (ref.length !== 1 || nounsAt(draft, next).length > 0) return null;
+		use(draft, next);
+		return {func: 'default', operand: {kind: 'column', ref}};
+	}
+	return quantitiesAt(draft, next).length > 0 && nounsAt(draft, next).length === 0 ? measureAt(draft, next) : null;
+}
+
+function around(draft: Draft, at: number): string {
+	return [near(draft, at, -1), near(draft, at, 1)].map((side) => draft.chunks[side]?.lower ?? '').join(' ');
+}
+
+const DURATIONS: ReadonlySet<string> = new Set(['duration', 'runtime', 'running', 'length', 'resolution', 'elapsed']);
+const PRICES: ReadonlySet<string> = new Set(['price', 'cost']);
+
+function conceptColumns({vocabulary}: Draft, concept: string, object: Thing | null): Ref {
+	const tables = new Set(object?.kind === 'noun' ? object.nouns.map(({table}) => table) : []);
+	const wanted = concept === 'duration' ? DURATIONS : concept === 'price' ? PRICES : new Set([concept]);
+	const found = vocabulary.columns.filter((col) => isNumeric(col) && col.words.some((word) => wanted.has(word.concept)));
+	const near_ = found.filter(({table}) => tables.has(table));
+	return (near_.length > 0 ? near_ : found).map(({table, column}: Col) => ({table, column}));
+}
+
+function setRank(draft: Draft, rank: Rank): void {
+	draft.rank = rank;
+	const which = keywordsOf(draft, 'which');
+	use(draft, ...which, ...keywordsOf(draft, 'show'));
+}
