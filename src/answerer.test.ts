@@ -124,7 +124,7 @@ const PLAN = call('execute_query_plan', {dataset_id: 'sales', plan: SUMS});
 
 /** Texts of the tool results in a request, in the form of either provider. */
 function toolTexts(body: Body | undefined): string[] {
-	const messages = (body?.['messages'] ?? []) as {role: string; content: string | {type: string; content?: unknown}[]}[];
+	const messages = (body?.messages ?? []) as {role: string; content: string | {type: string; content?: unknown}[]}[];
 	return messages.flatMap(({role, content}) => {
 		if (role === 'tool') return [String(content)];
 		if (typeof content === 'string') return [];
@@ -187,11 +187,11 @@ for (const provider of ['openai', 'anthropic'] as const) {
 		await chat([PLAN, {say: 'North sold most.'}], {provider, thread});
 		const {double} = await chat([{say: 'By month?'}], {provider, thread, message: 'And by month?'});
 		const [{body} = {body: {} as Body}] = double.requests;
-		const messages = body['messages'] as {role: string; content: unknown}[];
+		const messages = body.messages as {role: string; content: unknown}[];
 		const spoken = messages.filter(({role}) => role !== 'system').map(({role, content}) => `${role}: ${textOf(content)}`);
 		assert.deepEqual(spoken, ['user: How much was sold by region?', 'assistant: North sold most.', 'user: And by month?']);
 		const system =
-			provider === 'openai' ? messages.filter(({role}) => role === 'system').map(({content}) => content) : body['system'];
+			provider === 'openai' ? messages.filter(({role}) => role === 'system').map(({content}) => content) : body.system;
 		assert.equal(Array.isArray(system) && system.length, 1);
 		assert.match(JSON.stringify(system), /the last run in this conversation.*SELECT/);
 	});
@@ -220,11 +220,11 @@ test('a wrong column comes back with the schema and one invitation to try again'
 	const [first = '', second = ''] = toolTexts(double.requests[2]?.body);
 	const replies = [opened(first), opened(second)];
 	assert.deepEqual(
-		replies.map(({inner}) => inner['schema_hint']),
+		replies.map(({inner}) => inner.schema_hint),
 		[{tables: {sales: ['id', 'region', 'amount']}}, {tables: {sales: ['id', 'region', 'amount']}}],
 	);
-	assert.match(String(replies[0]?.outer['guidance']), /try once more/);
-	assert.match(String(replies[1]?.outer['guidance']), /more than once/);
+	assert.match(String(replies[0]?.outer.guidance), /try once more/);
+	assert.match(String(replies[1]?.outer.guidance), /more than once/);
 	assert.equal(response.status, 'failed');
 	assert.equal(response.result.error?.type, 'SQL_EXECUTION_ERROR');
 });
@@ -235,8 +235,8 @@ test('a model sees the first rows of a large result, the user all of them', asyn
 		{say: 'Here are 300 rows.'},
 	]);
 	const {outer, inner} = opened(toolTexts(double.requests[1]?.body)[0] ?? '');
-	assert.deepEqual([(inner['rows'] as unknown[]).length, outer['row_count'], outer['total_rows']], [50, 300, 300]);
-	assert.match(String(outer['note']), /first 50 of 300/);
+	assert.deepEqual([(inner.rows as unknown[]).length, outer.row_count, outer.total_rows], [50, 300, 300]);
+	assert.match(String(outer.note), /first 50 of 300/);
 	assert.equal(response.result.rows.length, 300);
 	assert.deepEqual(response.details.warnings, []);
 });
@@ -249,7 +249,7 @@ test('wide rows are cut to what a model is shown', async () => {
 
 test('the tools are offered under their names with their schemas, and Python only when it is on', async () => {
 	const {double} = await chat([{say: 'Hello!'}], {message: 'hi'});
-	const tools = double.requests[0]?.body['tools'] as {
+	const tools = double.requests[0]?.body.tools as {
 		function: {name: string; parameters: {properties: Record<string, unknown>}};
 	}[];
 	assert.deepEqual(
@@ -265,7 +265,7 @@ test('the tools are offered under their names with their schemas, and Python onl
 		],
 	);
 	const off = await chat([{say: 'Hello!'}], {message: 'hi', env: {ENABLE_PYTHON_EXECUTION: 'false'}});
-	assert.ok(!JSON.stringify(off.double.requests[0]?.body['tools']).includes('execute_python'));
+	assert.ok(!JSON.stringify(off.double.requests[0]?.body.tools).includes('execute_python'));
 });
 
 test('a chart and an export follow the result, and no file stays behind', async () => {
@@ -282,7 +282,7 @@ test('a chart and an export follow the result, and no file stays behind', async 
 	]);
 	assert.deepEqual(response.details.chart, chart);
 	const {inner} = opened(toolTexts(double.requests[2]?.body).at(-1) ?? '');
-	assert.deepEqual([inner['link'], inner['rows']], [`/runs/${response.run_id}/export?format=csv`, 3]);
+	assert.deepEqual([inner.link, inner.rows], [`/runs/${response.run_id}/export?format=csv`, 3]);
 	assert.deepEqual(await readdir(path.join(world.directory, 'data', 'exports')), []);
 });
 
@@ -461,7 +461,7 @@ test('a cell cannot leave the envelope that labels it', async () => {
 	const sql = `SELECT note FROM "${table}" ORDER BY id DESC LIMIT 1`;
 	const {double} = await chat([call('execute_sql', {dataset_id: 'ledger', sql}), {say: 'Done.'}], {dataset: 'ledger'});
 	const {inner} = opened(toolTexts(double.requests[1]?.body)[0] ?? '');
-	assert.deepEqual(inner['rows'], [[ESCAPE]]);
+	assert.deepEqual(inner.rows, [[ESCAPE]]);
 });
 
 test('the key of the envelope differs from run to run and is named to the model', async () => {

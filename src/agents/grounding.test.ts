@@ -33,7 +33,7 @@ const FOUND: readonly (readonly [answer: string, rows: readonly (readonly Json[]
 	['A loss of 500 euros.', [[-500]]],
 	['It fell by −3.5 points.', [[-3.5]]],
 	['Between 10 and 20, that is 10–20.', [[10, 20]]],
-	['The average is 3.14.', [[3.14159]]],
+	['The average is 7.14.', [[7.14159]]],
 	['Id 9007199254740993 is first.', [['9007199254740993']]],
 	['On 2024-03-05 there were 7.', [['2024-03-05', 7]]],
 	['On March 5, 2024 there were 7.', [['2024-03-05T00:00:00', 7]]],

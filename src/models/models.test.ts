@@ -117,9 +117,9 @@ for (const {name, start, settings, system, nonsense} of PROVIDERS) {
 		const [received] = double.requests;
 		assert.ok(received);
 		assert.deepEqual(system(received.body), ['Be exact.']);
-		assert.equal(received.body['temperature'], 0);
-		assert.equal((received.body['tools'] as unknown[]).length, 1);
-		const text = JSON.stringify(received.body['messages']);
+		assert.equal(received.body.temperature, 0);
+		assert.equal((received.body.tools as unknown[]).length, 1);
+		const text = JSON.stringify(received.body.messages);
 		const places = ['How many?', 'Let me see.', 'c1', '\\"rows\\":7'].map((part) => text.indexOf(part));
 		assert.deepEqual(
 			places,

@@ -1,8 +1,6 @@
-import type {LanguageModelV4} from '@ai-sdk/provider';
 import {WritError} from '#contract/errors.ts';
-import {createBreaker} from './breaker.ts';
 import type {Model} from './model.ts';
-import {createResilientModel, type Patience} from './resilient.ts';
+import type {ModelClient, Patience} from './resilient.ts';
 
 export type ModelSettings = {
 	readonly provider: 'auto' | 'openai' | 'anthropic' | 'none';
@@ -27,11 +25,16 @@ export function createModel(settings: ModelSettings, patience: Partial<Patience>
 	const chosen = chooseProvider(settings);
 	if (!chosen) return null;
 	const client = chosen === 'openai' ? openai(settings) : anthropic(settings);
-	return createResilientModel({
-		...client,
-		patience: {...PATIENCE, timeoutMs: settings.timeoutSeconds * 1_000, ...patience},
-		breaker: createBreaker({...BREAKER, provider: client.provider}),
+	const {provider, id} = client;
+	const load = once(async () => {
+		const [{createResilientModel}, {createBreaker}] = await Promise.all([import('./resilient.ts'), import('./breaker.ts')]);
+		return createResilientModel({
+			...client,
+			patience: {...PATIENCE, timeoutMs: settings.timeoutSeconds * 1_000, ...patience},
+			breaker: createBreaker({...BREAKER, provider}),
+		});
 	});
+	return {provider, id, respond: async (request, watch) => (await load()).respond(request, watch)};
 }
 
 /** With both keys OpenAI is asked. */
@@ -46,7 +49,7 @@ function chooseProvider({provider, openaiApiKey, openaiBaseUrl, anthropicApiKey}
 	});
 }
 
-type Client = Pick<Parameters<typeof createResilientModel>[0], 'provider' | 'id' | 'load' | 'keySetting' | 'secret'>;
+type Client = Omit<ModelClient, 'patience' | 'breaker'>;
 
 /** Chat completions everywhere: it is what every compatible server speaks, so one way is tested for all of them. */
 function openai({openaiApiKey: apiKey, openaiModel: id, openaiBaseUrl: baseURL}: ModelSettings): Client {
@@ -97,8 +100,8 @@ function trimmed(url: string): string {
 	return url.replace(/\/+$/, '');
 }
 
-function once(load: () => Promise<LanguageModelV4>): () => Promise<LanguageModelV4> {
-	const state: {loaded: Promise<LanguageModelV4> | null} = {loaded: null};
+function once<T>(load: () => Promise<T>): () => Promise<T> {
+	const state: {loaded: Promise<T> | null} = {loaded: null};
 	return () => {
 		state.loaded ??= load();
 		return state.loaded;

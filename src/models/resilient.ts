@@ -17,7 +17,7 @@ export type Patience = {
 	readonly maxPauseMs: number;
 };
 
-type Client = {
+export type ModelClient = {
 	readonly provider: string;
 	readonly id: string;
 	readonly load: () => Promise<LanguageModelV4>;
@@ -29,7 +29,7 @@ type Client = {
 };
 
 /** A provider's model with bounded retries, a time limit for each response, and a breaker all its callers share. */
-export function createResilientModel(client: Client): Model {
+export function createResilientModel(client: ModelClient): Model {
 	const {provider, id} = client;
 	return {
 		provider,
@@ -52,7 +52,7 @@ export function createResilientModel(client: Client): Model {
 
 type Tried = {readonly reply: ModelReply} | {readonly failure: Failure};
 
-async function tryOnce(client: Client, request: ModelRequest, {onText, signal}: ModelWatch): Promise<Tried> {
+async function tryOnce(client: ModelClient, request: ModelRequest, {onText, signal}: ModelWatch): Promise<Tried> {
 	const {provider, id, keySetting, secret, patience, breaker} = client;
 	if (signal.aborted) throw cancelled();
 	try {

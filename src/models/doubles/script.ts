@@ -72,7 +72,7 @@ export async function startDouble(protocol: Protocol, script: Script): Promise<D
 			: typeof script === 'function'
 				? script(body, requests.length - 1)
 				: (script[requests.length - 1] ?? {say: 'There is nothing more to say.'});
-		await play(turn, protocol, String(body['model']), response);
+		await play(turn, protocol, String(body.model), response);
 	};
 	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 	const {port} = server.address() as AddressInfo;
