@@ -1,6 +1,6 @@
 /** Cuts a question into stretches that mean something: keywords, times, numbers, names, and what is not understood. */
 import type {Bucket} from '#contract/query-plan.ts';
-import {FILLERS, findKeyword, type Keyword} from './lexicon.ts';
+import {FILLERS, findKeyword, isMoneyWord, type Keyword} from './lexicon.ts';
 import {findLink, type Link, type Terms} from './link.ts';
 import {findBucket, findWindow, type TimeWindow} from './time-phrases.ts';
 import type {Token} from './tokens.ts';
@@ -92,7 +92,7 @@ function isOutdone(
 	if (!isWhole(link)) return false;
 	const rest = tokens.slice(length).filter(({lower}) => !FILLERS.has(lower));
 	const isFunction = keyword.kind === 'func' || keyword.kind === 'superlative';
-	const followed = rest[0] !== undefined && (findLink(rest, vocabulary) !== null || findKeyword([rest[0].lower])?.keyword.kind === 'revenue');
+	const followed = rest[0] !== undefined && (findLink(rest, vocabulary) !== null || isMoneyWord(rest[0].lower) || findKeyword([rest[0].lower])?.keyword.kind === 'revenue');
 	const isAfterFunction = before?.kind === 'keyword' && (before.keyword.kind === 'func' || before.keyword.kind === 'superlative');
 	return isFunction ? isAfterFunction || !followed : keyword.kind !== 'by' && keyword.kind !== 'and' && keyword.kind !== 'or';
 }

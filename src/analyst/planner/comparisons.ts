@@ -76,7 +76,7 @@ function indexes(from: number, length: number): readonly number[] {
 
 function quantitiesOrKeys(draft: Draft, at: number): Ref {
 	const quantities = quantitiesAt(draft, at);
-	return quantities.length > 0 ? quantities : columnsAt(draft, at, isNumeric);
+	return quantities.length > 0 || nounsAt(draft, at).length > 0 ? quantities : columnsAt(draft, at, isNumeric);
 }
 
 function columnBefore(draft: Draft, start: number): number | null {

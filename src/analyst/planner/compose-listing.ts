@@ -9,7 +9,7 @@ import {resolve} from './tables.ts';
 import {wordsOf} from './tokens.ts';
 import {type Col, isKey} from './vocabulary.ts';
 
-const FEW_COLUMNS = 8;
+const FEW_COLUMNS = 12;
 const MOST_ROWS = 1_000;
 
 export function composeListing(making: Making): Composed {

@@ -18,7 +18,7 @@ export function compose(draft: Draft, dataset: Dataset): Composed {
 	if (draft.subject === null && draft.measures.length + draft.columns.length + draft.filters.length + draft.groups.length + draft.having.length === 0 && draft.rank === null)
 		return {problem: 'nothing in it names anything in this dataset'};
 	if (usesRevenue(draft) && !revenueOf(dataset)) return {problem: 'no column holds revenue, and no table has one price and one quantity to compute it from'};
-	const source = chooseSource({refs: refsOf(draft), measured: measuredTables(draft, dataset), needsMoment: needsMoment(draft)}, dataset);
+	const source = chooseSource({refs: refsOf(draft), measured: measuredTables(draft, dataset), preferred: preferredTables(draft), needsMoment: needsMoment(draft)}, dataset);
 	if (!source) return {problem: whyNoSource(draft)};
 	const attempt = withNames(draft, dataset, source, false);
 	const plan = source.joined.size > 0 ? withNames(draft, dataset, source, true) : attempt;
@@ -163,6 +163,11 @@ function measuredTables(draft: Draft, dataset: Dataset): readonly TableProfile[]
 	// one table that the others' rows refer to, or lead to, is the one that is meant
 	const meant = tables.length > 1 ? tables.filter((table) => tables.every((other) => parentsOf(other, dataset).has(table))).slice(0, 1) : tables;
 	return [...new Set([...(revenue ? [revenue] : []), ...(revenue ? [] : meant)])];
+}
+
+function preferredTables({subject, rank}: Draft): readonly TableProfile[] {
+	const things = [subject, rank?.object ?? null];
+	return things.flatMap((thing) => (thing?.kind === 'noun' ? thing.nouns.filter(({entity}) => entity === null).map(({table}) => table) : []));
 }
 
 function usesRevenue(draft: Draft): boolean {

@@ -149,7 +149,8 @@ function readLiteral(draft: Draft, at: number, value: string): void {
 	for (const side of sides) {
 		const ref = columnsAt(draft, side, isOpen);
 		if (ref.length === 0) continue;
-		use(draft, at, side);
+		const before = near(draft, side, -1);
+		use(draft, at, side, ...(isKeyword(draft, before, 'by') ? [before] : []));
 		pushFilter(draft, {ref, op: 'iequals', value, at});
 		draft.assumptions.push(`“${value}” is taken as a value of ${ref[0]?.column.name}`);
 		return;

@@ -17,15 +17,28 @@ export function readGroups(draft: Draft): void {
 
 /** "top 5 countries by population" names the measure, not a group. */
 function isRanking(draft: Draft, at: number): boolean {
-	const next = near(draft, at, 1);
+	let next = near(draft, at, 1);
+	if (isKeyword(draft, next, 'count') && isDiscrete(draft, near(draft, next, 1))) next = near(draft, next, 1);
 	const isMeasure = isKeyword(draft, next, 'func', 'count', 'revenue', 'superlative') || (quantitiesAt(draft, next).length > 0 && nounsAt(draft, next).length === 0);
 	if (!isMeasure) return false;
 	const hasRank = draft.chunks.some((_, index) => isKeyword(draft, index, 'top', 'superlative', 'sorted'));
 	return hasRank || isKeyword(draft, next, 'func', 'count', 'revenue') || isKeyword(draft, near(draft, next, 1), 'compare');
 }
 
+/** A whole number with few values, such as a number of cylinders: a group more than a measure. */
+function isDiscrete(draft: Draft, at: number): boolean {
+	const ref = quantitiesAt(draft, at);
+	return ref.length > 0 && nounsAt(draft, at).length === 0 && ref.every(({column}) => column.type === 'integer' && column.distinct <= FEW);
+}
+
+const FEW = 20;
+
 function readList(draft: Draft, by: number): void {
 	let at = near(draft, by, 1);
+	if (isKeyword(draft, at, 'count') && isDiscrete(draft, near(draft, at, 1))) {
+		use(draft, at);
+		at = near(draft, at, 1);
+	}
 	let joint = by;
 	for (;;) {
 		const read = readGroup(draft, at);
@@ -50,6 +63,7 @@ function readGroup(draft: Draft, at: number): number | null {
 	const thing = at >= 0 && !draft.used.has(at) ? thingAt(draft, at) : null;
 	if (!thing) return null;
 	const next = near(draft, at, 1);
+	if (draft.chunks[next]?.kind === 'literal' && next === at + 1) return null;
 	const qualified = thing.kind === 'noun' && next === at + 1 && !draft.used.has(next) ? thingAt(draft, next) : null;
 	if (qualified?.kind === 'column' && isGroupable(qualified)) {
 		use(draft, at);

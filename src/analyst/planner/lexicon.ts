@@ -51,13 +51,18 @@ export function conceptOf(stem: string): string {
 	return CONCEPTS.get(stem) ?? stem;
 }
 
+/** Says that money went somewhere; which column holds it is for descriptions to say. */
+export function isMoneyWord(word: string): boolean {
+	return conceptOf(word) === 'cost';
+}
+
 /** Words inside names that add nothing to tell columns apart: units, and marks of keys, flags and moments. */
 export const SILENT_NAME_WORDS: ReadonlySet<string> = new Set(
-	'id at is has flag c f pct percent mm cm m s g kg lb lbs hpa usd eur hr hour hours min minute minutes sec second seconds day days of in the and per for a to'.split(' '),
+	'id at is has flag c f pct percent mm cm m s g kg lb lbs hpa usd eur hr hour hours minute minutes sec second seconds day days of in the and per for a to'.split(' '),
 );
 
 /** Words that several columns tend to share; alone they name a column only when no other has them. */
-export const WEAK_NAME_WORDS: ReadonlySet<string> = new Set('name type score level code number date time count value'.split(' '));
+export const WEAK_NAME_WORDS: ReadonlySet<string> = new Set('name type score level code number date time count value min'.split(' '));
 
 /** Words that say nothing about which data is meant. */
 export const FILLERS: ReadonlySet<string> = new Set(

@@ -15,7 +15,7 @@ import {
 	thingAt,
 	use,
 } from './draft.ts';
-import {described_ as describedAt} from './ranking.ts';
+import {spentAt} from './ranking.ts';
 import {isYear} from './vocabulary.ts';
 
 export function readMeasures(draft: Draft): void {
@@ -76,7 +76,7 @@ function operandsFrom(draft: Draft, start: number): Operands {
 		if (isKeyword(draft, at, 'revenue')) found.push({kind: 'revenue'});
 		else {
 			const named = quantitiesAt(draft, at);
-			const ref = named.length > 0 ? named : describedAt(draft, at);
+			const ref = named.length > 0 ? named : spentAt(draft, at);
 			if (ref.length === 0) return found;
 			noteRivals(draft, at, ref);
 			found.push({kind: 'column', ref});
@@ -109,6 +109,13 @@ function readCount(draft: Draft, at: number): void {
 	const thing = thingAt(draft, next);
 	if (!thing || draft.subject) return;
 	use(draft, next);
+	const quantities = quantitiesAt(draft, next);
+	if (thing.kind === 'column' && quantities.length > 0 && !draft.isDistinct) {
+		// "number of votes" adds up a column that holds numbers of something
+		draft.isCounted = false;
+		draft.measures.push({func: 'sum', operand: {kind: 'column', ref: quantities}});
+		return;
+	}
 	draft.subject = thing;
 }
 

@@ -28,6 +28,11 @@ export function readRanking(draft: Draft): void {
 	if (at === undefined) return;
 	const keyword = keywordAt(draft, at);
 	if (keyword?.kind === 'top') readTop(draft, at, keyword.direction);
+	if (keyword?.kind === 'superlative') readSuperlativeAt(draft, at);
+}
+
+function readSuperlativeAt(draft: Draft, at: number): void {
+	const keyword = keywordAt(draft, at);
 	if (keyword?.kind === 'superlative') readSuperlative(draft, at, {direction: keyword.direction, concept: keyword.concept});
 }
 
@@ -71,18 +76,30 @@ function readTop(draft: Draft, top: number, direction: 'asc' | 'desc'): void {
 	const number = draft.chunks[next];
 	const limit = number?.kind === 'number' ? number.value : null;
 	if (limit !== null) use(draft, next);
-	const object = objectFrom(draft, limit === null ? top : next);
-	const by = keywordsOf(draft, 'by').find((at) => measureAt(draft, near(draft, at, 1)) !== null);
+	const start = limit === null ? top : next;
 	const superlative = keywordsOf(draft, 'superlative')[0];
-	const head = by ?? superlative;
-	const measure = head === undefined ? null : measureAt(draft, near(draft, head, 1));
-	if (head === undefined || measure === null) {
+	if (superlative !== undefined && near(draft, start, 1) === superlative) {
+		if (limit !== null) draft.used.delete(next);
+		return readSuperlativeAt(draft, superlative);
+	}
+	const object = objectFrom(draft, start);
+	const [head, measure] = rankedBy(draft, superlative);
+	if (head === null || measure === null) {
 		if (draft.groups.length > 0 && object === null) draft.rank = {direction, limit: limit ?? 10, object: null, by: {func: 'default', operand: {kind: 'column', ref: []}}};
 		else draft.problems.push('by what to rank is not said');
 		return;
 	}
 	use(draft, head);
 	setRank(draft, {direction, limit: limit ?? 10, object, by: measure});
+}
+
+/** The measure after "by", or after a superlative, with the keyword before it. */
+function rankedBy(draft: Draft, superlative: number | undefined): readonly [number, Measure] | readonly [null, null] {
+	for (const head of [...keywordsOf(draft, 'by'), ...(superlative === undefined ? [] : [superlative])]) {
+		const measure = measureAt(draft, near(draft, head, 1));
+		if (measure) return [head, measure];
+	}
+	return [null, null];
 }
 
 /** The thing after a number or keyword, past values that only qualify it. */
@@ -131,7 +148,7 @@ function measureAt(draft: Draft, at: number): Measure | null {
 
 function columnMeasureAt(draft: Draft, at: number): Measure | null {
 	const ref = quantitiesAt(draft, at);
-	const described = ref.length > 0 ? ref : described_(draft, at);
+	const described = ref.length > 0 ? ref : spentAt(draft, at);
 	if (described.length > 0) {
 		const names = rivals(described);
 		if (names.length > 0) draft.problems.push(`“${draft.chunks[at]?.text}” could be ${names.join(' or ')}`);
@@ -150,7 +167,7 @@ function columnMeasureAt(draft: Draft, at: number): Measure | null {
 }
 
 /** A word that no name has, such as "spend", but that means what one description of an amount of money says. */
-export function described_(draft: Draft, at: number): Ref {
+export function spentAt(draft: Draft, at: number): Ref {
 	const chunk = draft.chunks[at];
 	if (chunk?.kind !== 'unknown' && chunk?.kind !== 'term') return [];
 	const concept = conceptOf(chunk.lower);
@@ -169,7 +186,7 @@ function readSuperlative(draft: Draft, at: number, {direction, concept}: Superla
 	use(draft, at);
 	if (concept !== undefined) return readConcept(draft, at, {direction, concept, limit, which});
 	const head = near(draft, at, 1);
-	const measure = measureAt(draft, head);
+	const measure = measureAt(draft, head) ?? spentBefore(draft, at);
 	const object = isBefore && near(draft, limit.at, 1) !== at ? objectFrom(draft, limit.at) : which >= 0 && which < at ? objectFrom(draft, which) : null;
 	if (!measure) {
 		const size = sizeOf(draft);
@@ -178,6 +195,15 @@ function readSuperlative(draft: Draft, at: number, {direction, concept}: Superla
 	}
 	if (measure.operand === null && object === null && draft.groups.length === 0) return rankRows(draft, direction, limit?.value ?? null);
 	setRank(draft, {direction, limit: limit?.value ?? null, object, by: measure});
+}
+
+/** "who spent the most": the verb is the measure. */
+function spentBefore(draft: Draft, at: number): Measure | null {
+	const before = near(draft, at, -1);
+	const ref = draft.used.has(before) || thingAt(draft, before) ? [] : spentAt(draft, before);
+	if (ref.length === 0) return null;
+	use(draft, before);
+	return {func: 'sum', operand: {kind: 'column', ref}};
 }
 
 function limitAfter(draft: Draft, at: number): Counted | null {

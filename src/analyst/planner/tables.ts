@@ -47,11 +47,13 @@ type Needs = {
 	readonly refs: readonly Ref[];
 	/** whose rows or columns are measured: best the start itself */
 	readonly measured: readonly TableProfile[];
+	/** whose rows are what is asked about, if they can be the start */
+	readonly preferred: readonly TableProfile[];
 	readonly needsMoment: boolean;
 };
 
 /** The start with the fewest joins from which all columns are reached; null when there is none. */
-export function chooseSource({refs, measured, needsMoment}: Needs, dataset: Dataset): Source | null {
+export function chooseSource({refs, measured, preferred, needsMoment}: Needs, dataset: Dataset): Source | null {
 	const costs = dataset.tables.flatMap((base) => {
 		const parents = parentsOf(base, dataset);
 		if (!measured.every((table) => parents.has(table))) return [];
@@ -63,7 +65,7 @@ export function chooseSource({refs, measured, needsMoment}: Needs, dataset: Data
 		if (moment) tables.add(moment.table);
 		tables.delete(base);
 		const distance = measured.filter((table) => table !== base).length;
-		return [{base, cost: tables.size * 10 + distance * 5}];
+		return [{base, cost: tables.size * 10 + distance * 5 + (preferred.length > 0 && !preferred.includes(base) ? 7 : 0)}];
 	});
 	const [best] = costs.toSorted((a, b) => a.cost - b.cost);
 	return best ? {base: best.base, joined: new Set(), dataset} : null;

@@ -53,7 +53,7 @@ function nameOfColumn(col: Col): ColumnName {
 /** What a row of the table is called: its name, what its description says, a day where no day comes twice. */
 function nounsOf(table: TableProfile, dataset: Dataset): readonly Noun[] {
 	const name = wordsOf(table.name);
-	const described = /\bone row per ([\p{L}]+)/iu.exec(table.description)?.[1]?.toLowerCase();
+	const described = /\bone row per ([\p{L}]+)(?= of\b|\.|$)/iu.exec(table.description)?.[1]?.toLowerCase();
 	const stems = [name.map(({stem}) => stem).join(' '), name.length > 1 ? (name.at(-1)?.stem ?? '') : ''];
 	const own = stems.filter((stem) => stem !== '').map((stem) => ({stem, table, entity: entityNamed(stem, table)}));
 	const daily = table.columns.some((column) => column.type === 'date' && isKey({table, column}));
@@ -104,7 +104,8 @@ function valuesOf(cols: readonly Col[]): ReadonlyMap<string, readonly ValueName[
 			const words = wordsOf(value).map(({stem, root}: Token) => ({concept: conceptOf(stem), root}));
 			const [first] = words;
 			if (!first) continue;
-			for (const key of new Set([first.concept, `~${first.root}`])) index.set(key, [...(index.get(key) ?? []), {...col, value, words}]);
+			const name = {...col, value, words};
+			for (const key of new Set([first.concept, `~${first.root}`])) index.set(key, [...(index.get(key) ?? []), name]);
 		}
 	}
 	return index;
