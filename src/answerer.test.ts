@@ -211,6 +211,14 @@ test('a number that was made up after a real execution is named', async () => {
 	assert.deepEqual(response.details.warnings, ['The number 99,999 is in no result of this run.']);
 });
 
+test('a number that is merely frequent in a column does not vouch for an answer', async () => {
+	const {tables} = await world.platform.analyst.dataset('local', 'sales');
+	const amount = tables[0]?.columns[2];
+	const frequent = amount?.values?.map(({value}) => value).find((value) => value !== amount.min && value !== amount.max);
+	const {response} = await chat([PLAN, {say: `The average amount is ${frequent}.`}]);
+	assert.deepEqual(response.details.warnings, [`The number ${frequent} is in no result of this run.`]);
+});
+
 test('a wrong column comes back with the schema and one invitation to try again', async () => {
 	const {response, double} = await chat([
 		call('execute_sql', {dataset_id: 'sales', sql: 'SELECT revenue FROM sales'}),

@@ -7,6 +7,7 @@ import {createEnvelope} from '#agents/tool-reply.ts';
 import {type Acted, runTurn, TURN_LIMITS, type TurnEnd} from '#agents/turn.ts';
 import type {Dataset} from '#contract/dataset.ts';
 import type {ErrorBody} from '#contract/errors.ts';
+import type {Json} from '#contract/json.ts';
 import type {Outcome} from '#kernel/govern.ts';
 import type {Kernel, Store} from '#kernel/ports.ts';
 import type {Model} from '#models/model.ts';
@@ -90,30 +91,35 @@ function stoppedText({code, message, hint}: ErrorBody, outcome: Outcome | null):
 	return `The language model could not be used: ${message}.${advice}${kept} Questions that start with \`SQL:\` need no model.`;
 }
 
+const DELIVERY_TOOLS: ReadonlySet<string> = new Set(['analyst.chart', 'analyst.export']);
+
 function claimOf(answer: string, acted: readonly Acted[], turn: Turn, dataset: Dataset): Claim {
 	const succeeded = acted.flatMap(({tool, outcome}) => (outcome.kind === 'succeeded' ? [{tool, output: outcome.output}] : []));
 	const computed = succeeded
 		.filter(({tool}) => EXECUTION_TOOLS.has(tool))
 		.map(({output}) => output as Computed & Partial<ComputedPlan>);
 	const beside = computed.map(({stdout, joins = [], warnings = []}) => JSON.stringify([stdout, joins, warnings]));
-	const others = succeeded.filter(({tool}) => !EXECUTION_TOOLS.has(tool)).map(({output}) => JSON.stringify(output));
+	const delivered = succeeded.filter(({tool}) => DELIVERY_TOOLS.has(tool)).map(({output}) => JSON.stringify(output));
 	return {
 		answer,
 		question: turn.question,
 		results: computed.map(({table}) => table),
-		facts: [...schemaFacts(dataset), ...beside, ...others],
+		facts: [...schemaFacts(dataset), ...beside, ...delivered],
 	};
 }
 
-/** What the description says in numbers, and how many tables and columns there are. */
+/** What the description says in numbers: counts and ranges, and values that are text. A number that is merely frequent is no fact. */
 function schemaFacts(dataset: Dataset): readonly string[] {
-	const {hash: _digits, ...described} = describe(dataset);
-	const columns = described.tables.map((table) => table.columns.length);
-	const counts = [
-		described.tables.length,
-		described.relationships.length,
-		...columns,
-		columns.reduce((sum, count) => sum + count, 0),
-	];
-	return [JSON.stringify(described), counts.join(' ')];
+	const {hash: _digits, tables, ...described} = describe(dataset);
+	const facts = tables.map((table) => ({
+		...table,
+		columns: table.columns.map((column) => ({...column, values: column.values.filter(isText)})),
+	}));
+	const columns = tables.map((table) => table.columns.length);
+	const counts = [tables.length, described.relationships.length, ...columns, columns.reduce((sum, count) => sum + count, 0)];
+	return [JSON.stringify([described, facts]), counts.join(' ')];
+}
+
+function isText(value: Json): boolean {
+	return typeof value === 'string' && Number.isNaN(Number(value));
 }
