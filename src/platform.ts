@@ -1,5 +1,5 @@
 import {randomBytes, randomUUID} from 'node:crypto';
-import {mkdirSync} from 'node:fs';
+import {mkdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
 import {createNews, type News} from '#agents/news.ts';
 import {createRuns, type Runs} from '#agents/runs.ts';
@@ -16,6 +16,7 @@ import {createSqlTool} from '#analyst/sql.ts';
 import type {Answerer, Progress} from '#analyst/turn.ts';
 import {createApprovals} from '#approvals/approvals.ts';
 import type {Config} from '#config/config.ts';
+import {WritError} from '#contract/errors.ts';
 import type {Event} from '#contract/event.ts';
 import type {SandboxLimits} from '#contract/sandbox.ts';
 import {digest} from '#evidence/canonical.ts';
@@ -62,8 +63,11 @@ export type PlatformOptions = {
 	readonly answerer: (parts: {readonly kernel: Kernel; readonly store: Store; readonly datasets: Datasets}) => Answerer;
 };
 
-/** How long a run stays with a server that no longer says it is there. */
-const LEASE_MS = 15_000;
+/**
+ * How long a run stays with a server that no longer says it is there. Between processes of one machine no network can hide a living
+ * one, and a person waits for what a crash interrupted.
+ */
+const LEASE_MS = {sqlite: 5_000, postgres: 15_000};
 
 export async function createPlatform({config, root, software, report, answerer}: PlatformOptions): Promise<Platform> {
 	const dataDir = path.resolve(config.data.dir);
@@ -81,7 +85,7 @@ export async function createPlatform({config, root, software, report, answerer}:
 	});
 	const pool = createPool({...poolOptions(config), provider});
 	const cache = createPolicyCache(path.join(dataDir, 'cache'));
-	const policy = createPolicy({...loadDefaultPolicy(), disabledTools: disabledTools(config), maxRisk: 'critical', digest, cache});
+	const policy = createPolicy({...loadPolicy(config), disabledTools: disabledTools(config), maxRisk: 'critical', digest, cache});
 	const approvals = createApprovals({
 		approveWithinMs: config.governance.approveWithinSeconds * 1_000,
 		executeWithinMs: config.governance.executeWithinSeconds * 1_000,
@@ -114,7 +118,7 @@ export async function createPlatform({config, root, software, report, answerer}:
 	};
 
 	const durable = createNews<Event>();
-	const runs = holdRuns({store, key, redact, clock, durable});
+	const runs = holdRuns({store, key, redact, clock, durable, leaseMs: LEASE_MS[config.data.storage]});
 	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer: answerer({kernel, store, datasets})});
 
 	return {
@@ -140,9 +144,28 @@ export const LOCAL = 'local';
 /** The channel on which every run's events are published. */
 const ALL = '*';
 
-type Holding = Pick<Platform, 'store' | 'key' | 'redact'> & {readonly clock: Kernel['clock']; readonly durable: News<Event>};
+/** The built-in rules and those of the policy file. Throws `invalid_config` when there is no such file. */
+function loadPolicy({governance}: Config): ReturnType<typeof loadDefaultPolicy> {
+	const {policies, schema} = loadDefaultPolicy();
+	const {policyFile} = governance;
+	if (policyFile === null) return {policies, schema};
+	try {
+		return {policies: `${policies}\n${readFileSync(policyFile, 'utf8')}`, schema};
+	} catch (cause) {
+		throw new WritError('invalid_config', `the policy file \`${policyFile}\` cannot be read`, {
+			hint: 'mend WRIT_POLICY_FILE, or unset it to use the built-in rules alone',
+			cause,
+		});
+	}
+}
 
-function holdRuns({store, key, redact, clock, durable}: Holding): Runs {
+type Holding = Pick<Platform, 'store' | 'key' | 'redact'> & {
+	readonly clock: Kernel['clock'];
+	readonly durable: News<Event>;
+	readonly leaseMs: number;
+};
+
+function holdRuns({store, key, redact, clock, durable, leaseMs}: Holding): Runs {
 	const holder = `writ-${randomUUID()}`;
 	const sign = (end: Parameters<typeof signHead>[1]) => signHead(key, end);
 	const journal = {store: publishing(store, durable), clock, redact, sign};
@@ -150,12 +173,11 @@ function holdRuns({store, key, redact, clock, durable}: Holding): Runs {
 		store,
 		clock,
 		holder,
-		leaseMs: LEASE_MS,
+		leaseMs,
 		newRunId: () => newId('run'),
 		journals: {
-			open: (runId, started, principal) =>
-				openJournal({...journal, runId, principal, started, fence: {holder, leaseMs: LEASE_MS}}),
-			resume: (runId, token) => resumeJournal({...journal, runId, fence: {holder, token, leaseMs: LEASE_MS}}),
+			open: (runId, started, principal) => openJournal({...journal, runId, principal, started, fence: {holder, leaseMs}}),
+			resume: (runId, token) => resumeJournal({...journal, runId, fence: {holder, token, leaseMs}}),
 		},
 	});
 }

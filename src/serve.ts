@@ -1,3 +1,4 @@
+import {readFileSync} from 'node:fs';
 import path from 'node:path';
 import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
@@ -52,7 +53,7 @@ function serverDeps(platform: Platform, {loaded, version, log}: Context): Server
 		analyst: platform.analyst,
 		store,
 		tools: [...kernel.tools.values()],
-		policy: () => ({version: policy.version, gates: policy.gates.map(({name}) => name), sources: policySources()}),
+		policy: () => ({version: policy.version, gates: policy.gates.map(({name}) => name), sources: policySources(config)}),
 		answer: (answer) => answerApproval(platform, answer),
 		evidence: {
 			async verify(runId) {
@@ -81,11 +82,14 @@ function serverDeps(platform: Platform, {loaded, version, log}: Context): Server
 	};
 }
 
-function policySources(): {name: string; text: string}[] {
+/** As they are on disk; whoever changes a policy file starts the server again. */
+function policySources({governance}: Config): {name: string; text: string}[] {
 	const {policies, schema} = loadDefaultPolicy();
+	const {policyFile} = governance;
 	return [
 		{name: 'default.cedar', text: policies},
 		{name: 'schema.cedarschema', text: schema},
+		...(policyFile === null ? [] : [{name: path.basename(policyFile), text: readFileSync(policyFile, 'utf8')}]),
 	];
 }
 
@@ -119,8 +123,8 @@ async function answerApproval({store, runs, approvals, kernel}: Platform, given:
 	return (await store.approval(approvalId)) ?? row;
 }
 
-/** How often abandoned runs are looked for. */
-const RECOVERY_MS = 5_000;
+/** How often abandoned runs are looked for; where there are none, nothing is written. */
+const RECOVERY_MS = 2_000;
 
 /** Serves until `signal` aborts; then finishes what it can and leaves nothing half-done. */
 export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<void> {

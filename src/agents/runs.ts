@@ -52,26 +52,28 @@ export type RunsOptions = {
 	};
 };
 
+type Live = {readonly cancel: AbortController; readonly ended: Promise<void>; renew(): Promise<void>};
+
 export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: RunsOptions): Runs {
-	const live = new Map<string, {readonly cancel: AbortController; readonly ended: Promise<void>}>();
+	const live = new Map<string, Live>();
 
 	const hold = (journal: Journal, caller: AbortSignal, token: number): OpenRun => {
 		const cancel = new AbortController();
 		const {promise: ended, resolve: end} = Promise.withResolvers<void>();
 		const startedAt = performance.now();
 		const until = () => new Date(clock.now().getTime() + leaseMs).toISOString();
-		const heartbeat = setInterval(() => {
+		const renew = () =>
 			store.renew(journal.runId, {holder, token, until: until()}).then(
 				(kept) => kept || cancel.abort(new WritError('conflict', 'another server took this run over')),
 				() => {}, // a store that is away for a moment is met again at the next append, which says so
-			);
-		}, leaseMs / 3);
+			) as Promise<void>;
+		const heartbeat = setInterval(renew, leaseMs / 3);
 		const release = () => {
 			clearInterval(heartbeat);
 			live.delete(journal.runId);
 			end();
 		};
-		live.set(journal.runId, {cancel, ended});
+		live.set(journal.runId, {cancel, ended, renew});
 		return {
 			id: journal.runId,
 			journal,
@@ -104,10 +106,13 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 			return run !== undefined;
 		},
 		async recover(continueRun) {
+			// A machine that slept wakes up to leases that have run out, its own among them: those are not abandoned.
+			await Promise.all([...live.values()].map((run) => run.renew()));
 			for (let recovered = 0; ; recovered += 1) {
 				const claim = await store.claim(holder, clock.now(), leaseMs);
 				if (!claim) return recovered;
-				await continueRun(hold(await journals.resume(claim.runId, claim.token), new AbortController().signal, claim.token));
+				const run = hold(await journals.resume(claim.runId, claim.token), new AbortController().signal, claim.token);
+				await continueRun(run).finally(run.park);
 			}
 		},
 		live: () => live.size,
