@@ -4,15 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
-import {existsSync, readFileSync} from 'node:fs';
+import {existsSync} from 'node:fs';
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {after, before, describe, test} from 'node:test';
 import {promisify} from 'node:util';
+import axe from 'axe-core';
 import {type Browser, type BrowserContext, chromium, type Locator, type Page} from 'playwright-core';
 import {eventually, freshData, ROOT, type Scope, startWrit} from './server.ts';
 
-const AXE = readFileSync(join(ROOT, 'node_modules/axe-core/axe.min.js'), 'utf8');
 const CHROMIUM = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
 	(path) => path !== undefined && existsSync(path),
 );
@@ -35,12 +35,18 @@ const CLIPBOARD = 'navigator.clipboard.readText()';
 const GROUND = 'getComputedStyle(document.body).backgroundColor';
 
 type Visit = {readonly page: Page; readonly context: BrowserContext; readonly requests: string[]; readonly problems: string[]};
-type Options = {readonly dark?: boolean; readonly width?: number; readonly path?: string; readonly tolerate?: RegExp};
+type Options = {
+	readonly dark?: boolean;
+	readonly width?: number;
+	readonly path?: string;
+	readonly base?: string;
+	readonly tolerate?: RegExp;
+};
 
 /** Opens the page, hands it to `act`, and then holds it to what no visit may do. */
 async function visit(options: Options, act: (visit: Visit) => Promise<void>): Promise<void> {
 	assert.ok(state.browser, 'Chromium is needed: apt-get install chromium');
-	const {dark = false, width = 1280, path = '/', tolerate} = options;
+	const {dark = false, width = 1280, path = '/', base = state.url, tolerate} = options;
 	const context = await state.browser.newContext({
 		viewport: {width, height: 840},
 		colorScheme: dark ? 'dark' : 'light',
@@ -58,14 +64,14 @@ async function visit(options: Options, act: (visit: Visit) => Promise<void>): Pr
 	});
 	await page.addInitScript(TELL_VIOLATIONS);
 	try {
-		await page.goto(new URL(path, state.url).href);
+		await page.goto(new URL(path, base).href);
 		await act({page, context, requests, problems});
 		assert.deepEqual(
 			problems.filter((problem) => !tolerate?.test(problem)),
 			[],
 		);
 		assert.ok(requests.length > 3, 'no request was seen');
-		const {host} = new URL(state.url);
+		const {host} = new URL(base);
 		const elsewhere = requests.filter((url) => !/^(blob|data):/.test(url) && new URL(url).host !== host);
 		assert.deepEqual(elsewhere, []);
 	} finally {
@@ -434,6 +440,25 @@ describe('the page', {skip, timeout: 300_000}, () => {
 			}));
 	}
 
+	test('a server with tokens asks for one and works with it', async () => {
+		const guarded = await startWrit(scope, {env: {WRIT_AUTH_TOKENS: 'a-token-of-length=ann@acme'}});
+		await visit({base: guarded.url, tolerate: /status of 401/}, async ({page}) => {
+			const dialog = page.getByRole('dialog');
+			await dialog.getByLabel('Token').fill('a-wrong-token-here');
+			await page.keyboard.press('Enter');
+			await dialog.getByLabel('Token').fill('a-token-of-length');
+			await page.keyboard.press('Enter');
+			await page.getByText('There are no datasets yet.').waitFor();
+			await page.getByRole('link', {name: 'Add one'}).click();
+			const file = join(state.dir, 'fruit.csv');
+			await writeFile(file, 'fruit,kilos\napple,3\nplum,4\n');
+			await page.setInputFiles('#files', file);
+			await page.getByRole('button', {name: 'Ask about it'}).click({timeout: 30_000});
+			await ask(page, 'fruit', 'SQL: select sum(kilos) as kilos from fruit');
+			assert.deepEqual(await cells(page, 1), ['7']);
+		});
+	});
+
 	test('a chosen theme wins over the system’s and stays', () =>
 		visit({dark: true}, async ({page}) => {
 			await page.getByRole('button', {name: /^Theme: system/}).click();
@@ -477,7 +502,7 @@ describe('the page', {skip, timeout: 300_000}, () => {
 });
 
 function slowQuestion(): string {
-	return 'SQL: select count(*) from sensors a, sensors b, sensors c where a.temperature + b.temperature > c.humidity';
+	return 'SQL: select count(*) from sensors a, sensors b, sensors c where a.temperature_c + b.temperature_c > c.humidity_pct';
 }
 
 const focusedName = (page: Page) =>
@@ -500,7 +525,7 @@ async function assertFits(page: Page, where: string): Promise<void> {
 /** Labels, roles, names and contrast, as WCAG 2.2 AA has them. */
 async function audit(page: Page, where: string): Promise<void> {
 	// The policy forbids injected script elements; the debugger is not a page.
-	await page.evaluate(AXE);
+	await page.evaluate(axe.source);
 	const {violations, passes} = await page.evaluate<AxeResult>(`axe.run({runOnly: ${JSON.stringify(RULES)}})`);
 	const found = violations.flatMap(({id, nodes}) => nodes.map(({html, failureSummary}) => `${id}: ${html} ${failureSummary}`));
 	assert.ok(passes.length > 10, `${where}: hardly anything was examined`);

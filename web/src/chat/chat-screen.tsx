@@ -1,4 +1,5 @@
 import {useQuery} from '@tanstack/react-query';
+import {Link} from '@tanstack/react-router';
 import {lazy, Suspense, useEffect} from 'react';
 import {datasetsQuery, responseQuery} from '../api/queries.ts';
 import {Button, FIELD} from '../ui/button.tsx';
@@ -71,6 +72,14 @@ function ThreadHeader() {
 				<div className="p-3">
 					<ErrorNotice error={error} />
 				</div>
+			)}
+			{data?.length === 0 && (
+				<p className="border-line border-b px-3 py-2 text-muted text-xs">
+					There are no datasets yet.{' '}
+					<Link to="/datasets" className="text-accent hover:underline">
+						Add one
+					</Link>
+				</p>
 			)}
 		</>
 	);

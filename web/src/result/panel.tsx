@@ -9,7 +9,7 @@ import {CopyButton} from '../ui/copy.tsx';
 import {JsonTree} from '../ui/json-tree.tsx';
 import {Empty, ErrorNotice, Loading, Notice} from '../ui/notice.tsx';
 import {StatusBadge} from '../ui/status.tsx';
-import {formatCount, formatMs, plural} from '../ui/time.ts';
+import {formatBytes, formatCount, formatMs, plural} from '../ui/time.ts';
 import {ExportMenu, type Format} from './export-menu.tsx';
 import {ResultTable} from './table.tsx';
 
@@ -161,7 +161,7 @@ function Truncated({result}: {readonly result: Result}) {
 	if (!truncated) return null;
 	const total = truncated.total ?? total_rows;
 	const of = total === null ? '' : ` of ${formatCount(total)}`;
-	const limit = truncated.by === 'rows' ? `${formatCount(truncated.limit)} rows` : `${formatCount(truncated.limit)} bytes`;
+	const limit = truncated.by === 'rows' ? `${formatCount(truncated.limit)} rows` : formatBytes(truncated.limit);
 	return (
 		<Notice tone="warn" title={`The first ${formatCount(row_count)}${of} rows are shown.`}>
 			<p className="text-muted">The limit is {limit}. An export has all rows.</p>

@@ -7,7 +7,7 @@ import {Button, FIELD} from '../ui/button.tsx';
 import {Icon} from '../ui/icon.tsx';
 import {Empty, ErrorNotice, Loading} from '../ui/notice.tsx';
 import {STATUSES, StatusBadge, statusLabel} from '../ui/status.tsx';
-import {formatMoment, formatMs} from '../ui/time.ts';
+import {formatAgo, formatMoment, formatMs} from '../ui/time.ts';
 
 const MODES = ['chat', 'sql', 'python', 'plan', 'export', 'ingest'];
 const SPANS = {'': 'Any time', hour: 'Last hour', day: 'Last day', week: 'Last 7 days', month: 'Last 30 days'} as const;
@@ -141,22 +141,22 @@ function RunTable({rows}: {readonly rows: readonly RunSummary[]}) {
 		<table className="w-full table-fixed text-left text-xs">
 			<thead className="sticky top-0 z-10 bg-panel text-2xs text-muted">
 				<tr>
-					<th scope="col" className="border-line border-b px-4 py-1.5 font-medium">
+					<th scope="col" className="w-40 max-sm:w-36 border-line border-b px-4 py-1.5 font-medium">
 						Status
 					</th>
 					<th scope="col" className="border-line border-b px-2 font-medium">
 						Question
 					</th>
-					<th scope="col" className="border-line border-b px-2 font-medium max-md:hidden">
+					<th scope="col" className="w-36 border-line border-b px-2 font-medium max-md:hidden">
 						Dataset
 					</th>
-					<th scope="col" className="border-line border-b px-2 font-medium max-md:hidden">
+					<th scope="col" className="w-20 border-line border-b px-2 font-medium max-md:hidden">
 						Mode
 					</th>
-					<th scope="col" className="border-line border-b px-2 text-right font-medium max-sm:hidden">
+					<th scope="col" className="w-24 border-line border-b px-2 text-right font-medium max-sm:hidden">
 						Took
 					</th>
-					<th scope="col" className="border-line border-b px-4 text-right font-medium">
+					<th scope="col" className="w-48 max-sm:w-20 border-line border-b px-4 text-right font-medium">
 						Started
 					</th>
 				</tr>
@@ -180,7 +180,10 @@ function RunTable({rows}: {readonly rows: readonly RunSummary[]}) {
 						<td className="truncate px-2 text-muted max-md:hidden">{run.dataset_id}</td>
 						<td className="px-2 text-muted max-md:hidden">{run.query_mode}</td>
 						<td className="px-2 text-right text-muted max-sm:hidden">{formatMs(run.duration_ms)}</td>
-						<td className="px-4 text-right text-muted">{formatMoment(run.created_at)}</td>
+						<td className="px-4 text-right text-muted">
+							<span className="max-sm:hidden">{formatMoment(run.created_at)}</span>
+							<span className="sm:hidden">{formatAgo(run.created_at)}</span>
+						</td>
 					</tr>
 				))}
 			</tbody>
