@@ -264,18 +264,21 @@ const joinSchema = z.strictObject({
 
 export const DEFAULT_PLAN_LIMIT = 200;
 const MAX_PLAN_LIMIT = 1000;
+/** As many as the widest table may have. */
+const MAX_SELECT = 1000;
+const MAX_KEYS = 100;
 
 export const queryPlanSchema = z.strictObject({
 	dataset_id: z.string().optional(),
 	table: z.string(),
 	joins: z.array(joinSchema).max(8).optional(),
-	select: z.array(selectItemSchema).min(1).optional().describe('absent: all columns'),
+	select: z.array(selectItemSchema).min(1).max(MAX_SELECT).optional().describe('absent: all columns'),
 	distinct: z.boolean().optional(),
 	filters: conditionsSchema.optional().describe('a list means all of them; {and}, {or}, {not} nest'),
-	group_by: z.array(exprSchema).optional().describe('columns, aliases of select, calculations'),
+	group_by: z.array(exprSchema).max(MAX_KEYS).optional().describe('columns, aliases of select, calculations'),
 	having: conditionsSchema.optional().describe('conditions on groups; column may be an alias'),
 	qualify: conditionsSchema.optional().describe('conditions on windows, e.g. an alias of rank <= 3 for the top 3 per partition'),
-	order_by: z.array(orderBySchema).optional(),
+	order_by: z.array(orderBySchema).max(MAX_KEYS).optional(),
 	limit: z.int().min(1).max(MAX_PLAN_LIMIT).optional().describe(`default ${DEFAULT_PLAN_LIMIT}`),
 	notes: z.string().max(2000).optional(),
 });

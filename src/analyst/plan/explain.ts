@@ -55,12 +55,19 @@ const FOREIGN_VALUES: Readonly<Record<string, string>> = {
 	...{ntile: 'rank', share_of_total: 'percent_of_total', running_total: 'sum', moving_average: 'avg'},
 };
 
+/** Nobody mends more mistakes than this at once, and looking for the nearest spelling of each takes time. */
+export const MAX_PROBLEMS = 50;
+
 export function explain(schema: z.core.$ZodType, value: unknown, path: string): readonly PlanProblem[] {
 	const type = unwrap(schema);
 	if (type instanceof z.ZodUnion) return explainUnion(type, value, path);
 	if (type instanceof z.ZodObject) return explainObject(type, value, path);
 	if (type instanceof z.ZodArray && Array.isArray(value)) {
-		const inside = value.flatMap((element, index) => explain(type.element, element, `${path}[${index}]`));
+		const inside: PlanProblem[] = [];
+		for (const [index, element] of value.entries()) {
+			if (inside.length >= MAX_PROBLEMS) break;
+			inside.push(...explain(type.element, element, `${path}[${index}]`));
+		}
 		return inside.length > 0 ? inside : explainLeaf(type, value, path);
 	}
 	return explainLeaf(type, value, path);
@@ -119,6 +126,7 @@ function explainObject(type: z.ZodObject, value: unknown, path: string): readonl
 	const problems: PlanProblem[] = [];
 	const meant = new Set<string>();
 	for (const [key, inner] of Object.entries(value)) {
+		if (problems.length >= MAX_PROBLEMS) break;
 		const known = Object.hasOwn(shape, key) ? shape[key] : undefined;
 		if (known) problems.push(...explain(known, inner, join(path, key)));
 		else problems.push(unknownKey(key, Object.keys(shape), path, meant));
@@ -134,7 +142,7 @@ function unknownKey(key: string, keys: readonly string[], path: string, meant: S
 	const near = translated(key, keys) ?? nearest(key, keys);
 	if (near !== undefined) meant.add(near);
 	const advice = near === undefined ? `the keys here are ${keys.join(', ')}` : `did you mean \`${near}\`?`;
-	return {path: join(path, key), message: `unknown key \`${key}\`; ${advice}`};
+	return {path: join(path, key), message: `unknown key \`${clip(key)}\`; ${advice}`};
 }
 
 function explainLeaf(type: z.core.$ZodType, value: unknown, path: string): readonly PlanProblem[] {
@@ -179,13 +187,18 @@ function describe(type: z.core.$ZodType): string {
 export function show(value: unknown): string {
 	if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
 	if (typeof value === 'object' && value !== null)
-		return `an object with keys ${Object.keys(value).slice(0, 8).join(', ') || '(none)'}`;
-	if (typeof value === 'string') return `\`${value.length > 60 ? `${value.slice(0, 60)}…` : value}\``;
+		return `an object with keys ${Object.keys(value).slice(0, 8).map(clip).join(', ') || '(none)'}`;
+	if (typeof value === 'string') return `\`${clip(value)}\``;
 	return value === undefined ? 'nothing' : `${value}`;
 }
 
+/** Enough of what was written to recognise it by: the longest valid name, and a little more. */
+export function clip(text: string): string {
+	return text.length > 70 ? `${text.slice(0, 69).toWellFormed()}…` : text;
+}
+
 export function join(path: string, key: string): string {
-	return path === '' ? key : `${path}.${key}`;
+	return path === '' ? clip(key) : `${path}.${clip(key)}`;
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

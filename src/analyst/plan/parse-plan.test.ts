@@ -356,3 +356,26 @@ test('the JSON Schema for models is strict and under 9 kB', () => {
 	assert.ok(text.length < 9000, String(text.length));
 	assert.ok(!text.includes('"not":{}'));
 });
+
+test('a plan full of mistakes is refused quickly and briefly', () => {
+	const many = (count: number, item: (index: number) => unknown) => Array.from({length: count}, (_, index) => item(index));
+	const hostile = [
+		{select: many(9_000, (index) => ({column: `no_${index}`}))},
+		{select: many(15_000, () => 'nope')},
+		{select: many(1_000, (index) => ({column: `no_${index}`, alias: `name_${index}`}))},
+		{select: many(1_000, () => 'priority'), order_by: many(100, (index) => ({expr: `no_${index}`}))},
+		{filters: many(4_900, () => ({column: 'nope', op: '=', value: 1}))},
+		Object.fromEntries(many(19_000, (index) => [`key_${index}`, 1]) as [string, number][]),
+		{['k'.repeat(900_000)]: 1},
+		{select: ['c'.repeat(900_000)]},
+		{select: many(15_000, () => '\0')},
+	];
+	for (const plan of hostile) {
+		const started = performance.now();
+		const found = tickets(plan);
+		const ms = performance.now() - started;
+		assert.equal(found.length > 0 && found.length <= 50, true, `${found.length} problems`);
+		assert.equal(found.join('\n').length < 20_000, true, `${found.join('\n').length} characters`);
+		assert.equal(ms < 500, true, `${Math.round(ms)} ms`);
+	}
+});

@@ -1,5 +1,5 @@
 import {type PlanProblem, type QueryPlanInput, queryPlanSchema} from '#contract/query-plan.ts';
-import {explain, isRecord, join} from './explain.ts';
+import {explain, isRecord, join, MAX_PROBLEMS} from './explain.ts';
 
 /** Bounds of what is looked at, so that a hostile plan costs its sender more than it costs us. */
 const MAX_DEPTH = 40;
@@ -12,12 +12,14 @@ type Read = {readonly input: QueryPlanInput} | {readonly problems: readonly Plan
 export function readPlan(input: unknown): Read {
 	const problems: PlanProblem[] = [];
 	const clean = withoutNulls(input, {problems, path: '', depth: 0, budget: {nodes: MAX_NODES}});
-	if (problems.length > 0) return {problems};
+	if (problems.length > 0) return {problems: problems.slice(0, MAX_PROBLEMS)};
 	const parsed = queryPlanSchema.safeParse(clean);
 	if (parsed.success) return {input: parsed.data};
 	const explained = explain(queryPlanSchema, clean, '');
-	if (explained.length > 0) return {problems: explained};
-	return {problems: parsed.error.issues.map((issue) => ({path: issue.path.join('.'), message: issue.message}))};
+	if (explained.length > 0) return {problems: explained.slice(0, MAX_PROBLEMS)};
+	return {
+		problems: parsed.error.issues.slice(0, MAX_PROBLEMS).map((issue) => ({path: issue.path.join('.'), message: issue.message})),
+	};
 }
 
 type Walk = {

@@ -2,6 +2,7 @@
 import type {ColumnProfile, Dataset, TableProfile} from '#contract/dataset.ts';
 import type {PlanProblem} from '#contract/query-plan.ts';
 import type {ColumnType} from '#contract/table.ts';
+import {clip, MAX_PROBLEMS} from './explain.ts';
 import {quoteIdentifier, type Scalar} from './literal.ts';
 import {suggestion} from './nearest.ts';
 
@@ -51,7 +52,7 @@ export type Scope = {
 };
 
 export function report(scope: Scope, path: string, message: string): typeof BROKEN {
-	scope.problems.push({path, message});
+	if (scope.problems.length < MAX_PROBLEMS) scope.problems.push({path, message});
 	return BROKEN;
 }
 
@@ -78,7 +79,7 @@ export function findTable(dataset: Dataset, name: string, problem: (message: str
 	problem(
 		isIdentifier(unquoted(name))
 			? `dataset \`${dataset.id}\` has no table \`${name}\`; ${suggestion(name, names)}`
-			: `Invalid identifier \`${name}\`; a table is one of ${names.join(', ')}`,
+			: `Invalid identifier \`${clip(name)}\`; a table is one of ${names.join(', ')}`,
 	);
 	return undefined;
 }
@@ -125,9 +126,12 @@ function admitted(bound: Bound, path: string, scope: Scope): Bound {
 }
 
 function unknownColumn(name: string, scope: Scope): string {
+	// This problem is one too many to be told, and finding the nearest of many names is slow.
+	if (scope.problems.length >= MAX_PROBLEMS) return '';
 	if (name === '*') return '`*` is no column; leave select out for all columns, and write {"func": "count"} to count rows';
 	const plain = name.split('.').map(unquoted);
-	if (!plain.every(isIdentifier)) return `Invalid identifier \`${name}\`; a column is written as its name or as table.column`;
+	if (!plain.every(isIdentifier))
+		return `Invalid identifier \`${clip(name)}\`; a column is written as its name or as table.column`;
 	if (scope.later.has(name.toLowerCase())) {
 		return `\`${name}\` is a name given in select, which filters come before; write the condition in having, or in qualify for a window`;
 	}

@@ -1,6 +1,7 @@
 import type {TableProfile} from '#contract/dataset.ts';
 import type {SelectItem} from '#contract/query-plan.ts';
 import {bindExpr} from './bind-expr.ts';
+import {clip} from './explain.ts';
 import {type Bound, BROKEN, isIdentifier, matchColumns, type Names, report, type Scope} from './scope.ts';
 import {bindWindow} from './window.ts';
 
@@ -41,10 +42,11 @@ export class SelectNames implements Names {
 		}
 		const columns = tables.flatMap((table) => table.columns.map((column) => column.name.toLowerCase()));
 		const taken = new Set([...this.#byAlias.keys(), ...columns]);
+		const tried = new Map<string, number>();
 		this.#names = select.map((item, index) => {
 			const own = item.alias ?? ownName(item);
 			if (own === undefined || item.alias !== undefined) return own;
-			const name = free(own, taken);
+			const name = free(own, taken, tried);
 			taken.add(name.toLowerCase());
 			this.#byAlias.set(name.toLowerCase(), index);
 			return name;
@@ -86,6 +88,8 @@ export class SelectNames implements Names {
 	items(): readonly Omit<BoundItem, 'isCited'>[] {
 		const taken = new Set(this.#byAlias.keys());
 		const columns = new Set(this.#tables.flatMap((table) => table.columns.map((column) => column.name.toLowerCase())));
+		const neither = {has: (name: string) => taken.has(name) || columns.has(name)};
+		const [triedOwn, tried] = [new Map<string, number>(), new Map<string, number>()];
 		return this.#select.map((item, index) => {
 			const bound = this.#bind(index);
 			if (item.alias !== undefined) {
@@ -95,7 +99,7 @@ export class SelectNames implements Names {
 			const given = this.#names[index];
 			if (given !== undefined) return {name: given, bound, isRenamed: true};
 			const own = bound.kind === 'column' ? columnName(bound) : undefined;
-			const name = free(own ?? bound.words.slice(0, 63), own === undefined ? new Set([...taken, ...columns]) : taken);
+			const name = own === undefined ? free(bound.words.slice(0, 63), neither, tried) : free(own, taken, triedOwn);
 			taken.add(name.toLowerCase());
 			return {name, bound, isRenamed: name !== own};
 		});
@@ -105,7 +109,7 @@ export class SelectNames implements Names {
 		const path = `select[${index}].alias`;
 		if (!this.#scope) return;
 		if (!isIdentifier(alias)) {
-			report(this.#scope, path, `Invalid identifier \`${alias}\`; an alias has up to 63 letters, digits and underscores`);
+			report(this.#scope, path, `Invalid identifier \`${clip(alias)}\`; an alias has up to 63 letters, digits and underscores`);
 		}
 		const first = this.#byAlias.get(alias.toLowerCase());
 		if (first !== index) report(this.#scope, path, `\`${alias}\` is the name of select[${first}] already`);
@@ -164,8 +168,12 @@ function isMeasure(item: Item, bound: Bound): boolean {
 	return bound.sql !== 'COUNT(*)';
 }
 
-function free(name: string, taken: ReadonlySet<string>): string {
-	let candidate = name;
-	for (let n = 2; taken.has(candidate.toLowerCase()); n++) candidate = `${name}_${n}`;
-	return candidate;
+/** `tried` holds the numbers that were looked at before, so that a thousand items of one name do not look at each other's. */
+function free(name: string, taken: Pick<ReadonlySet<string>, 'has'>, tried: Map<string, number>): string {
+	const key = name.toLowerCase();
+	let n = tried.get(key) ?? 1;
+	const numbered = () => (n === 1 ? name : `${name}_${n}`);
+	while (taken.has(numbered().toLowerCase())) n += 1;
+	tried.set(key, n);
+	return numbered();
 }
