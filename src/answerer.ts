@@ -7,7 +7,7 @@ type Parts = Parameters<PlatformOptions['answerer']>[0];
 
 /** Who answers questions: the configured model, or without one the built-in planner. */
 export function createAnswerer(config: Config, parts: Parts): Answerer {
-	return modelAnswerer(config, parts) ?? notYet;
+	return modelAnswerer(config, parts) ?? plannerAnswerer(parts);
 }
 
 /** Null when no model is configured. The agent is loaded with the first question. */
@@ -24,6 +24,7 @@ function modelAnswerer({models, agent, limits}: Config, parts: Parts): Answerer 
 	return async (turn) => (await import('#analyst/agent.ts')).createModelAnswerer(options)(turn);
 }
 
-async function notYet(): ReturnType<Answerer> {
-	return {text: 'I cannot answer that yet.', suggestions: [], outcome: null, error: null};
+/** Loaded with the first question too. */
+function plannerAnswerer({store}: Parts): Answerer {
+	return async (turn) => (await import('#analyst/planner/answer.ts')).createPlannerAnswerer({store})(turn);
 }

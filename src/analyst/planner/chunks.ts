@@ -36,7 +36,13 @@ export function chunksOf(tokens: readonly Token[], vocabulary: Vocabulary): read
 		});
 		at += length;
 	}
-	return chunks;
+	return chunks.map((chunk, at) => (isDescribed(chunk, chunks[at + 1]) ? {...chunk, kind: 'filler'} : chunk));
+}
+
+/** "customer satisfaction": a word that only the description of the column after it has. */
+function isDescribed(chunk: Chunk, next: Chunk | undefined): boolean {
+	if (chunk.kind !== 'unknown' || next?.kind !== 'term' || next.terms.columns.length === 0) return false;
+	return next.terms.columns.every(({column}) => column.description.toLowerCase().split(/[^\p{L}\p{N}]+/u).includes(chunk.lower));
 }
 
 type Place = {readonly at: number; readonly vocabulary: Vocabulary; readonly before: Chunk | undefined};
@@ -49,7 +55,7 @@ function meaningAt(all: readonly Token[], {at, vocabulary, before}: Place): {rea
 	const window = timeAt(tokens, vocabulary, before);
 	if (window && window.length >= (link?.length ?? 0)) return {meaning: {kind: 'window', window: window.found}, length: window.length};
 	const keyword = findKeyword(tokens.map(({lower}) => lower));
-	if (keyword && !isOutdone(keyword, link, {tokens, vocabulary, before})) return {meaning: {kind: 'keyword', keyword: keyword.keyword}, length: keyword.length};
+	if (keyword && !isOutdone(keyword, link, {tokens, vocabulary})) return {meaning: {kind: 'keyword', keyword: keyword.keyword}, length: keyword.length};
 	const bucket = findBucket(tokens);
 	if (bucket && bucket.length >= (link?.length ?? 0) && !isWhole(link)) {
 		return {meaning: {kind: 'bucket', bucket: bucket.found, terms: link?.length === bucket.length ? link.terms : null}, length: bucket.length};
@@ -84,7 +90,7 @@ function isWhole(link: Link | null): boolean {
 function isOutdone(
 	{keyword, length}: {readonly keyword: Keyword; readonly length: number},
 	link: Link | null,
-	{tokens, vocabulary, before}: {readonly tokens: readonly Token[]; readonly vocabulary: Vocabulary; readonly before: Chunk | undefined},
+	{tokens, vocabulary}: {readonly tokens: readonly Token[]; readonly vocabulary: Vocabulary},
 ): boolean {
 	if (!link || link.length < length) return false;
 	if (link.length > length) return true;
@@ -93,6 +99,5 @@ function isOutdone(
 	const rest = tokens.slice(length).filter(({lower}) => !FILLERS.has(lower));
 	const isFunction = keyword.kind === 'func' || keyword.kind === 'superlative';
 	const followed = rest[0] !== undefined && (findLink(rest, vocabulary) !== null || isMoneyWord(rest[0].lower) || findKeyword([rest[0].lower])?.keyword.kind === 'revenue');
-	const isAfterFunction = before?.kind === 'keyword' && (before.keyword.kind === 'func' || before.keyword.kind === 'superlative');
-	return isFunction ? isAfterFunction || !followed : keyword.kind !== 'by' && keyword.kind !== 'and' && keyword.kind !== 'or';
+	return isFunction ? !followed : keyword.kind !== 'by' && keyword.kind !== 'and' && keyword.kind !== 'or';
 }

@@ -52,8 +52,9 @@ function applyTo(draft: Draft, span: Span, test: Test): boolean {
 		return compareColumn(draft, {at: before, ref: quantitiesOrKeys(draft, before)}, test, unit);
 	}
 	const after = near(draft, span.end, 1);
+	const ref = after >= 0 && !draft.used.has(after) ? quantitiesAt(draft, after) : [];
+	if (mark === 'percent' && ref.length > 0 && nounsAt(draft, after).length === 0) return compareColumn(draft, {at: after, ref}, test, unit);
 	if (after >= 0 && !draft.used.has(after) && mark === null) {
-		const ref = quantitiesAt(draft, after);
 		if (ref.length > 0 && nounsAt(draft, after).length === 0) return compareColumn(draft, {at: after, ref}, test, null);
 		if (ref.length > 0 && isInPhrase(draft, span.end, after)) return compareColumn(draft, {at: after, ref}, test, null);
 		const thing = thingAt(draft, after);
@@ -123,7 +124,9 @@ function compareCount(draft: Draft, at: number, {op, values}: Test): boolean {
 /** "over $100" with no column named: the one column of what is asked about that has the unit. */
 function compareUnit(draft: Draft, start: number, unit: string, test: Test): boolean {
 	const before = near(draft, start, -1);
-	const tables = new Set(nounsAt(draft, before).map(({table}) => table));
+	const nouns = nounsAt(draft, before);
+	const own = nouns.filter(({entity}) => entity === null);
+	const tables = new Set((own.length > 0 ? own : nouns).map(({table}) => table));
 	const all = draft.vocabulary.columns.filter((col) => isNumeric(col) && unitOf(col) === unit && (tables.size === 0 || tables.has(col.table)));
 	const [only, second] = all;
 	if (!only || second) return fail(draft, only ? `${test.values.join(' and ')} ${unit} could be ${all.map(({column}) => column.name).join(' or ')}` : `no column is known to be in ${unit}`);
@@ -137,7 +140,9 @@ function readEqualities(draft: Draft): void {
 	for (const at of draft.chunks.keys()) {
 		if (draft.used.has(at) || numberAt(draft, at) === null) continue;
 		const {numbers, last} = numbersFrom(draft, at);
-		const values = numbers.map((index) => numberAt(draft, index) ?? 0);
+		const written = numbers.map((index) => numberAt(draft, index) ?? 0);
+		const isRange = draft.chunks.slice(at, last).some(({lower}) => lower === '–');
+		const values = isRange ? between(written) : written;
 		const found = columnOfNumbers(draft, at, last, values);
 		if (!found) continue;
 		use(draft, ...found.used);
@@ -147,12 +152,18 @@ function readEqualities(draft: Draft): void {
 	}
 }
 
+/** "1–3 stars" are 1, 2 and 3. */
+function between([low = 0, high = 0]: readonly number[]): readonly number[] {
+	const isShort = Number.isInteger(low) && Number.isInteger(high) && high >= low && high - low <= 50;
+	return isShort ? Array.from({length: high - low + 1}, (_, index) => low + index) : [low, high];
+}
+
 function numbersFrom(draft: Draft, at: number): {readonly numbers: readonly number[]; readonly last: number} {
 	const numbers = [at];
 	let last = at;
 	for (;;) {
 		const joint = near(draft, last, 1);
-		const direct = numberAt(draft, joint) !== null && draft.chunks.slice(last + 1, joint).some(({lower}) => lower === ',' || lower === '/') ? joint : -1;
+		const direct = numberAt(draft, joint) !== null && draft.chunks.slice(last + 1, joint).some(({lower}) => lower === ',' || lower === '/' || lower === '–') ? joint : -1;
 		const next = isKeyword(draft, joint, 'or', 'and') ? near(draft, joint, 1) : direct;
 		if (next < 0 || numberAt(draft, next) === null) return {numbers, last};
 		numbers.push(next);
@@ -176,7 +187,8 @@ function columnOfNumbers(draft: Draft, first: number, last: number, values: read
 /** The column, or the key of the noun, that a number after it is a value of. */
 function numbersNamed(draft: Draft, at: number): Ref {
 	const columns = columnsAt(draft, at, isNumeric);
-	if (columns.length > 0) return columns;
+	if (columns.length > 0 && nounsAt(draft, at).length === 0) return columns;
+	if (draft.chunks[at + 1]?.kind !== 'number') return [];
 	return nounsAt(draft, at).flatMap(({table, entity, stem}) => {
 		const key = entity ?? keyOf(table, stem);
 		return key && isNumeric(key) ? [key] : [];

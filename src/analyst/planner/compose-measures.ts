@@ -109,7 +109,7 @@ export function rankMeasure(making: Making, {by, direction}: Rank): Clause | Pro
 	}
 	const col = by.operand.kind === 'column' ? resolve(by.operand.ref, making.source) : null;
 	const extreme = direction === 'desc' ? ('max' as const) : ('min' as const);
-	const func = col && isAdditive(col) ? 'sum' : extreme;
+	const func = making.draft.usual ?? (col && isAdditive(col) ? 'sum' : extreme);
 	const clause = measureClause(making, func, by.operand);
 	if (col && func === 'sum') assume(making.draft, `${col.column.name} is added up`);
 	return clause;
@@ -149,7 +149,8 @@ export function measureClause(making: Making, wanted: Exclude<Measure['func'], '
 
 const WORDS: Readonly<Record<string, string>> = {avg: 'average', sum: 'total', min: 'lowest', max: 'highest'};
 
-function defaultFunc({draft}: Making, col: Col): 'sum' | 'avg' {
+function defaultFunc({draft}: Making, col: Col): Exclude<Measure['func'], 'default' | 'count'> {
+	if (draft.usual !== null && draft.usual !== 'count') return draft.usual;
 	const func = isAdditive(col) ? 'sum' : 'avg';
 	draft.doubts += 1;
 	assume(draft, `${col.column.name} is ${func === 'sum' ? 'added up' : 'averaged'}`);

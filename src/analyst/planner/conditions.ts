@@ -59,9 +59,19 @@ function readLack(draft: Draft, at: number): void {
 }
 
 function readBoolean(draft: Draft, at: number, ref: Ref): void {
-	const negation = negationBefore(draft, at, 2);
+	const before = negationBefore(draft, at, 2);
+	const negation = before.length > 0 ? before : negationAfter(draft, at);
 	use(draft, at, ...negation);
 	pushFilter(draft, {ref, op: '=', value: negation.length === 0, at});
+}
+
+/** "the SLA was not met", "SLA missed" */
+function negationAfter(draft: Draft, at: number): readonly number[] {
+	const next = near(draft, at, 1);
+	const isVerb = /^(not met|not|missed|failed|breached|violated|wasnt|isnt|werent)$/.test(draft.chunks[next]?.lower ?? '');
+	const after = draft.chunks[near(draft, next, 1)];
+	const isFree = after === undefined || after.kind === 'window' || draft.chunks[next]?.lower !== 'not';
+	return isKeyword(draft, next, 'not') && isVerb && isFree && !draft.used.has(next) ? [next] : [];
 }
 
 /** The index of a negation among the few chunks before, as a list. */

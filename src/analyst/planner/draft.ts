@@ -50,6 +50,8 @@ export type Draft = {
 	isDistinct: boolean;
 	isSpread: boolean;
 	isTrend: boolean;
+	/** the function of everything that names none, as "on average" says */
+	usual: AggregateFunc | null;
 	/** how many small guesses were made */
 	doubts: number;
 };
@@ -58,7 +60,7 @@ export function emptyDraft(chunks: readonly Chunk[], vocabulary: Vocabulary): Dr
 	return {
 		...{chunks, vocabulary, used: new Set(), measures: [], filters: [], windows: [], groups: [], having: [], columns: [], moments: [], extras: []},
 		...{assumptions: [], problems: [], subject: null, rank: null, share: null, sort: null, isCounted: false, isDistinct: false},
-		...{isSpread: false, isTrend: false, doubts: 0},
+		...{isSpread: false, isTrend: false, usual: null, doubts: 0},
 	};
 }
 
@@ -131,7 +133,8 @@ export function thingAt(draft: Pick<Draft, 'chunks'>, at: number): Thing | null 
 	if (chunk?.kind !== 'term') return null;
 	const whole = chunk.terms.columns.filter(({strength}) => strength >= 0.9);
 	const nouns = chunk.terms.nouns;
-	if (nouns.length > 0 && (whole.length === 0 || whole.every(isNumeric))) return {kind: 'noun', nouns};
+	const isKeyOfNoun = ({column}: Col) => nouns.some(({entity, table}) => entity?.column === column || table.columns.includes(column));
+	if (nouns.length > 0 && (whole.length === 0 || whole.every((col) => isNumeric(col) || (isKeyOfNoun(col) && /id$/i.test(col.column.name))))) return {kind: 'noun', nouns};
 	if (whole.length > 0) return {kind: 'column', ref: whole};
 	if (chunk.terms.columns.length > 0) return {kind: 'column', ref: chunk.terms.columns};
 	return null;

@@ -99,7 +99,10 @@ function readSpread(draft: Draft, spread: number): void {
 		if (keywordAt(draft, at)?.kind === 'compare' && draft.chunks[at]?.lower === 'over') use(draft, at);
 		const thing = thingAt(draft, at);
 		const next = near(draft, at, 1);
-		if (thing?.kind !== 'column' && thingAt(draft, next)?.kind === 'column' && next === at + 1) continue;
+		if (thing?.kind !== 'column' && thingAt(draft, next)?.kind === 'column' && next === at + 1) {
+			use(draft, at);
+			continue;
+		}
 		if (thing && thing.kind === 'column' && isGroupable(thing) && readGroup(draft, at) !== null) return;
 	}
 }

@@ -79,8 +79,8 @@ export const FILLERS: ReadonlySet<string> = new Set(
 	data dataset database table entire whole available various certain particular respective respectively
 	level levels value values figure figures number numbers case cases
 	according respect terms term relation regarding concerning based about
-	much many long often vs versus compared compare relative
-	? ! . , ; : ( ) [ ] ' " “ ” ’ / & # * + - …`
+	much many long often how vs versus compared compare relative
+	? ! . , ; : ( ) [ ] ' " “ ” ’ / & # * + - – — …`
 		.split(/\s+/)
 		.filter((word) => word !== ''),
 );

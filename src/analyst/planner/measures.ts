@@ -30,6 +30,11 @@ export function readMeasures(draft: Draft): void {
 
 function readFunction(draft: Draft, at: number): void {
 	if (draft.used.has(at)) return;
+	if (draft.chunks[at]?.lower === 'on average') {
+		use(draft, at);
+		draft.usual = 'avg';
+		return;
+	}
 	const heads = [at];
 	let next = near(draft, at, 1);
 	// "minimum and maximum price"

@@ -185,6 +185,7 @@ function readSuperlative(draft: Draft, at: number, {direction, concept}: Superla
 	const which = keywordsOf(draft, 'which')[0] ?? keywordsOf(draft, 'show')[0] ?? -1;
 	use(draft, at);
 	if (concept !== undefined) return readConcept(draft, at, {direction, concept, limit, which});
+	if (readNamedRank(draft, at, direction, limit?.value ?? null)) return;
 	const head = near(draft, at, 1);
 	const measure = measureAt(draft, head) ?? spentBefore(draft, at);
 	const object = isBefore && near(draft, limit.at, 1) !== at ? objectFrom(draft, limit.at) : which >= 0 && which < at ? objectFrom(draft, which) : null;
@@ -195,6 +196,18 @@ function readSuperlative(draft: Draft, at: number, {direction, concept}: Superla
 	}
 	if (measure.operand === null && object === null && draft.groups.length === 0) return rankRows(draft, direction, limit?.value ?? null);
 	setRank(draft, {direction, limit: limit?.value ?? null, object, by: measure});
+}
+
+/** "the 10 best products by sales": an adjective for which "by" says what it means. */
+function readNamedRank(draft: Draft, at: number, direction: 'asc' | 'desc', limit: number | null): boolean {
+	const next = near(draft, at, 1);
+	if (thingAt(draft, next) === null || quantitiesAt(draft, near(draft, next, 1)).length > 0) return false;
+	if (quantitiesAt(draft, next).length > 0 && nounsAt(draft, next).length === 0) return false;
+	const [head, by] = rankedBy(draft, undefined);
+	if (head === null) return false;
+	use(draft, head);
+	setRank(draft, {direction, limit, object: objectFrom(draft, at), by});
+	return true;
 }
 
 /** "who spent the most": the verb is the measure. */

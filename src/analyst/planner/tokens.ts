@@ -21,7 +21,7 @@ const PIECE =
 	/(?<quoted>"[^"]{1,200}"|“[^”]{1,200}”)|(?<date>\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?)|(?<number>[$€£]?\d[\d,]*(?:\.\d+)?(?:[kKmM](?![\p{L}\p{N}]))?(?![\p{L}\p{N}]) ?%?)|(?<word>[\p{L}\p{N}]+(?:['’][\p{L}]+)*)|(?<symbol>[<>=!]{1,2}|[^\s\p{L}\p{N}])/gu;
 
 export function tokenise(text: string): readonly Token[] {
-	const clean = text.normalize('NFKC').replaceAll(/[\p{Cc}\p{Cf}_]+/gu, ' ').replaceAll('-', (dash, at: number, all: string) => (isInDate(all, at) ? dash : ' '));
+	const clean = text.normalize('NFKC').replaceAll(/[\p{Cc}\p{Cf}_]+/gu, ' ').replaceAll('-', (dash, at: number, all: string) => (isInDate(all, at) ? dash : isRange(all, at) ? ' – ' : ' '));
 	const tokens: Token[] = [];
 	for (const match of clean.matchAll(PIECE)) {
 		const {quoted, date, number, word, symbol} = match.groups ?? {};
@@ -37,6 +37,11 @@ export function tokenise(text: string): readonly Token[] {
 
 function isInDate(text: string, at: number): boolean {
 	return /^\d{4}-\d{2}-\d{2}/.test(text.slice(at - 4, at + 6)) || /^\d{4}-\d{2}-\d{2}/.test(text.slice(at - 7, at + 3)) || isMinus(text, at);
+}
+
+/** "1-2 stars" */
+function isRange(text: string, at: number): boolean {
+	return /^\d-\d+(?![\d-]*-)/.test(text.slice(at - 1, at + 8)) && !/[\p{L}-]\d*$/u.test(text.slice(Math.max(0, at - 6), at));
 }
 
 function isMinus(text: string, at: number): boolean {
