@@ -216,12 +216,12 @@ function analystTools({datasets, limits, config, exports, uploads}: Parts): read
 		createPythonTool(computing),
 		createChartTool(),
 		createExportTool(computing, exports),
-		createIngestTool({datasets, limits: {...limits, wallMs: INGEST_MS}, roots: [uploads]}),
+		createIngestTool({datasets, limits: {...limits, ...INGEST}, roots: [uploads]}),
 	];
 }
 
-/** Reading and converting 10 GB takes minutes, not seconds. */
-const INGEST_MS = 3_600_000;
+/** Converting 10 GB takes minutes, and leaves a snapshot larger than any scratch; the disk's free space is its other limit. */
+const INGEST = {wallMs: 3_600_000, fileBytes: 2 ** 40} as const;
 
 function sandboxLimits({limits}: Config): SandboxLimits {
 	return {

@@ -1,4 +1,4 @@
-import {rename} from 'node:fs/promises';
+import {rename, statfs} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {z} from 'zod';
 import {
@@ -129,7 +129,7 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 	await using staging = await datasets.stage();
 
 	world.progress('reading files');
-	const [profiles, hashes] = await readAll(opened, staging, world, limits);
+	const [profiles, hashes] = await readAll(opened, staging, world, await withinDisk(staging, limits));
 	await Promise.all(opened.map(assertUnchanged));
 	world.progress('keeping the snapshot');
 	const tables: TableProfile[] = [];
@@ -147,6 +147,16 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 	const relationships = input.relationships ?? (await relate(tables, staging, world, limits));
 	const dataset = {id, name, description, tables, relationships, now, prompts, tags, createdAt: clock.now().toISOString()};
 	return await datasets.publish(tenant, staging, dataset);
+}
+
+/** Whoever else writes to this disk keeps a tenth of what is free. */
+const USABLE = 0.9;
+
+/** No snapshot may fill the disk that everything else is on. */
+async function withinDisk({out}: Staging, limits: SandboxLimits): Promise<SandboxLimits> {
+	if (limits.fileBytes === undefined) return limits;
+	const {bavail, bsize} = await statfs(out);
+	return {...limits, fileBytes: Math.max(1, Math.min(limits.fileBytes, Math.floor(bavail * bsize * USABLE)))};
 }
 
 // --- in the sandbox ----------------------------------------------------------------------------------------------------

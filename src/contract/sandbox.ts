@@ -15,6 +15,8 @@ export const sandboxLimitsSchema = z.object({
 	openFiles: z.int().positive(),
 	/** scratch space, and each file on it */
 	scratchBytes: z.int().positive(),
+	/** the largest file it may write to `/out`; as much as its scratch unless stated */
+	fileBytes: z.int().positive().optional(),
 	/** bytes of frames the runner may send back */
 	outputBytes: z.int().positive(),
 });

@@ -15,6 +15,7 @@ const LIMITS = {
 	memoryBytes: {name: 'the memory limit', setting: 'WRIT_SANDBOX_MEMORY_MB'},
 	processes: {name: 'the limit of processes and threads', setting: 'WRIT_SANDBOX_PROCESSES'},
 	scratchBytes: {name: 'the limit of scratch space', setting: 'WRIT_SANDBOX_SCRATCH_MB'},
+	fileBytes: {name: 'the limit of one file', setting: 'the free space of the data directory'},
 	openFiles: {name: 'the limit of open files', setting: 'WRIT_SANDBOX_OPEN_FILES'},
 	cpus: {name: 'the limit of processor time', setting: 'WRIT_SANDBOX_CPUS'},
 } as const;
@@ -63,7 +64,7 @@ export function diedError({code, by, stderr, exceeded}: Death, limits: SandboxLi
 	const tail = stderr.slice(-STDERR_TAIL);
 	if (exceeded.includes('memoryBytes') || OUT_OF_MEMORY.test(tail)) return beyond('memoryBytes', limits);
 	if (exceeded.includes('processes')) return beyond('processes', limits);
-	if (signal === 'SIGXFSZ') return beyond('scratchBytes', limits);
+	if (signal === 'SIGXFSZ') return beyond(limits.fileBytes === undefined ? 'scratchBytes' : 'fileBytes', limits);
 	if (signal === 'SIGXCPU') return beyond('cpus', limits);
 	const how = signal ? `was killed by ${signal}` : `ended with exit code ${code}`;
 	return new WritError('runner_internal_error', `the runner ${how} before it answered`, {

@@ -139,7 +139,7 @@ export function processLimits(limits: SandboxLimits, grouped: ReadonlySet<string
 	const seconds = Math.ceil((limits.wallMs / 1000) * limits.cpus) + STARTUP_SECONDS;
 	return [
 		`--nofile=${limits.openFiles}`,
-		`--fsize=${limits.scratchBytes}`,
+		`--fsize=${limits.fileBytes ?? limits.scratchBytes}`,
 		...['--core=0', '--memlock=65536', '--msgqueue=0', '--sigpending=256'],
 		...(grouped.has('pids') ? [] : [`--nproc=${limits.processes + BUBBLEWRAP_PROCESSES}`]),
 		...(grouped.has('memory') ? [] : [`--data=${limits.memoryBytes + reservedBytes}`]),

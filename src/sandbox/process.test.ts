@@ -56,6 +56,7 @@ test('its facts say what it enforces, what it runs and what is weaker than it co
 		cpus: 'rlimit',
 		processes: 'rlimit',
 		openFiles: 'rlimit',
+		fileBytes: 'rlimit',
 		scratchBytes: 'tmpfs',
 		outputBytes: 'kill',
 	});

@@ -187,6 +187,7 @@ function enforcement(grouped: ReadonlySet<string>): Record<keyof SandboxLimits, 
 		cpus: grouped.has('cpu') ? 'cgroup' : 'rlimit',
 		processes: grouped.has('pids') ? 'cgroup' : 'rlimit',
 		openFiles: 'rlimit',
+		fileBytes: 'rlimit',
 		scratchBytes: 'tmpfs',
 		outputBytes: 'kill',
 	};
