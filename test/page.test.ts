@@ -391,6 +391,32 @@ describe('the page', {skip, timeout: 300_000}, () => {
 			assert.deepEqual(await cells(page, 1), ['9']);
 		}));
 
+	test('tool calls show as steps, and of an answer only its little Markdown is drawn', () =>
+		visit({}, async ({page}) => {
+			const said =
+				'**Nine** is `9`:\n\n| a | b |\n|---|--:|\n| <i>x</i> | [y](http://192.0.2.1) |\n\n- <img src=x onerror=alert(1)>';
+			const frames = [
+				['status', {stage: 'planning'}],
+				['tool_call', {id: 'c1', name: 'analyst.sql', input: {sql: 'select 9 as <b>nine</b>'}}],
+				['status', {stage: 'executing'}],
+				['tool_result', {id: 'c1', name: 'analyst.sql', status: 'succeeded', output: {rows: [[9]]}}],
+				['status', {stage: 'answering'}],
+				['token', {content: 'Ni'}],
+				['result', respond('succeeded', NINE, said)],
+			] as const;
+			await page.route('**/chat/stream', (route) => route.fulfill(stream(frames)));
+			await ask(page, 'support', 'what is nine?');
+			await page.getByTestId('steps-summary').locator('summary').first().click();
+			await page.locator('summary').filter({hasText: 'analyst.sql'}).click();
+			await page.getByText('select 9 as <b>nine</b>').waitFor();
+			const answer = page.getByTestId('answer');
+			assert.equal(await textOf(answer.locator('strong')), 'Nine');
+			assert.equal(await textOf(answer.locator('code')), '9');
+			assert.deepEqual(await answer.locator('td').allTextContents(), ['<i>x</i>', '[y](http://192.0.2.1)']);
+			assert.equal(await textOf(answer.locator('li')), '<img src=x onerror=alert(1)>');
+			assert.equal(await answer.locator('img, a, i').count(), 0);
+		}));
+
 	test('everything can be done with the keyboard alone', () =>
 		visit({}, async ({page}) => {
 			await page.locator('#dataset option').first().waitFor({state: 'attached'});
@@ -539,69 +565,62 @@ type AxeResult = {
 	readonly passes: readonly unknown[];
 };
 
-/** No tool of the analyst asks for approval by default, so the server's part is played here, by its contract. */
-async function playApproval(page: Page): Promise<string[]> {
-	const answers: string[] = [];
-	const runId = 'run_waits';
+const EMPTY = {
+	columns: [],
+	column_types: [],
+	rows: [],
+	row_count: 0,
+	total_rows: 0,
+	truncated: null,
+	exec_time_ms: 0,
+	error: null,
+};
+const NINE = {...EMPTY, columns: ['nine'], column_types: ['integer'], rows: [[9]], row_count: 1, total_rows: 1};
+
+/** A response by its contract, for what the server says only with a model or with another policy. */
+function respond(status: string, result: object, assistant_message: string) {
+	const code = {plan_json: null, plan_sentence: null, compiled_sql: 'select 9 as nine', python_code: null};
 	const details = {
 		dataset_id: 'support',
 		query_mode: 'sql',
-		plan_json: null,
-		plan_sentence: null,
-		compiled_sql: 'select 9 as nine',
+		...code,
+		chart: null,
+		warnings: [],
+		suggestions: [],
+		approval_id: 'apr_1',
 	};
-	const rest = {python_code: null, chart: null, warnings: [], suggestions: [], approval_id: 'apr_1'};
-	const empty = {
-		columns: [],
-		column_types: [],
-		rows: [],
-		row_count: 0,
-		total_rows: 0,
-		truncated: null,
-		exec_time_ms: 0,
-		error: null,
-	};
-	const full = {...empty, columns: ['nine'], column_types: ['integer'], rows: [[9]], row_count: 1, total_rows: 1};
-	const respond = (status: string, result: object) => ({
-		assistant_message: status,
-		run_id: runId,
-		thread_id: 't',
-		status,
-		result,
-		details: {...details, ...rest},
-	});
-	const stream = (response: object) => {
-		const frames = [['result', response] as const, ['done', {run_id: runId}] as const];
-		const body = frames
-			.map(([event, data], n) => `event: ${event}\nid: ${runId}:${n + 1}\ndata: ${JSON.stringify(data)}\n\n`)
-			.join('');
-		return {status: 200, headers: {'content-type': 'text/event-stream'}, body};
-	};
+	return {assistant_message, run_id: 'run_played', thread_id: 't', status, result, details};
+}
+
+function stream(frames: readonly (readonly [string, object])[]) {
+	const all = [...frames, ['done', {run_id: 'run_played'}] as const];
+	const body = all
+		.map(([event, data], n) => `event: ${event}\nid: run_played:${n + 1}\ndata: ${JSON.stringify(data)}\n\n`)
+		.join('');
+	return {status: 200, headers: {'content-type': 'text/event-stream'}, body};
+}
+
+/** No tool of the analyst asks for approval by default, so the server's part is played here. */
+async function playApproval(page: Page): Promise<string[]> {
+	const answers: string[] = [];
 	const approval = {
-		approvalId: 'apr_1',
-		runId,
-		actionId: 'act_1',
-		tool: 'analyst.sql',
-		binding: 'b',
+		...{approvalId: 'apr_1', runId: 'run_played', actionId: 'act_1', tool: 'analyst.sql', binding: 'b', risk: 'critical'},
+		...{state: 'pending', requestedBy: 'local', executeBy: null, approver: null, comment: null},
 		preview: 'delete everything <b>now</b>',
-		risk: 'critical',
-		state: 'pending',
-		requestedBy: 'local',
 		requestedAt: new Date().toISOString(),
 		approveBy: new Date(Date.now() + 60_000).toISOString(),
-		executeBy: null,
-		approver: null,
-		comment: null,
 	};
-	await page.route('**/chat/stream', (route) => route.fulfill(stream(respond('awaiting_approval', empty))));
+	await page.route('**/chat/stream', (route) => route.fulfill(stream([['result', respond('awaiting_approval', EMPTY, '')]])));
 	await page.route('**/api/v1/approvals?*', (route) => route.fulfill({json: {approvals: answers.length > 0 ? [] : [approval]}}));
 	await page.route('**/api/v1/approvals/apr_1/*', (route) => {
 		answers.push(new URL(route.request().url()).pathname.split('/').at(-1) ?? '');
 		return route.fulfill({json: {...approval, state: 'granted'}});
 	});
-	await page.route(`**/runs/${runId}/status`, (route) =>
-		route.fulfill({json: {run_id: runId, status: answers.length > 0 ? 'running' : 'awaiting_approval'}}),
+	await page.route('**/runs/run_played/status', (route) =>
+		route.fulfill({json: {run_id: 'run_played', status: answers.length > 0 ? 'running' : 'awaiting_approval'}}),
 	);
-	await page.route(`**/runs/${runId}/stream`, (route) => route.fulfill(stream(respond('succeeded', full))));
+	await page.route('**/runs/run_played/stream', (route) =>
+		route.fulfill(stream([['result', respond('succeeded', NINE, 'done')]])),
+	);
 	return answers;
 }

@@ -62,7 +62,7 @@ export function createChatSession(queries: QueryClient) {
 		if (event.event !== 'result') return;
 		queries.setQueryData(responseQuery(event.data.run_id).queryKey, event.data);
 		for (const kind of ['capsule', 'events']) void queries.invalidateQueries({queryKey: [kind, event.data.run_id]});
-		patch({shown: event.data.run_id});
+		if (find(key)) patch({shown: event.data.run_id});
 	};
 
 	const follow = async (key: string, open: Open) => {
@@ -92,13 +92,8 @@ export function createChatSession(queries: QueryClient) {
 		return follow(key, (signal) => joinTurn(runId, '', signal));
 	};
 
-	const leave = () => {
-		for (const abort of following.values()) abort.abort();
-		following.clear();
-	};
-
+	/** Turns of the conversation that is left are followed on: a run that nobody watches would be cancelled. */
 	const enter = (threadId: string, loading: boolean) => {
-		leave();
 		localStorage.setItem(THREAD_KEY, threadId);
 		patch({threadId, exchanges: [], shown: null, loading, loadError: null});
 	};

@@ -81,14 +81,15 @@ function renderBlock(block: Block, index: number): ReactNode {
 }
 
 function PipeTable({lines}: {readonly lines: readonly string[]}) {
-	const [head = [], , ...rows] = lines.map(splitCells);
+	const [head = [], rule = [], ...rows] = lines.map(splitCells);
+	const side = (at: number) => (rule[at]?.endsWith(':') ? 'text-right' : 'text-left');
 	return (
 		<div className="overflow-x-auto">
 			<table className="border-collapse text-xs">
 				<thead>
 					<tr>
-						{numbered(head).map(([at, cell]) => (
-							<th key={at} className="border border-line bg-panel px-2 py-1 text-left font-medium">
+						{numbered(head).map(([at, cell], index) => (
+							<th key={at} className={`border border-line bg-panel px-2 py-1 font-medium ${side(index)}`}>
 								{renderInline(cell)}
 							</th>
 						))}
@@ -97,8 +98,8 @@ function PipeTable({lines}: {readonly lines: readonly string[]}) {
 				<tbody>
 					{numbered(rows).map(([row, cells]) => (
 						<tr key={row}>
-							{numbered(cells).map(([at, cell]) => (
-								<td key={at} className="border border-line px-2 py-1">
+							{numbered(cells).map(([at, cell], index) => (
+								<td key={at} className={`border border-line px-2 py-1 ${side(index)}`}>
 									{renderInline(cell)}
 								</td>
 							))}
