@@ -194,8 +194,9 @@ export type Store = {
 	subscribe(runId: string, after: number, signal: AbortSignal): AsyncIterable<Event>;
 	head(runId: string): Promise<SignedHead | null>;
 	/**
-	 * Takes over one unfinished run whose lease has run out, or, given a `runId`, that run if its lease has run out, is the holder's
-	 * own, or it awaits approval; null when there is none. The token is greater than every one before.
+	 * Takes over one unfinished run whose lease has run out and, if it awaits approval, whose time to be approved is over; or, given a
+	 * `runId`, that run if its lease has run out, is the holder's own, or it awaits approval; null when there is none. The token is
+	 * greater than every one before.
 	 */
 	claim(
 		holder: string,

@@ -50,15 +50,24 @@ eachStore(process.env, ({store: fresh}) => {
 		);
 	});
 
-	test('finished runs and runs that wait for a person are not claimed', async () => {
+	test('finished runs and runs that a person may still answer are not claimed', async () => {
 		const store = await fresh();
+		const approveBy = new Date(LATER.getTime() + 1).toISOString();
 		await appendAll(
 			store,
 			batch({runId: 'done', expectedSeq: 0}, started(), finished()),
-			batch({runId: 'waiting', expectedSeq: 0}, started(), asked()),
+			batch({runId: 'waiting', expectedSeq: 0}, started(), asked(), asked('apr_2', approveBy)),
 		);
 		assert.equal(await store.claim('two', LATER, 1000), null);
 		assert.equal(await store.renew('done', FENCE), false);
+	});
+
+	test('a run that nobody answered in time is claimed, so that it ends', async () => {
+		const store = await fresh();
+		await store.append(batch({runId: 'waiting', expectedSeq: 0}, started(), asked('apr_1', LATER.toISOString())));
+		assert.equal(await store.claim('two', new Date(LATER.getTime() - 1), 1000), null);
+		assert.deepEqual(await store.claim('two', LATER, 1000), {runId: 'waiting', token: 2});
+		assert.equal(await store.claim('three', LATER, 1000), null);
 	});
 
 	test('a run is claimed by name when it waits, when it is the holder’s own, and when its lease has run out', async () => {

@@ -85,9 +85,11 @@ function claim(tables: Tables, {holder, now, leaseMs, runId}: Claim): {runId: st
 	const at = now.toISOString();
 	const wanted = runId === undefined ? undefined : tables.runs.get(runId);
 	const candidates = runId === undefined ? [...tables.runs.values()] : wanted ? [wanted] : [];
+	const isAnswerable = (waiting: string) =>
+		[...tables.approvals.values()].some((each) => each.runId === waiting && each.state === 'pending' && each.approveBy > at);
 	const [run] = candidates
-		.filter(({status, leaseUntil, holder: own}) => {
-			if (runId !== undefined && status === 'awaiting_approval') return true;
+		.filter(({runId: id, status, leaseUntil, holder: own}) => {
+			if (status === 'awaiting_approval') return runId !== undefined || (leaseUntil <= at && !isAnswerable(id));
 			return status === 'running' && (leaseUntil <= at || (runId !== undefined && own === holder));
 		})
 		.sort((a, b) => compare(a.leaseUntil, b.leaseUntil) || compare(a.runId, b.runId));

@@ -145,8 +145,15 @@ function createLeases(db: Kysely<Tables>): Pick<Store, 'claim' | 'renew'> {
 			const which =
 				runId === undefined
 					? free
-							.where('status', '=', 'running')
 							.where('lease_until', '<=', at)
+							.where(({eb, or, and, not, exists, selectFrom}) => {
+								const pending = selectFrom('approvals')
+									.select('approval_id')
+									.whereRef('approvals.run_id', '=', 'runs.run_id')
+									.where('state', '=', 'pending')
+									.where('approve_by', '>', at);
+								return or([eb('status', '=', 'running'), and([eb('status', '=', 'awaiting_approval'), not(exists(pending))])]);
+							})
 							.orderBy('lease_until')
 							.orderBy('run_id')
 							.skipLocked()

@@ -52,12 +52,12 @@ export function message(role: 'user' | 'assistant', content: string, threadId = 
 	return {type: 'message.added', actor: ANN, data: {role, content, threadId, datasetId}};
 }
 
-export function asked(approvalId = 'apr_1'): EventBody {
+export function asked(approvalId = 'apr_1', approveBy = at(600)): EventBody {
 	const data = {binding: 'b1', tool: 'docker.restart', preview: 'restart web', risk: 'high', requestedBy: ANN} as const;
 	return {
 		type: 'approval.requested',
 		actor: ANN,
-		data: {...data, approvalId, actionId: 'act_1', approveBy: at(600), executeWithinMs: 60_000},
+		data: {...data, approvalId, actionId: 'act_1', approveBy, executeWithinMs: 60_000},
 	};
 }
 

@@ -118,7 +118,9 @@ function createClaim(db: DatabaseSync): (operation: Extract<Operation, {kind: 'c
 		db.prepare(`UPDATE runs SET holder = ?1, token = token + 1, lease_until = ?2 WHERE run_id = (
 			SELECT run_id FROM runs WHERE ${which} ORDER BY lease_until, run_id LIMIT 1
 		) RETURNING run_id AS runId, token`);
-	const takeAny = take("status = 'running' AND lease_until <= ?3");
+	const takeAny = take(`lease_until <= ?3 AND (status = 'running' OR (status = 'awaiting_approval' AND NOT EXISTS (
+		SELECT 1 FROM approvals WHERE approvals.run_id = runs.run_id AND state = 'pending' AND approve_by > ?3
+	)))`);
 	const takeOne = take(
 		"run_id = ?4 AND (status = 'awaiting_approval' OR (status = 'running' AND (lease_until <= ?3 OR holder = ?1)))",
 	);
