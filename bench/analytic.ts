@@ -15,8 +15,10 @@ const MIB = 2 ** 20;
 const RATIO = 1.25;
 const CPUS = 2;
 const MEMORY_MIB = 1_024;
+/** The scratch of a sandbox is a file system in memory. */
+const SCRATCH_MIB = 2_048;
 /** what the sandbox's engine is given of it; see src/sandbox/runners/engine.ts */
-const ENGINE_MIB = MEMORY_MIB - 192;
+const ENGINE_MIB = MEMORY_MIB - 384;
 
 const QUERIES = {
 	'group by':
@@ -39,6 +41,7 @@ await report(async (bench) => {
 	const env = {
 		WRIT_SANDBOX_CPUS: String(CPUS),
 		WRIT_SANDBOX_MEMORY_MB: String(MEMORY_MIB),
+		WRIT_SANDBOX_SCRATCH_MB: String(SCRATCH_MIB),
 		RUN_TIMEOUT_SECONDS: '300',
 		WRIT_POOL_SIZE: '1',
 		LOG_LEVEL: 'info',
@@ -77,14 +80,23 @@ await report(async (bench) => {
 /** One that must spill, under the usual limit at full size, and with less memory where the data is small. */
 async function spill(bench: Bench, roomy: Writ): Promise<readonly Figure[]> {
 	const memory = bench.quick ? 384 : MEMORY_MIB;
-	const env = {WRIT_SANDBOX_MEMORY_MB: String(memory), RUN_TIMEOUT_SECONDS: '300', WRIT_POOL_SIZE: '0', LOG_LEVEL: 'info'};
+	const env = {
+		WRIT_SANDBOX_MEMORY_MB: String(memory),
+		WRIT_SANDBOX_SCRATCH_MB: String(SCRATCH_MIB),
+		RUN_TIMEOUT_SECONDS: '300',
+		WRIT_POOL_SIZE: '0',
+		LOG_LEVEL: 'info',
+	};
 	const writ = bench.quick ? await reopen(bench, roomy, env) : roomy;
 	const begin = performance.now();
 	const run = await runThrough(writ, SPILLING);
 	const took = performance.now() - begin;
 	return [
 		figure({name: `a query that spills, ${memory} MiB`, unit: 'ms', samples: [took]}),
-		figure({name: 'its peak memory', unit: 'MiB', samples: [await peakMemory(writ, run)], target: {of: 'p50', atMost: memory}}),
+		figure({
+			...{name: 'its peak memory, with what it spilled', unit: 'MiB', samples: [await peakMemory(writ, run)]},
+			target: {of: 'p50', atMost: memory + SCRATCH_MIB},
+		}),
 	];
 }
 

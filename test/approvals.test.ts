@@ -1,0 +1,171 @@
+/** A policy that asks, on a real server: the run waits for a person, and the answer covers exactly one action, once. */
+import assert from 'node:assert/strict';
+import {writeFileSync} from 'node:fs';
+import path from 'node:path';
+import {after, test} from 'node:test';
+import type {Approval, ChatResponse, ErrorReply} from '#contract/api.ts';
+import {
+	eventually,
+	freshData,
+	ingestedSamples,
+	jsonPost,
+	runWrit,
+	type Scope,
+	startWrit,
+	type Writ,
+	type WritOptions,
+} from './server.ts';
+
+const ASK_FOR_SQL = `
+@id("sql-asks")
+@description("a person looks at SQL before it runs")
+@decision("ask")
+permit (principal, action == Action::"analyst.sql", resource);
+`;
+
+const writ = await startAsking({after});
+
+test('what a policy asks about waits, with nothing done, until a person grants it; then the run goes on', async () => {
+	const {approval, runId} = await ask(writ, 'SELECT count(*) AS n FROM tickets');
+	assert.deepEqual(
+		[approval.state, approval.tool, approval.preview, approval.risk],
+		['pending', 'analyst.sql', 'SELECT count(*) AS n FROM tickets', 'low'],
+	);
+	assert.equal(typesOf(await writ.events(runId)).includes('action.intent'), false);
+
+	const granted = await writ.post<Approval>(`/api/v1/approvals/${approval.approvalId}/grant`, {comment: 'go ahead'});
+	assert.deepEqual([granted.status, granted.body.state, granted.body.comment], [200, 'granted', 'go ahead']);
+	await ended(writ, runId);
+	const capsule = await writ.capsule(runId);
+	assert.deepEqual([capsule.status, capsule.result_json?.rows], ['succeeded', [[6_417]]]);
+	const types = typesOf(await writ.events(runId));
+	assert.deepEqual(
+		types.filter((type) => /approval|intent|outcome/.test(type)),
+		['approval.requested', 'approval.granted', 'action.intent', 'action.outcome'],
+	);
+	assert.equal((await writ.verify(runId)).verdict, 'valid');
+});
+
+test('a grant is used once: nothing can be granted or rejected again, and the same question asks anew', async () => {
+	const {approval, runId} = await ask(writ, 'SELECT 1 AS one');
+	await writ.post(`/api/v1/approvals/${approval.approvalId}/grant`, {});
+	await ended(writ, runId);
+	for (const verb of ['grant', 'reject']) {
+		const again = await writ.post<ErrorReply>(`/api/v1/approvals/${approval.approvalId}/${verb}`, {});
+		assert.deepEqual([again.status, again.body.error.code], [409, 'conflict'], verb);
+	}
+	const {approval: second} = await ask(writ, 'SELECT 1 AS one');
+	assert.notEqual(second.approvalId, approval.approvalId);
+	assert.equal(second.state, 'pending');
+	await writ.post(`/api/v1/approvals/${second.approvalId}/reject`, {});
+});
+
+test('two people who answer at the same moment: one answer counts', async () => {
+	const {approval, runId} = await ask(writ, 'SELECT 2 AS two');
+	const answers = await Promise.all(
+		['grant', 'reject', 'grant'].map((verb) => writ.post(`/api/v1/approvals/${approval.approvalId}/${verb}`, {})),
+	);
+	assert.deepEqual(answers.map(({status}) => status).toSorted(), [200, 409, 409]);
+	await ended(writ, runId);
+	const types = typesOf(await writ.events(runId));
+	assert.equal(types.filter((type) => type === 'approval.granted' || type === 'approval.rejected').length, 1);
+	assert.ok(types.filter((type) => type === 'action.intent').length <= 1);
+});
+
+test('what a person rejects is not done, and the run says who rejected it', async () => {
+	const {approval, runId} = await ask(writ, 'SELECT 3 AS three');
+	const rejected = await writ.post<Approval>(`/api/v1/approvals/${approval.approvalId}/reject`, {comment: 'not today'});
+	assert.deepEqual([rejected.status, rejected.body.state], [200, 'rejected']);
+	await ended(writ, runId);
+	const capsule = await writ.capsule(runId);
+	assert.deepEqual([capsule.status, capsule.result_json?.rows], ['rejected', []]);
+	assert.equal(typesOf(await writ.events(runId)).includes('action.intent'), false);
+	assert.equal((await writ.verify(runId)).verdict, 'valid');
+});
+
+test('the command line lists what waits and grants it', async () => {
+	const env = {WRIT_URL: writ.url};
+	const {approval, runId} = await ask(writ, 'SELECT 4 AS four');
+	const listed = await runWrit(['approvals', 'list', '--json'], {env});
+	const {approvals} = JSON.parse(listed.out) as {approvals: Approval[]};
+	assert.deepEqual(
+		approvals.map(({approvalId}) => approvalId),
+		[approval.approvalId],
+	);
+	const granted = await runWrit(['approvals', 'grant', approval.approvalId, '-m', 'fine'], {env});
+	assert.deepEqual([granted.exit, granted.err], [0, '']);
+	assert.equal(await ended(writ, runId), 'succeeded');
+	assert.equal((await runWrit(['approvals', 'grant', approval.approvalId], {env})).exit, 1);
+});
+
+test('an approval that nobody answers in time cannot be granted any more', async (t) => {
+	const quick = await startAsking(t, {env: {WRIT_APPROVE_WITHIN_SECONDS: '1'}});
+	const {approval, runId} = await ask(quick, 'SELECT 5 AS five');
+	await eventually('passing of the deadline', () => (Date.now() > Date.parse(approval.approveBy) ? true : undefined));
+	const late = await quick.post<ErrorReply>(`/api/v1/approvals/${approval.approvalId}/grant`, {});
+	assert.deepEqual([late.status, late.body.error.code], [409, 'conflict']);
+	assert.equal(typesOf(await quick.events(runId)).includes('action.intent'), false);
+});
+
+test('a waiting run survives a restart, and a policy that changed meanwhile asks again', async (t) => {
+	const dataDir = freshData(t, await ingestedSamples());
+	const first = await startAsking(t, {dataDir});
+	const {approval, runId} = await ask(first, 'SELECT 6 AS six');
+	await first.stop('SIGKILL');
+	writeFileSync(path.join(dataDir, 'ask.cedar'), ASK_FOR_SQL.replaceAll('sql-asks', 'sql-asks-again'));
+
+	const second = await startAsking(t, {dataDir, policy: null});
+	await second.post(`/api/v1/approvals/${approval.approvalId}/grant`, {});
+	const status = await eventually('decision about the granted action', async () => {
+		const waiting = (await second.get<{approvals: Approval[]}>('/api/v1/approvals?state=pending')).body.approvals;
+		return waiting.find((other) => other.runId === runId && other.approvalId !== approval.approvalId)?.state;
+	});
+	assert.equal(status, 'pending', 'the grant was for another policy');
+	assert.equal(typesOf(await second.events(runId)).includes('action.intent'), false);
+});
+
+test('a policy file that cannot be read or parsed never allows anything', async (t) => {
+	const missing = await runWrit(['serve'], {
+		env: {WRIT_POLICY_FILE: '/nowhere/at-all.cedar', WRIT_PORT: '0', WRIT_DATA_DIR: freshData(t)},
+	});
+	assert.equal(missing.exit, 2);
+	assert.match(missing.err, /invalid_config: the policy file `\/nowhere\/at-all.cedar` cannot be read/);
+
+	const broken = await startAsking(t, {policy: 'permit (everything);', until: 'listening'});
+	assert.equal((await broken.request('/readyz')).status, 503);
+	assert.equal((await broken.ask('SQL: SELECT 1')).status, 'rejected');
+});
+
+type Asking = WritOptions & {
+	/** null leaves the one that is there */
+	readonly policy?: string | null;
+};
+
+/** A server with a policy file. */
+async function startAsking(scope: Scope, {policy = ASK_FOR_SQL, ...options}: Asking = {}): Promise<Writ> {
+	const dataDir = options.dataDir ?? freshData(scope, await ingestedSamples());
+	const file = path.join(dataDir, 'ask.cedar');
+	if (policy !== null) writeFileSync(file, policy);
+	return startWrit(scope, {...options, dataDir, env: {WRIT_POOL_SIZE: '0', WRIT_POLICY_FILE: file, ...options.env}});
+}
+
+async function ask({request, get}: Writ, sql: string): Promise<{readonly runId: string; readonly approval: Approval}> {
+	const response = await request('/chat', jsonPost({dataset_id: 'support', message: `SQL: ${sql}`}));
+	const {status, run_id, details} = (await response.json()) as ChatResponse;
+	assert.deepEqual([response.status, status], [200, 'awaiting_approval']);
+	const {approvals} = (await get<{approvals: Approval[]}>('/api/v1/approvals')).body;
+	const approval = approvals.find(({approvalId}) => approvalId === details.approval_id);
+	assert.ok(approval);
+	return {runId: run_id, approval};
+}
+
+async function ended({get}: Writ, runId: string): Promise<string> {
+	return eventually('end of the run', async () => {
+		const {status} = (await get<{status: string}>(`/runs/${runId}/status`)).body;
+		return status === 'running' || status === 'awaiting_approval' ? undefined : status;
+	});
+}
+
+function typesOf(events: readonly {readonly type: string}[]): readonly string[] {
+	return events.map(({type}) => type);
+}
