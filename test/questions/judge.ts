@@ -67,11 +67,17 @@ async function judge(item: Question, loaded: Loaded): Promise<Omit<Judged, 'half
 	return {...base, ...(await verdictOf(item, planned, loaded))};
 }
 
-async function verdictOf(item: Question, planned: Planned, loaded: Loaded): Promise<{readonly verdict: Verdict; readonly detail: string}> {
+async function verdictOf(
+	item: Question,
+	planned: Planned,
+	loaded: Loaded,
+): Promise<{readonly verdict: Verdict; readonly detail: string}> {
 	if (planned.kind === 'abstain') return {verdict: item.abstain ? 'right' : 'abstained', detail: planned.reason};
 	const wanted = await Promise.all([item.sql ?? []].flat().map((sql) => loaded.rows(sql)));
 	if (planned.kind === 'chat') {
-		const isSaid = item.chatable === true && wanted.some((rows) => rows.every(([cell]) => planned.text.replaceAll(',', '').includes(String(cell))));
+		const isSaid =
+			item.chatable === true &&
+			wanted.some((rows) => rows.every(([cell]) => planned.text.replaceAll(',', '').includes(String(cell))));
 		return {verdict: item.chat || isSaid ? 'right' : 'wrong', detail: planned.text};
 	}
 	const plan = requirePlan(planned.plan, loaded.dataset);
@@ -80,7 +86,10 @@ async function verdictOf(item: Question, planned: Planned, loaded: Loaded): Prom
 	// such an answer says that nothing matched, which is what there is to say
 	if (item.abstain) return {verdict: isNothing(rows) ? 'right' : 'wrong', detail: planned.reading};
 	const isRight = wanted.some((expected) => matches(expected, rows, item));
-	return {verdict: isRight ? 'right' : 'wrong', detail: `${planned.reading}\n${sql}\ngot ${JSON.stringify(rows.slice(0, 4))}\nwanted ${JSON.stringify(wanted[0]?.slice(0, 4))}`};
+	return {
+		verdict: isRight ? 'right' : 'wrong',
+		detail: `${planned.reading}\n${sql}\ngot ${JSON.stringify(rows.slice(0, 4))}\nwanted ${JSON.stringify(wanted[0]?.slice(0, 4))}`,
+	};
 }
 
 export function isNothing(rows: Rows): boolean {
@@ -89,12 +98,22 @@ export function isNothing(rows: Rows): boolean {
 
 /** Every column that was wanted is there, row by row; further columns do no harm. */
 export function matches(wanted: Rows, rows: Rows, {ordered, rows: isListable}: Pick<Question, 'ordered' | 'rows'>): boolean {
-	if (isListable && wanted.length === 1 && wanted[0]?.length === 1 && rows.length === Number(wanted[0][0]) && (rows[0]?.length ?? 0) > 1) return true;
+	if (
+		isListable &&
+		wanted.length === 1 &&
+		wanted[0]?.length === 1 &&
+		rows.length === Number(wanted[0][0]) &&
+		(rows[0]?.length ?? 0) > 1
+	)
+		return true;
 	if (wanted.length !== rows.length) return false;
 	const width = wanted[0]?.length ?? 0;
 	const columns = Array.from({length: rows[0]?.length ?? 0}, (_, index) => index);
 	return choices(columns, width).some((chosen) => {
-		const [a, b] = [wanted.map((row) => row.map(shown).join('\t')), rows.map((row) => chosen.map((index) => shown(row[index] ?? null)).join('\t'))];
+		const [a, b] = [
+			wanted.map((row) => row.map(shown).join('\t')),
+			rows.map((row) => chosen.map((index) => shown(row[index] ?? null)).join('\t')),
+		];
 		return ordered ? a.every((line, index) => line === b[index]) : a.toSorted().join('\n') === b.toSorted().join('\n');
 	});
 }
@@ -102,7 +121,12 @@ export function matches(wanted: Rows, rows: Rows, {ordered, rows: isListable}: P
 /** Every way to take `count` different columns in some order. */
 function choices(columns: readonly number[], count: number): readonly (readonly number[])[] {
 	if (count === 0) return [[]];
-	return columns.flatMap((column) => choices(columns.filter((other) => other !== column), count - 1).map((rest) => [column, ...rest]));
+	return columns.flatMap((column) =>
+		choices(
+			columns.filter((other) => other !== column),
+			count - 1,
+		).map((rest) => [column, ...rest]),
+	);
 }
 
 function shown(cell: Json): string {

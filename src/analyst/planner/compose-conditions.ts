@@ -18,6 +18,7 @@ export function composeConditions(making: Making): readonly Condition[] | Proble
 		if ('problem' in condition) return condition;
 		conditions.push(condition);
 	}
+	if (draft.windows.length > 1) return {problem: 'it names more than one time'};
 	for (const window of draft.windows) {
 		const col = momentColumn(making);
 		const conditionsOf = col && windowConditions(making, col, window);

@@ -18,7 +18,7 @@ export function composeListing(making: Making): Composed {
 	if ('problem' in filters) return filters;
 	const clauses = filters.length > 0 ? {filters: [...filters]} : {};
 	const subject = draft.rank?.object ?? draft.subject;
-	if (subject && !isRowNoun(subject) && draft.rank?.by.operand?.kind !== 'moment') return listThings(making, subject, clauses);
+	if (subject && !isRowNoun(subject, making.source.base) && draft.rank?.by.operand?.kind !== 'moment') return listThings(making, subject, clauses);
 	if (filters.length === 0 && draft.rank === null && draft.columns.length === 0) return {problem: 'it does not say what to show of it'};
 	return listRows(making, clauses);
 }

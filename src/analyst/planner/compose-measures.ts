@@ -80,7 +80,8 @@ export function momentColumn({draft, source}: Making): Col | null {
 export function composeMeasures(making: Making): readonly Clause[] | Problem {
 	const {draft} = making;
 	if (draft.isSpread) {
-		const counted = countClause(making);
+		const [own] = draft.measures;
+		const counted = own && own.operand !== null ? measureClause(making, own.func, own.operand) : countClause(making);
 		if ('problem' in counted) return counted;
 		return [counted, {item: {window: 'percent_of_total', column: counted.alias, alias: 'percent'}, alias: 'percent'}];
 	}
@@ -92,12 +93,22 @@ export function composeMeasures(making: Making): readonly Clause[] | Problem {
 		if ('problem' in counted) return counted;
 		clauses.push(counted);
 	}
+	const ofAverages = measures.find((measure) => isOfTotals(making, measure));
+	if (ofAverages) return {problem: 'an average per group of what adds up can be the average of its rows or of its totals'};
 	for (const measure of measures) {
 		const clause = measure.operand === null ? countClause(making) : measureClause(making, measure.func, measure.operand);
 		if ('problem' in clause) return clause;
 		clauses.push(clause);
 	}
 	return clauses;
+}
+
+/** "average revenue per order": of lines, or of orders? */
+function isOfTotals({draft, source}: Making, {func, operand}: Measure): boolean {
+	if (func !== 'avg' || operand === null || operand.kind === 'moment') return false;
+	const isPerThing = draft.chunks.some(({lower}) => lower === 'per') && draft.groups.some(({kind}) => kind === 'noun');
+	const col = operand.kind === 'column' ? resolve(operand.ref, source) : null;
+	return isPerThing && (operand.kind === 'revenue' || (col !== null && isAdditive(col)));
 }
 
 export function rankMeasure(making: Making, {by, direction}: Rank): Clause | Problem {
@@ -140,6 +151,7 @@ export function measureClause(making: Making, wanted: Exclude<Measure['func'], '
 	if (!col) return {problem: 'what is to be computed cannot be joined'};
 	const func = wanted === 'default' ? defaultFunc(making, col) : wanted;
 	if (isNumeric(col) === false && !isMoment(col)) return {problem: `${col.column.name} holds no numbers`};
+	if (func === 'sum' && isIntensive(col)) return {problem: `adding up ${col.column.name} means nothing`};
 	if (isMoment(col) && func !== 'min' && func !== 'max') return {problem: `${col.column.name} is a time`};
 	const isRepeated = col.table !== source.base && func !== 'min' && func !== 'max';
 	if (isRepeated) return {problem: `${col.column.name} belongs to ${col.table.name}, whose rows would be counted more than once`};
@@ -161,10 +173,17 @@ export function assume({assumptions}: Making['draft'], text: string): void {
 	if (!assumptions.includes(text)) assumptions.push(text);
 }
 
+const INTENSIVE: ReadonlySet<string> = new Set(['rate', 'rating', 'score', 'percent', 'average', 'median', 'temperature', 'humidity', 'csat', 'latitude', 'longitude']);
+
+/** A sum of percentages, ratings or temperatures is no quantity. */
+function isIntensive(col: Col): boolean {
+	return unitOf(col) === '%' || unitOf(col) === '°' || wordsOf(col.column.name).some(({stem}) => INTENSIVE.has(conceptOf(stem)));
+}
+
 function isAdditive(col: Col): boolean {
 	const unit = unitOf(col);
 	const words = wordsOf(col.column.name).map(({stem}) => conceptOf(stem));
-	if (words.some((word) => ['price', 'rate', 'rating', 'score', 'percent', 'average', 'median', 'maximum', 'minimum'].includes(word))) return false;
+	if (isIntensive(col) || words.some((word) => ['price', 'maximum', 'minimum'].includes(word))) return false;
 	return unit === '$' || unit === 'piece' || words.some((word) => ADDITIVE.has(word));
 }
 

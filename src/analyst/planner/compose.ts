@@ -15,7 +15,7 @@ export type Composed = {readonly plan: QueryPlanInput} | {readonly problem: stri
 export type Making = {readonly draft: Draft; readonly dataset: Dataset; readonly source: Source; readonly name: (col: {readonly table: TableProfile; readonly column: {readonly name: string}}) => string};
 
 export function compose(draft: Draft, dataset: Dataset): Composed {
-	if (draft.subject === null && draft.measures.length + draft.columns.length + draft.filters.length + draft.groups.length + draft.having.length === 0 && draft.rank === null)
+	if (draft.subject === null && draft.measures.length + draft.columns.length + draft.filters.length + draft.groups.length + draft.having.length === 0 && draft.rank === null && draft.share === null)
 		return {problem: 'nothing in it names anything in this dataset'};
 	if (usesRevenue(draft) && !revenueOf(dataset)) return {problem: 'no column holds revenue, and no table has one price and one quantity to compute it from'};
 	const source = chooseSource({refs: refsOf(draft), measured: measuredTables(draft, dataset), preferred: preferredTables(draft), needsMoment: needsMoment(draft)}, dataset);
@@ -71,7 +71,7 @@ function composeRank(making: Making, rank: NonNullable<Draft['rank']>): Composed
 	const object = rank.object ?? draft.groups[0] ?? draft.subject;
 	if (!object || (rank.object === null && rank.by.operand !== null && draft.groups.length === 0 && !isListedRank(draft))) return composeExtreme(making, rank);
 	const isRaw = rank.by.operand !== null && (rank.by.func === 'default' || rank.by.func === 'sum' || rank.by.func === 'max' || rank.by.func === 'min');
-	if (isRaw && isRowNoun(object) && rank.by.operand?.kind !== 'revenue') return composeListing(making);
+	if (isRaw && isRowNoun(object, making.source.base) && rank.by.operand?.kind !== 'revenue') return composeListing(making);
 	if (rank.by.operand?.kind === 'moment') return composeListing(making);
 	const group = groupItem(making, object);
 	const measure = rankMeasure(making, rank);

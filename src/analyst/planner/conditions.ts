@@ -51,7 +51,7 @@ function readNulls(draft: Draft): void {
 function readLack(draft: Draft, at: number): void {
 	const after = near(draft, at, 1);
 	const chunk = draft.chunks[after];
-	if (chunk?.kind !== 'term' || draft.used.has(after) || chunk.terms.values.length > 0) return;
+	if (chunk?.kind !== 'term' || draft.used.has(after) || chunk.terms.values.length + chunk.terms.nouns.length > 0) return;
 	const ref = columnsAt(draft, after, ({column}) => column.type !== 'boolean');
 	if (ref.length === 0 || isKeyword(draft, near(draft, after, 1), 'compare')) return;
 	if (!['no', 'without', 'lacking', 'lack'].includes(draft.chunks[at]?.lower ?? '')) return;
@@ -165,13 +165,20 @@ function readLiteral(draft: Draft, at: number, value: string): void {
 		draft.assumptions.push(`“${value}” is taken as a value of ${ref[0]?.column.name}`);
 		return;
 	}
-	const candidates = byRole(draft, at, draft.vocabulary.columns.filter((col) => isOpen(col) && isBetween(value, col)));
+	const candidates = byRole(draft, at, draft.vocabulary.columns.filter((col) => isOpen(col) && isBetween(value, col) && isMentioned(draft, col)));
 	const [only, second] = candidates;
 	if (!only || second) return;
 	use(draft, at);
 	draft.doubts += 1;
 	pushFilter(draft, {ref: [only], op: 'iequals', value, at});
 	draft.assumptions.push(`“${value}” is taken as a value of ${only.column.name}`);
+}
+
+/** The question is about the column's table anyway, or about none. */
+function isMentioned({chunks, vocabulary}: Draft, {table}: Col): boolean {
+	const terms = chunks.flatMap((chunk) => (chunk.kind === 'term' ? [chunk.terms] : []));
+	const tables = terms.flatMap(({columns, nouns}) => [...nouns.filter(({entity}) => entity === null), ...columns].map((each) => each.table));
+	return tables.includes(table) || (tables.length === 0 && vocabulary.dataset.tables.length === 1);
 }
 
 /** Text of which the profile lists only a part, and which is no date. */

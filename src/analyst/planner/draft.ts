@@ -3,7 +3,7 @@ import type {AggregateFunc, Bucket, FilterOp, FilterValue} from '#contract/query
 import type {Chunk} from './chunks.ts';
 import type {Keyword} from './lexicon.ts';
 import type {TimeWindow} from './time-phrases.ts';
-import type {Col, Noun, Vocabulary} from './vocabulary.ts';
+import {type Col, isKey, type Noun, type Vocabulary} from './vocabulary.ts';
 
 /** Columns that the same words name; more than one only in different tables. */
 export type Ref = readonly Col[];
@@ -134,7 +134,7 @@ export function thingAt(draft: Pick<Draft, 'chunks'>, at: number): Thing | null 
 	const whole = chunk.terms.columns.filter(({strength}) => strength >= 0.9);
 	const nouns = chunk.terms.nouns;
 	const isKeyOfNoun = ({column}: Col) => nouns.some(({entity, table}) => entity?.column === column || table.columns.includes(column));
-	if (nouns.length > 0 && (whole.length === 0 || whole.every((col) => isNumeric(col) || (isKeyOfNoun(col) && /id$/i.test(col.column.name))))) return {kind: 'noun', nouns};
+	if (nouns.length > 0 && (whole.length === 0 || whole.every((col) => isKeyOfNoun(col) && (/id$/i.test(col.column.name) || isKey(col))))) return {kind: 'noun', nouns};
 	if (whole.length > 0) return {kind: 'column', ref: whole};
 	if (chunk.terms.columns.length > 0) return {kind: 'column', ref: chunk.terms.columns};
 	return null;

@@ -1,4 +1,5 @@
 /** Reads what a result is broken down by: columns, entities and buckets of time. */
+import type {TableProfile} from '#contract/dataset.ts';
 import {type Draft, isKeyword, keywordAt, keywordsOf, near, nounsAt, quantitiesAt, rivals, type Thing, thingAt, use} from './draft.ts';
 import {isKey} from './vocabulary.ts';
 
@@ -117,7 +118,7 @@ function readAdverbs(draft: Draft): void {
 }
 
 /** Rows of the table are what the noun names, so that a group would hold one row. */
-export function isRowNoun(thing: Thing): boolean {
-	if (thing.kind === 'noun') return thing.nouns.every(({entity}) => entity === null);
+export function isRowNoun(thing: Thing, base: TableProfile): boolean {
+	if (thing.kind === 'noun') return thing.nouns.some(({entity, table}) => entity === null && table === base);
 	return thing.kind === 'column' && thing.ref.every(isKey);
 }

@@ -80,7 +80,7 @@ export const FILLERS: ReadonlySet<string> = new Set(
 	level levels value values figure figures number numbers case cases
 	according respect terms term relation regarding concerning based about
 	much many long often how vs versus compared compare relative
-	? ! . , ; : ( ) [ ] ' " “ ” ’ / & # * + - – — …`
+	? ! . , : ( ) [ ] ' " “ ” ’ / & # * + - – — …`
 		.split(/\s+/)
 		.filter((word) => word !== ''),
 );
@@ -103,7 +103,7 @@ export type Keyword =
 
 const KEYWORDS: Readonly<Record<string, Keyword>> = {
 	...words({kind: 'func', func: 'avg'}, 'average,avg,mean,on average,typical'),
-	...words({kind: 'func', func: 'sum'}, 'sum,sum of,total,overall total,combined,cumulative,sum up'),
+	...words({kind: 'func', func: 'sum'}, 'sum,sum of,total,overall total,combined,sum up'),
 	...words({kind: 'func', func: 'median'}, 'median'),
 	...words({kind: 'func', func: 'min'}, 'minimum,min'),
 	...words({kind: 'func', func: 'max'}, 'maximum,max,peak'),
