@@ -377,19 +377,33 @@ describe('the page', {skip, timeout: 300_000}, () => {
 			await grid(page).getByText('the_answer').waitFor();
 		}));
 
-	test('an approval is shown with what it is for, and answered in the conversation', () =>
-		visit({tolerate: /404/}, async ({page}) => {
-			const answers = await playApproval(page);
-			await page.selectOption('#dataset', 'support');
-			await page.fill('#message', 'SQL: select 9 as nine');
-			await page.keyboard.press('Control+Enter');
+	test('an approval is shown with what it is for, and answered in the conversation or on its own screen', async () => {
+		const policy = join(state.dir, 'ask.cedar');
+		await writeFile(
+			policy,
+			'@id("python-asks") @decision("ask") permit (principal, action == Action::"analyst.python", resource);',
+		);
+		const asking = await startWrit(scope, {env: {WRIT_POLICY_FILE: policy}});
+		await visit({base: asking.url}, async ({page}) => {
+			await ask(page, 'support', 'PYTHON: result = 3 * 3  # <b>nine</b>');
 			await badge(page, 'awaiting_approval').waitFor();
-			await page.locator('#messages').getByText('delete everything <b>now</b>').waitFor();
+			await page.locator('#messages').getByText('<b>nine</b>').last().waitFor();
+			await page.reload();
 			await page.locator('#messages').getByRole('button', {name: 'Grant'}).click();
 			await badge(page, 'succeeded').waitFor();
-			assert.deepEqual(answers, ['grant']);
+			await grid(page).waitFor();
 			assert.deepEqual(await cells(page, 1), ['9']);
-		}));
+
+			await ask(page, 'support', 'PYTHON: result = 4 * 4');
+			await badge(page, 'awaiting_approval').waitFor();
+			await page.getByRole('link', {name: /^Approvals/}).click();
+			await page.getByLabel('Comment').fill('not today');
+			await page.getByRole('button', {name: 'Reject'}).click();
+			await page.getByText('Nothing waits for you').waitFor();
+			await page.getByRole('link', {name: 'Ask', exact: true}).click();
+			await badge(page, 'rejected').waitFor();
+		});
+	});
 
 	test('tool calls show as steps, and of an answer only its little Markdown is drawn', () =>
 		visit({}, async ({page}) => {
@@ -577,7 +591,7 @@ const EMPTY = {
 };
 const NINE = {...EMPTY, columns: ['nine'], column_types: ['integer'], rows: [[9]], row_count: 1, total_rows: 1};
 
-/** A response by its contract, for what the server says only with a model or with another policy. */
+/** A response by its contract, for what the server says only with a model. */
 function respond(status: string, result: object, assistant_message: string) {
 	const code = {plan_json: null, plan_sentence: null, compiled_sql: 'select 9 as nine', python_code: null};
 	const details = {
@@ -598,29 +612,4 @@ function stream(frames: readonly (readonly [string, object])[]) {
 		.map(([event, data], n) => `event: ${event}\nid: run_played:${n + 1}\ndata: ${JSON.stringify(data)}\n\n`)
 		.join('');
 	return {status: 200, headers: {'content-type': 'text/event-stream'}, body};
-}
-
-/** No tool of the analyst asks for approval by default, so the server's part is played here. */
-async function playApproval(page: Page): Promise<string[]> {
-	const answers: string[] = [];
-	const approval = {
-		...{approvalId: 'apr_1', runId: 'run_played', actionId: 'act_1', tool: 'analyst.sql', binding: 'b', risk: 'critical'},
-		...{state: 'pending', requestedBy: 'local', executeBy: null, approver: null, comment: null},
-		preview: 'delete everything <b>now</b>',
-		requestedAt: new Date().toISOString(),
-		approveBy: new Date(Date.now() + 60_000).toISOString(),
-	};
-	await page.route('**/chat/stream', (route) => route.fulfill(stream([['result', respond('awaiting_approval', EMPTY, '')]])));
-	await page.route('**/api/v1/approvals?*', (route) => route.fulfill({json: {approvals: answers.length > 0 ? [] : [approval]}}));
-	await page.route('**/api/v1/approvals/apr_1/*', (route) => {
-		answers.push(new URL(route.request().url()).pathname.split('/').at(-1) ?? '');
-		return route.fulfill({json: {...approval, state: 'granted'}});
-	});
-	await page.route('**/runs/run_played/status', (route) =>
-		route.fulfill({json: {run_id: 'run_played', status: answers.length > 0 ? 'running' : 'awaiting_approval'}}),
-	);
-	await page.route('**/runs/run_played/stream', (route) =>
-		route.fulfill(stream([['result', respond('succeeded', NINE, 'done')]])),
-	);
-	return answers;
 }
