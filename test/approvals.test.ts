@@ -34,7 +34,10 @@ test('what a policy asks about waits, with nothing done, until a person grants i
 	assert.equal(typesOf(await writ.events(runId)).includes('action.intent'), false);
 
 	const granted = await writ.post<Approval>(`/api/v1/approvals/${approval.approvalId}/grant`, {comment: 'go ahead'});
-	assert.deepEqual([granted.status, granted.body.state, granted.body.comment], [200, 'granted', 'go ahead']);
+	assert.deepEqual(
+		[granted.status, granted.body.state, granted.body.comment],
+		[200, 'granted', 'go ahead (approved by its proposer: single-user server)'],
+	);
 	await ended(writ, runId);
 	const capsule = await writ.capsule(runId);
 	assert.deepEqual([capsule.status, capsule.result_json?.rows], ['succeeded', [[6_417]]]);
@@ -103,7 +106,7 @@ test('an approval that nobody answers in time cannot be granted any more', async
 	const {approval, runId} = await ask(quick, 'SELECT 5 AS five');
 	await eventually('passing of the deadline', () => (Date.now() > Date.parse(approval.approveBy) ? true : undefined));
 	const late = await quick.post<ErrorReply>(`/api/v1/approvals/${approval.approvalId}/grant`, {});
-	assert.deepEqual([late.status, late.body.error.code], [409, 'conflict']);
+	assert.deepEqual([late.status, late.body.error.code], [403, 'policy_denied']);
 	assert.equal(typesOf(await quick.events(runId)).includes('action.intent'), false);
 });
 
