@@ -32,7 +32,7 @@ export function chunksOf(tokens: readonly Token[], vocabulary: Vocabulary): read
 			...meaning,
 			text: stretch.map(({text}) => text).join(' '),
 			lower: stretch.map(({lower}) => lower).join(' '),
-			isPlural: last !== undefined && last.lower !== last.stem,
+			isPlural: last !== undefined && last.lower !== last.stem && /s$|^(people|men|women|children)$/.test(last.lower),
 		});
 		at += length;
 	}

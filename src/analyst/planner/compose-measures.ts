@@ -93,6 +93,7 @@ export function composeMeasures(making: Making): readonly Clause[] | Problem {
 		if ('problem' in counted) return counted;
 		clauses.push(counted);
 	}
+	if (draft.usual !== null && draft.isCounted) return {problem: 'an average of counts takes two steps, and a plan has one'};
 	const ofAverages = measures.find((measure) => isOfTotals(making, measure));
 	if (ofAverages) return {problem: 'an average per group of what adds up can be the average of its rows or of its totals'};
 	for (const measure of measures) {
@@ -120,9 +121,9 @@ export function rankMeasure(making: Making, {by, direction}: Rank): Clause | Pro
 	}
 	const col = by.operand.kind === 'column' ? resolve(by.operand.ref, making.source) : null;
 	const extreme = direction === 'desc' ? ('max' as const) : ('min' as const);
-	const func = making.draft.usual ?? (col && isAdditive(col) ? 'sum' : extreme);
+	const func = making.draft.usual ?? (col && isAdditive(col) ? 'sum' : col && isScore(col) ? 'avg' : extreme);
 	const clause = measureClause(making, func, by.operand);
-	if (col && func === 'sum') assume(making.draft, `${col.column.name} is added up`);
+	if (col && (func === 'sum' || func === 'avg')) assume(making.draft, `${col.column.name} is ${func === 'sum' ? 'added up' : 'averaged'}`);
 	return clause;
 }
 
@@ -178,6 +179,11 @@ const INTENSIVE: ReadonlySet<string> = new Set(['rate', 'rating', 'score', 'perc
 /** A sum of percentages, ratings or temperatures is no quantity. */
 function isIntensive(col: Col): boolean {
 	return unitOf(col) === '%' || unitOf(col) === '°' || wordsOf(col.column.name).some(({stem}) => INTENSIVE.has(conceptOf(stem)));
+}
+
+/** Marks that many rows share, so that the best single one tells groups apart badly. */
+function isScore({column: {name}}: Col): boolean {
+	return wordsOf(name).some(({stem}) => ['rate', 'rating', 'score', 'csat'].includes(conceptOf(stem)));
 }
 
 function isAdditive(col: Col): boolean {

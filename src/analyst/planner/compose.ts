@@ -69,6 +69,7 @@ function allGroups(making: Making): readonly Thing[] {
 function composeRank(making: Making, rank: NonNullable<Draft['rank']>): Composed {
 	const {draft} = making;
 	const object = rank.object ?? draft.groups[0] ?? draft.subject;
+	if (!object && rank.limit !== null && rank.by.operand?.kind === 'column' && rank.by.func === 'default') return composeListing(making);
 	if (!object || (rank.object === null && rank.by.operand !== null && draft.groups.length === 0 && !isListedRank(draft))) return composeExtreme(making, rank);
 	const isRaw = rank.by.operand !== null && (rank.by.func === 'default' || rank.by.func === 'sum' || rank.by.func === 'max' || rank.by.func === 'min');
 	if (isRaw && isRowNoun(object, making.source.base) && rank.by.operand?.kind !== 'revenue') return composeListing(making);

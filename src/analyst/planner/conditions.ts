@@ -90,7 +90,8 @@ function readValue(draft: Draft, at: number, values: readonly ValueName[]): void
 	const qualifier = qualifierOf(draft, at, values);
 	const before = near(draft, at, -1);
 	const options = byRole(draft, at, qualifier ? values.filter(({column}) => qualifier.columns.has(column.name)) : values);
-	const negation = negationBefore(draft, qualifier && qualifier.at < at ? qualifier.at : at, 1);
+	const direct = negationBefore(draft, at, 1);
+	const negation = direct.length > 0 || !qualifier || qualifier.at > at ? direct : negationBefore(draft, qualifier.at, 1);
 	const isEqual = isKeyword(draft, before, 'compare') && !draft.used.has(before);
 	use(draft, at, ...negation, ...(qualifier ? [qualifier.at] : []), ...(isEqual ? [before] : []));
 	const others = readAlternatives(draft, at, options);
@@ -104,7 +105,12 @@ function readAsMoment(draft: Draft, at: number, values: readonly ValueName[]): b
 	if (draft.chunks[near(draft, at, 1)]?.kind !== 'window') return false;
 	const [word] = tokenise(draft.chunks[at]?.text ?? '');
 	const moments = draft.vocabulary.columns.filter((col) => isMoment(col) && col.words.some(({root}) => root === word?.root) && values.some(({table}) => table === col.table));
-	if (moments.length !== 1) return false;
+	if (moments.length !== 1) {
+		const isHappening = /ed$/.test(word?.lower ?? '') && /^(was|were|got|been|get|gets)$/.test(draft.chunks[at - 1]?.lower ?? '');
+		const times = draft.vocabulary.columns.filter((col) => isMoment(col) && values.some(({table}) => table === col.table));
+		if (isHappening && times.length > 1) draft.problems.push(`no column says when something was ${word?.lower}`);
+		return false;
+	}
 	use(draft, at);
 	draft.moments.push(moments.map(({table, column}) => ({table, column})));
 	return true;

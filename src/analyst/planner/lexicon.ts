@@ -79,7 +79,7 @@ export const FILLERS: ReadonlySet<string> = new Set(
 	data dataset database table entire whole available various certain particular respective respectively
 	level levels value values figure figures number numbers case cases
 	according respect terms term relation regarding concerning based about
-	much many long often how vs versus compared compare relative
+	many how vs versus compared compare relative
 	? ! . , : ( ) [ ] ' " “ ” ’ / & # * + - – — …`
 		.split(/\s+/)
 		.filter((word) => word !== ''),
@@ -116,7 +116,7 @@ const KEYWORDS: Readonly<Record<string, Keyword>> = {
 	...words({kind: 'present'}, 'not null,not missing,not empty,non null,non empty,filled'),
 	...words({kind: 'and'}, 'and,as well as,plus'),
 	...words({kind: 'or'}, 'or'),
-	...words({kind: 'show'}, 'show,list,display,show me,give me,list all,show all,find all,what are,which are,get me,return,fetch'),
+	...words({kind: 'show'}, 'show,list,display,show me,give me,list all,show all,find all,what are,which are,get me,return,fetch,how much'),
 	...words({kind: 'which'}, 'which,what,who,whats'),
 	...words({kind: 'when'}, 'when was,when were,when did,when is,on what date,on which date'),
 	...words({kind: 'share'}, 'share,share of,percentage,percentage of,percent of,proportion,proportion of,fraction,fraction of,what percent,rate,rates,compliance,compliance rate,how often,ratio of'),

@@ -83,7 +83,7 @@ function valuesFor(words: readonly Token[], {values}: Vocabulary): readonly Valu
 	const sameLength = near.filter((value) => value.words.length === words.length);
 	const exact = sameLength.filter((value) => value.words.every(({concept}, index) => concept === conceptOf(words[index]?.stem ?? '')));
 	if (exact.length > 0) return exact;
-	return sameLength.filter((value) => value.words.every(({root}, index) => root === words[index]?.root && root.length >= 3));
+	return sameLength.filter((value) => value.words.every(({root, isParticiple}, index) => root === words[index]?.root && root.length >= 3 && (!isParticiple || words[index]?.lower.endsWith('ed') === true)));
 }
 
 function nounsFor(words: readonly Token[], {nouns}: Vocabulary): readonly Noun[] {

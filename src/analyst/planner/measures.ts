@@ -202,9 +202,16 @@ function readLeftTerm(draft: Draft, at: number): void {
 	const quantities = quantitiesAt(draft, at);
 	const ref = quantities.length > 0 ? quantities : columns;
 	if (ref.length === 0) return void draft.problems.push(`I do not understand “${chunk?.text}” here`);
+	if (isRead(draft, ref)) return;
 	noteRivals(draft, at, ref);
-	if (quantities.length === 0 && !isListed && (draft.isCounted || draft.measures.length > 0)) draft.problems.push(`what “${chunk?.text}” is to say here is not clear`);
+	if (!isListed && (draft.isCounted || draft.measures.length > 0 || draft.rank !== null || draft.share !== null)) draft.problems.push(`what “${chunk?.text}” is to say here is not clear`);
 	draft.columns.push(ref);
+}
+
+/** Says again what is measured already, as "time to resolution" does. */
+function isRead({measures, rank}: Draft, ref: Ref): boolean {
+	const operands = [...measures, ...(rank ? [rank.by] : [])].flatMap(({operand}) => (operand?.kind === 'column' ? operand.ref : []));
+	return operands.length > 0 && ref.every(({column}) => operands.some((each) => each.column === column));
 }
 
 /** The first thing after "which", "show" or at the very beginning. */

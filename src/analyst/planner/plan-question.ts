@@ -38,12 +38,15 @@ export function planQuestion(question: string, dataset: Dataset, {previous}: Con
 	return typeof direct === 'string' ? abstain(direct, question, dataset) : direct;
 }
 
+const YES_NO = /^\s*(?:why|does|did|is|are|was|were|will|would|should|has|have|do (?!we have)|(?:can|could)(?! you (?:please )?(?:show|list|give|tell|find|count))|predict|forecast)\b/i;
+
 type Plan = Extract<Planned, {kind: 'plan'}>;
 
 /** The plan, or why there is none. */
 export function planDirectly(question: string, dataset: Dataset): Plan | string {
 	const tokens = tokenise(question);
 	if (tokens.length === 0) return 'it has no words';
+	if (YES_NO.test(question)) return 'it asks for yes or no, or for a reason';
 	const draft = readQuestion(tokens, vocabularyOf(dataset));
 	const [problem] = draft.problems;
 	if (problem !== undefined) return problem;

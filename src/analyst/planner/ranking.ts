@@ -188,7 +188,7 @@ function readSuperlative(draft: Draft, at: number, {direction, concept}: Superla
 	if (readNamedRank(draft, at, direction, limit?.value ?? null)) return;
 	const head = near(draft, at, 1);
 	const measure = measureAt(draft, head) ?? spentBefore(draft, at);
-	const object = isBefore && near(draft, limit.at, 1) !== at ? objectFrom(draft, limit.at) : which >= 0 && which < at ? objectFrom(draft, which) : null;
+	const object = isBefore && near(draft, limit.at, 1) !== at ? objectFrom(draft, limit.at) : objectFrom(draft, which >= 0 && which < at ? which : at > 0 ? -1 : at);
 	if (!measure) {
 		const size = sizeOf(draft);
 		if (size.length === 0) return void draft.problems.push('what should be the highest or lowest is not said');
@@ -247,7 +247,7 @@ function readConcept(draft: Draft, at: number, {direction, concept, limit, which
 	const count = limit?.value ?? null;
 	const named = measureNext(draft, at, concept);
 	const start = limit && limit.at > at ? limit.at : at;
-	const object = named ? objectFrom(draft, which) : (objectFrom(draft, start) ?? (which >= 0 ? objectFrom(draft, which) : null));
+	const object = named ? objectFrom(draft, which) : ((which >= 0 ? objectFrom(draft, which) : null) ?? objectFrom(draft, start));
 	if (named) return setRank(draft, {direction, limit: count, object, by: named});
 	if (concept === 'often') return setRank(draft, {direction, limit: count, object, by: {func: 'count', operand: null}});
 	if (concept === 'moment') return setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'moment'}}});

@@ -93,7 +93,7 @@ export function stemOf(word: string): string {
 function rootOf(word: string): string {
 	const stem = stemOf(word);
 	if (stem.length <= 4) return stem;
-	const cut = stem.replace(/(ations?|ments?|ings?|edly|ed|ly|er|y|e)$/, '');
+	const cut = stem.replace(/(ations?|ments?|ings?|edly|ed|ly|y|e)$/, '');
 	const base = cut.length >= 3 ? cut : stem;
 	return /([^aeiouls])\1$/.test(base) || /ll$/.test(base) ? base.slice(0, -1) : base;
 }

@@ -11,7 +11,7 @@ export type NameWord = {readonly concept: string; readonly root: string; readonl
 export type ColumnName = Col & {readonly words: readonly NameWord[]; readonly initials: string};
 /** `entity` is the key column when a row is not one of what the noun names. */
 export type Noun = {readonly stem: string; readonly table: TableProfile; readonly entity: Col | null};
-export type ValueName = Col & {readonly value: string; readonly words: readonly {readonly concept: string; readonly root: string}[]};
+export type ValueName = Col & {readonly value: string; readonly words: readonly {readonly concept: string; readonly root: string; readonly isParticiple: boolean}[]};
 /** An adjective that a description defines, as in "above 15 is dangerous". */
 export type Definition = Col & {readonly concepts: readonly string[]; readonly op: '>' | '<' | '='; readonly value: number};
 
@@ -101,7 +101,7 @@ function valuesOf(cols: readonly Col[]): ReadonlyMap<string, readonly ValueName[
 		if (col.column.type !== 'text') continue;
 		for (const {value} of col.column.values ?? []) {
 			if (typeof value !== 'string') continue;
-			const words = wordsOf(value).map(({stem, root}: Token) => ({concept: conceptOf(stem), root}));
+			const words = wordsOf(value).map(({stem, root, lower}: Token) => ({concept: conceptOf(stem), root, isParticiple: lower.endsWith('ed')}));
 			const [first] = words;
 			if (!first) continue;
 			const name = {...col, value, words};

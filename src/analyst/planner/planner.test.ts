@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import {globSync, readFileSync} from 'node:fs';
+import path from 'node:path';
+import {after, before, describe, test} from 'node:test';
+import fc from 'fast-check';
+import type {Dataset} from '#contract/dataset.ts';
+import {type Loaded, loadDataset} from '../../../test/questions/datasets.ts';
+import {type Judged, judgeHalf, matches, questionFiles} from '../../../test/questions/judge.ts';
+import {compilePlan} from '../plan/compile-plan.ts';
+import {requirePlan} from '../plan/parse-plan.ts';
+import {SAMPLES} from '../samples/samples.ts';
+import {planQuestion} from './plan-question.ts';
+
+const world = {} as {judged: readonly Judged[]; ecommerce: Loaded; support: Loaded; sensors: Loaded};
+
+before(async () => {
+	world.judged = await judgeHalf('built-with');
+	world.ecommerce = await loadDataset('ecommerce');
+	world.support = await loadDataset('support');
+	world.sensors = await loadDataset('sensors');
+});
+
+after(() => {
+	for (const id of ['ecommerce', 'support', 'sensors'] as const) world[id].close();
+});
+
+function datasetOf(id: string): Dataset {
+	return world[id as 'ecommerce' | 'support' | 'sensors'].dataset;
+}
+
+function reading(id: string, question: string): string {
+	const planned = planQuestion(question, datasetOf(id));
+	return planned.kind === 'plan' ? planned.reading : `${planned.kind}: ${planned.kind === 'chat' ? planned.text : planned.reason}`;
+}
+
+describe('the questions it was built with', () => {
+	test('are at least 150 over at least 8 datasets, together with those it was not built with', () => {
+		const files = [...questionFiles('built-with'), ...questionFiles('held-out')];
+		assert.ok(files.reduce((sum, {questions}) => sum + questions.length, 0) >= 150);
+		assert.ok(new Set(files.map(({dataset}) => dataset)).size >= 8);
+	});
+
+	test('get no answer that is wrong', () => {
+		const wrong = world.judged.filter(({verdict}) => verdict === 'wrong').map(({dataset, question, detail}) => `${dataset}: ${question}: ${detail}`);
+		assert.deepEqual(wrong, []);
+		assert.ok(world.judged.length > 150);
+	});
+
+	test('get an answer nearly always when there is one', () => {
+		const answerable = world.judged.filter(({isAnswerable}) => isAnswerable);
+		const abstained = answerable.filter(({verdict}) => verdict === 'abstained');
+		assert.ok(abstained.length <= answerable.length * 0.02, abstained.map(({question, detail}) => `${question}: ${detail}`).join('\n'));
+	});
+
+	test('include every suggested prompt', () => {
+		const right = new Set(world.judged.filter(({verdict}) => verdict === 'right').map(({question}) => question));
+		assert.deepEqual(SAMPLES.flatMap(({prompts}) => prompts).filter((prompt) => !right.has(prompt)), []);
+	});
+});
+
+describe('a reading', () => {
+	const READINGS: readonly (readonly [dataset: string, question: string, reading: string])[] = [];
+	for (const [dataset, question, expected] of READINGS) {
+		test(`of “${question}” says what is computed`, () => assert.equal(reading(dataset, question), expected));
+	}
+});
+
+describe('what is taken for granted', () => {
+	const granted = (id: string, question: string) => {
+		const planned = planQuestion(question, datasetOf(id));
+		return planned.kind === 'plan' ? planned.assumptions : planned;
+	};
+
+	test('includes how revenue is computed', () => {
+		assert.deepEqual(granted('ecommerce', 'revenue for Toys'), ['revenue is price × quantity less discount, over all rows whatever became of them']);
+	});
+
+	test('includes what a share leaves out because a description says it is not decided', () => {
+		assert.deepEqual(granted('support', 'SLA compliance by priority'), ['rows with status Open are left out, because sla_met is not decided for them']);
+	});
+
+	test('includes the moment that is now', () => {
+		assert.deepEqual(granted('sensors', 'number of anomalies per location over the past 24 hours'), ['now is 2026-02-02 23:59:59, the end of the data']);
+	});
+});
+
+describe('no answer', () => {
+	test('names the word that is not understood and what could be asked instead', () => {
+		const planned = planQuestion('How many orders were shipped late by category?', datasetOf('ecommerce'));
+		assert.equal(planned.kind, 'abstain');
+		assert.equal(planned.kind === 'abstain' && planned.reason, 'I do not understand “shipped” here');
+		assert.ok(planned.kind === 'abstain' && planned.suggestions.length > 0);
+	});
+
+	test('suggests only what it can answer', () => {
+		for (const id of ['ecommerce', 'support', 'sensors']) {
+			const planned = planQuestion('Why is the sky blue?', datasetOf(id));
+			assert.ok(planned.kind === 'abstain' && planned.suggestions.length === 3);
+			for (const suggestion of planned.suggestions) assert.equal(planQuestion(suggestion, datasetOf(id)).kind, 'plan');
+		}
+	});
+
+	test('is given where a join would count rows twice', () => {
+		assert.deepEqual(reading('ecommerce', 'average order total by category'), 'abstain: total belongs to orders, whose rows would be counted more than once');
+	});
+});
+
+describe('any input', () => {
+	const word = fc.constantFrom(...'how many average total top 10 by per category status orders the of in last week month not over 20 and or price Toys blue quickly between highest sensors 2026-01-01 revenue share missing , ? is'.split(' '));
+
+	test('gets an answer without throwing, and every plan compiles', () => {
+		fc.assert(
+			fc.property(fc.array(word, {maxLength: 25}), (words) => {
+				const planned = planQuestion(words.join(' '), datasetOf('ecommerce'));
+				if (planned.kind === 'plan') compilePlan(requirePlan(planned.plan, datasetOf('ecommerce')), datasetOf('ecommerce'));
+			}),
+			{numRuns: 500},
+		);
+	});
+
+	test('of random words mostly gets none', () => {
+		const salads = fc.sample(fc.array(fc.oneof(word, fc.string({minLength: 3, maxLength: 8})), {minLength: 6, maxLength: 20}), {numRuns: 300, seed: 7});
+		const answered = salads.filter((words) => planQuestion(words.join(' '), datasetOf('ecommerce')).kind === 'plan');
+		assert.ok(answered.length <= 6, `${answered.length} of 300 answered: ${answered.slice(0, 5).map((words) => words.join(' ')).join(' | ')}`);
+	});
+
+	test('of any characters gets an answer without throwing', () => {
+		fc.assert(fc.property(fc.string({unit: 'binary', maxLength: 300}), (text) => void planQuestion(text, datasetOf('support'))), {numRuns: 300});
+	});
+
+	for (const [title, text] of Object.entries({
+		'200 KB of words': 'average price by category '.repeat(8_000),
+		'one word of 200 KB': 'a'.repeat(200_000),
+		'control characters': `average\u0000 price\u001b[31m by\u0007 category\u202e`,
+		'a thousand openings': '('.repeat(1_000),
+		'a thousand conjunctions': 'and or '.repeat(140),
+		'nothing': '   ',
+	})) {
+		test(`that is ${title} is safe and quick`, () => {
+			planQuestion(text, datasetOf('ecommerce'));
+			const start = performance.now();
+			planQuestion(text, datasetOf('ecommerce'));
+			assert.ok(performance.now() - start < 100);
+		});
+	}
+
+	test('that holds SQL never reaches the query but as a value', async () => {
+		for (const attack of ["orders where status is '; DROP TABLE orders; --'", 'average price by category; DELETE FROM orders', 'total of orders UNION SELECT * FROM inventory', 'orders with status "x\' OR 1=1 --"']) {
+			const planned = planQuestion(attack, datasetOf('ecommerce'));
+			if (planned.kind !== 'plan') continue;
+			const {sql} = compilePlan(requirePlan(planned.plan, datasetOf('ecommerce')), datasetOf('ecommerce'));
+			await world.ecommerce.rows(sql);
+			assert.doesNotMatch(sql, /DROP|DELETE|UNION/);
+		}
+	});
+});
+
+describe('the planner', () => {
+	test('knows no sample by name', () => {
+		const names = SAMPLES.flatMap(({tables}) => tables.flatMap(({name, columns}) => [name, ...columns.map((column) => column.name)])).filter((name) => name.includes('_'));
+		const files = globSync(path.join(import.meta.dirname, '*.ts')).filter((file) => !file.endsWith('.test.ts'));
+		const found = files.flatMap((file) => {
+			const text = readFileSync(file, 'utf8').replaceAll(/\/\*[^]*?\*\/|\/\/[^\n]*/g, '');
+			return names.filter((name) => text.includes(name)).map((name) => `${path.basename(file)}: ${name}`);
+		});
+		assert.deepEqual(found, []);
+		assert.ok(files.length > 15 && names.length > 15);
+	});
+});
+
+describe('the judge', () => {
+	test('finds wanted columns among others, in any order of rows unless the order counts', () => {
+		assert.equal(matches([['a', 1], ['b', 2]], [[2, 'x', 'b'], [1, 'y', 'a']], {}), true);
+		assert.equal(matches([['a', 1], ['b', 2]], [[2, 'x', 'b'], [1, 'y', 'a']], {ordered: true}), false);
+	});
+
+	test('tells wrong values, missing rows and swapped pairs', () => {
+		assert.equal(matches([['a', 1]], [['a', 2]], {}), false);
+		assert.equal(matches([['a', 1], ['b', 2]], [['a', 1]], {}), false);
+		assert.equal(matches([['a', 1], ['b', 2]], [['a', 2], ['b', 1]], {}), false);
+	});
+});
