@@ -66,8 +66,17 @@ async function recordCheck(answer: Answer, planned: Planned, {run, question, emi
 }
 
 function schemaFacts({name, description, prompts, tables}: Dataset): readonly string[] {
-	const columns = tables.flatMap((table) => table.columns.flatMap(({name: column, min, max}) => [column, String(min), String(max)]));
-	return [name, description, ...prompts, ...tables.flatMap((table) => [table.name, String(table.rows)]), String(tables.length), ...columns];
+	const columns = tables.flatMap((table) =>
+		table.columns.flatMap(({name: column, min, max}) => [column, String(min), String(max)]),
+	);
+	return [
+		name,
+		description,
+		...prompts,
+		...tables.flatMap((table) => [table.name, String(table.rows)]),
+		String(tables.length),
+		...columns,
+	];
 }
 
 /** How many earlier runs are looked at for one that ran a plan. */

@@ -42,7 +42,12 @@ export function chunksOf(tokens: readonly Token[], vocabulary: Vocabulary): read
 /** "customer satisfaction": a word that only the description of the column after it has. */
 function isDescribed(chunk: Chunk, next: Chunk | undefined): boolean {
 	if (chunk.kind !== 'unknown' || next?.kind !== 'term' || next.terms.columns.length === 0) return false;
-	return next.terms.columns.every(({column}) => column.description.toLowerCase().split(/[^\p{L}\p{N}]+/u).includes(chunk.lower));
+	return next.terms.columns.every(({column}) =>
+		column.description
+			.toLowerCase()
+			.split(/[^\p{L}\p{N}]+/u)
+			.includes(chunk.lower),
+	);
 }
 
 type Place = {readonly at: number; readonly vocabulary: Vocabulary; readonly before: Chunk | undefined};
@@ -53,12 +58,17 @@ function meaningAt(all: readonly Token[], {at, vocabulary, before}: Place): {rea
 	if (!first) return {meaning: {kind: 'filler'}, length: 1};
 	const link = findLink(tokens, vocabulary);
 	const window = timeAt(tokens, vocabulary, before);
-	if (window && window.length >= (link?.length ?? 0)) return {meaning: {kind: 'window', window: window.found}, length: window.length};
+	if (window && window.length >= (link?.length ?? 0))
+		return {meaning: {kind: 'window', window: window.found}, length: window.length};
 	const keyword = findKeyword(tokens.map(({lower}) => lower));
-	if (keyword && !isOutdone(keyword, link, {tokens, vocabulary})) return {meaning: {kind: 'keyword', keyword: keyword.keyword}, length: keyword.length};
+	if (keyword && !isOutdone(keyword, link, {tokens, vocabulary}))
+		return {meaning: {kind: 'keyword', keyword: keyword.keyword}, length: keyword.length};
 	const bucket = findBucket(tokens);
 	if (bucket && bucket.length >= (link?.length ?? 0) && !isWhole(link)) {
-		return {meaning: {kind: 'bucket', bucket: bucket.found, terms: link?.length === bucket.length ? link.terms : null}, length: bucket.length};
+		return {
+			meaning: {kind: 'bucket', bucket: bucket.found, terms: link?.length === bucket.length ? link.terms : null},
+			length: bucket.length,
+		};
 	}
 	if (link) return {meaning: {kind: 'term', terms: link.terms}, length: link.length};
 	if (first.value !== undefined) return {meaning: {kind: 'number', value: first.value, mark: first.mark ?? null}, length: 1};
@@ -71,14 +81,24 @@ function meaningAt(all: readonly Token[], {at, vocabulary, before}: Place): {rea
 /** Capitalised words in a row that nothing in the dataset is known by: perhaps a value that the profile does not list. */
 function nameAt(tokens: readonly Token[], vocabulary: Vocabulary): {readonly meaning: Meaning; readonly length: number} {
 	let length = 1;
-	while (tokens[length]?.isName && !findLink(tokens.slice(length), vocabulary) && !FILLERS.has(tokens[length]?.lower ?? '')) length += 1;
-	const value = tokens.slice(0, length).map(({text}) => text).join(' ');
+	while (tokens[length]?.isName && !findLink(tokens.slice(length), vocabulary) && !FILLERS.has(tokens[length]?.lower ?? ''))
+		length += 1;
+	const value = tokens
+		.slice(0, length)
+		.map(({text}) => text)
+		.join(' ');
 	return {meaning: {kind: 'literal', value}, length};
 }
 
-function timeAt(tokens: readonly Token[], {dataset, columns}: Vocabulary, before: Chunk | undefined): ReturnType<typeof findWindow> {
+function timeAt(
+	tokens: readonly Token[],
+	{dataset, columns}: Vocabulary,
+	before: Chunk | undefined,
+): ReturnType<typeof findWindow> {
 	if (!columns.some((col) => isYear(col) || ['date', 'timestamp', 'timestamptz'].includes(col.column.type))) return null;
-	const isCompared = before?.kind === 'keyword' && (before.keyword.kind === 'compare' || before.keyword.kind === 'top' || before.keyword.kind === 'count');
+	const isCompared =
+		before?.kind === 'keyword' &&
+		(before.keyword.kind === 'compare' || before.keyword.kind === 'top' || before.keyword.kind === 'count');
 	return isCompared && tokens[0]?.kind === 'number' ? null : findWindow(tokens, dataset.now);
 }
 
@@ -98,6 +118,10 @@ function isOutdone(
 	if (!isWhole(link)) return false;
 	const rest = tokens.slice(length).filter(({lower}) => !FILLERS.has(lower));
 	const isFunction = keyword.kind === 'func' || keyword.kind === 'superlative';
-	const followed = rest[0] !== undefined && (findLink(rest, vocabulary) !== null || isMoneyWord(rest[0].lower) || findKeyword([rest[0].lower])?.keyword.kind === 'revenue');
+	const followed =
+		rest[0] !== undefined &&
+		(findLink(rest, vocabulary) !== null ||
+			isMoneyWord(rest[0].lower) ||
+			findKeyword([rest[0].lower])?.keyword.kind === 'revenue');
 	return isFunction ? !followed : keyword.kind !== 'by' && keyword.kind !== 'and' && keyword.kind !== 'or';
 }

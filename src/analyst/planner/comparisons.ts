@@ -1,6 +1,20 @@
 /** Reads comparisons with numbers: on a column, on a unit, or on how many rows a group has. */
 import type {FilterOp} from '#contract/query-plan.ts';
-import {columnsAt, type Draft, isKeyword, isNumeric, keywordAt, keywordsOf, nounsAt, near, quantitiesAt, type Ref, rivals, thingAt, use} from './draft.ts';
+import {
+	columnsAt,
+	type Draft,
+	isKeyword,
+	isNumeric,
+	keywordAt,
+	keywordsOf,
+	near,
+	nounsAt,
+	quantitiesAt,
+	type Ref,
+	rivals,
+	thingAt,
+	use,
+} from './draft.ts';
 import {convert, unitAt, unitOf} from './units.ts';
 import type {Col} from './vocabulary.ts';
 
@@ -34,7 +48,8 @@ function readBetween(draft: Draft, at: number): void {
 	const high = near(draft, and, 1);
 	const [a, b] = [numberAt(draft, low), numberAt(draft, high)];
 	if (a === null || b === null || !isKeyword(draft, and, 'and')) return;
-	if (applyTo(draft, {start: at, end: high, number: high}, {op: 'between', values: [Math.min(a, b), Math.max(a, b)]})) use(draft, at, low, and, high);
+	if (applyTo(draft, {start: at, end: high, number: high}, {op: 'between', values: [Math.min(a, b), Math.max(a, b)]}))
+		use(draft, at, low, and, high);
 }
 
 type Span = {readonly start: number; readonly end: number; readonly number: number};
@@ -53,7 +68,8 @@ function applyTo(draft: Draft, span: Span, test: Test): boolean {
 	}
 	const after = near(draft, span.end, 1);
 	const ref = after >= 0 && !draft.used.has(after) ? quantitiesAt(draft, after) : [];
-	if (mark === 'percent' && ref.length > 0 && nounsAt(draft, after).length === 0) return compareColumn(draft, {at: after, ref}, test, unit);
+	if (mark === 'percent' && ref.length > 0 && nounsAt(draft, after).length === 0)
+		return compareColumn(draft, {at: after, ref}, test, unit);
 	if (after >= 0 && !draft.used.has(after) && mark === null) {
 		if (ref.length > 0 && nounsAt(draft, after).length === 0) return compareColumn(draft, {at: after, ref}, test, null);
 		if (ref.length > 0 && isInPhrase(draft, span.end, after)) return compareColumn(draft, {at: after, ref}, test, null);
@@ -90,11 +106,17 @@ function columnBefore(draft: Draft, start: number): number | null {
 	return quantitiesOrKeys(draft, at).length > 0 ? at : null;
 }
 
-function compareColumn(draft: Draft, {at, ref}: {readonly at: number; readonly ref: Ref}, {op, values}: Test, unit: string | null): boolean {
+function compareColumn(
+	draft: Draft,
+	{at, ref}: {readonly at: number; readonly ref: Ref},
+	{op, values}: Test,
+	unit: string | null,
+): boolean {
 	const names = rivals(ref);
 	if (names.length > 0) return fail(draft, `“${draft.chunks[at]?.text}” could be ${names.join(' or ')}`);
 	const converted = unit === null ? values : values.map((value) => convert(value, unit, unitOf(ref[0] as Col)));
-	if (converted.some((value) => value === null)) return fail(draft, `the unit of ${ref[0]?.column.name} is not known to be ${draft.chunks[at + 2]?.text ?? unit}`);
+	if (converted.some((value) => value === null))
+		return fail(draft, `the unit of ${ref[0]?.column.name} is not known to be ${draft.chunks[at + 2]?.text ?? unit}`);
 	const numbers = converted as readonly number[];
 	use(draft, at);
 	const func = near(draft, at, -1);
@@ -127,9 +149,17 @@ function compareUnit(draft: Draft, start: number, unit: string, test: Test): boo
 	const nouns = nounsAt(draft, before);
 	const own = nouns.filter(({entity}) => entity === null);
 	const tables = new Set((own.length > 0 ? own : nouns).map(({table}) => table));
-	const all = draft.vocabulary.columns.filter((col) => isNumeric(col) && unitOf(col) === unit && (tables.size === 0 || tables.has(col.table)));
+	const all = draft.vocabulary.columns.filter(
+		(col) => isNumeric(col) && unitOf(col) === unit && (tables.size === 0 || tables.has(col.table)),
+	);
 	const [only, second] = all;
-	if (!only || second) return fail(draft, only ? `${test.values.join(' and ')} ${unit} could be ${all.map(({column}) => column.name).join(' or ')}` : `no column is known to be in ${unit}`);
+	if (!only || second)
+		return fail(
+			draft,
+			only
+				? `${test.values.join(' and ')} ${unit} could be ${all.map(({column}) => column.name).join(' or ')}`
+				: `no column is known to be in ${unit}`,
+		);
 	draft.filters.push({ref: [only], op: test.op, value: pair(test.values), at: start});
 	draft.assumptions.push(`${test.values.join(' and ')} ${unit} is compared with ${only.column.name}`);
 	return true;
@@ -163,7 +193,11 @@ function numbersFrom(draft: Draft, at: number): {readonly numbers: readonly numb
 	let last = at;
 	for (;;) {
 		const joint = near(draft, last, 1);
-		const direct = numberAt(draft, joint) !== null && draft.chunks.slice(last + 1, joint).some(({lower}) => lower === ',' || lower === '/' || lower === '–') ? joint : -1;
+		const direct =
+			numberAt(draft, joint) !== null &&
+			draft.chunks.slice(last + 1, joint).some(({lower}) => lower === ',' || lower === '/' || lower === '–')
+				? joint
+				: -1;
 		const next = isKeyword(draft, joint, 'or', 'and') ? near(draft, joint, 1) : direct;
 		if (next < 0 || numberAt(draft, next) === null) return {numbers, last};
 		numbers.push(next);
@@ -171,7 +205,12 @@ function numbersFrom(draft: Draft, at: number): {readonly numbers: readonly numb
 	}
 }
 
-function columnOfNumbers(draft: Draft, first: number, last: number, values: readonly number[]): {readonly ref: Ref; readonly used: readonly number[]} | null {
+function columnOfNumbers(
+	draft: Draft,
+	first: number,
+	last: number,
+	values: readonly number[],
+): {readonly ref: Ref; readonly used: readonly number[]} | null {
 	const before = near(draft, first, -1);
 	if (isKeyword(draft, before, 'top', 'superlative')) return null;
 	const written = unitAt(draft.chunks, last + 1);
@@ -181,7 +220,9 @@ function columnOfNumbers(draft: Draft, first: number, last: number, values: read
 	if (named.length > 0 && rivals(named).length === 0) return {ref: named, used: [before]};
 	const after = near(draft, last, 1);
 	const discrete = after >= 0 && !draft.used.has(after) ? quantitiesAt(draft, after).filter((col) => holds(col, values)) : [];
-	return discrete.length > 0 && rivals(discrete).length === 0 && nounsAt(draft, after).length === 0 ? {ref: discrete, used: [after]} : null;
+	return discrete.length > 0 && rivals(discrete).length === 0 && nounsAt(draft, after).length === 0
+		? {ref: discrete, used: [after]}
+		: null;
 }
 
 /** The column, or the key of the noun, that a number after it is a value of. */

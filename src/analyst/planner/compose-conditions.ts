@@ -37,7 +37,8 @@ function composeFilter({source, name}: Making, {ref, op, value}: Filter): Condit
 function windowConditions({name, draft, dataset}: Making, col: Col, window: TimeWindow): readonly Condition[] | null {
 	const column = name(col);
 	if (isYear(col)) return yearConditions(column, window);
-	const isOneOfMany = draft.vocabulary.columns.filter((each) => each.table === col.table && /^(date|timestamp)/.test(each.column.type)).length > 1;
+	const isOneOfMany =
+		draft.vocabulary.columns.filter((each) => each.table === col.table && /^(date|timestamp)/.test(each.column.type)).length > 1;
 	if (isOneOfMany) assume(draft, `time is ${col.column.name}`);
 	if (window.kind !== 'range') {
 		if (dataset.now === null) return null;
@@ -47,7 +48,10 @@ function windowConditions({name, draft, dataset}: Making, col: Col, window: Time
 		return [{column, op: window.kind === 'last' ? 'in_last' : 'older_than', value: {amount: window.amount, unit: window.unit}}];
 	}
 	const {from, to} = window;
-	return [...(from === null ? [] : [{column, op: '>=' as const, value: from}]), ...(to === null ? [] : [{column, op: '<' as const, value: to}])];
+	return [
+		...(from === null ? [] : [{column, op: '>=' as const, value: from}]),
+		...(to === null ? [] : [{column, op: '<' as const, value: to}]),
+	];
 }
 
 function yearConditions(column: string, window: TimeWindow): readonly Condition[] | null {
@@ -61,7 +65,10 @@ function yearConditions(column: string, window: TimeWindow): readonly Condition[
 export function composeHaving(making: Making): readonly Condition[] {
 	return making.draft.having.flatMap(({measure, op, value}): readonly Condition[] => {
 		const of = making.draft.having.length > 0 && measure.operand === null ? withoutSubject(making) : making;
-		const clause = measure.operand === null ? countClause(of) : measureClause(making, measure.func === 'default' ? 'avg' : measure.func, measure.operand);
+		const clause =
+			measure.operand === null
+				? countClause(of)
+				: measureClause(making, measure.func === 'default' ? 'avg' : measure.func, measure.operand);
 		if ('problem' in clause) return [];
 		const {alias: _alias, ...expr} = clause.item as Extract<Clause['item'], {func: string}>;
 		const test = typeof value === 'number' ? value : [...value];
@@ -94,7 +101,12 @@ export function composeShare(making: Making, share: Filter): {readonly items: re
 	const part = {func: 'count_distinct' as const, column, where: condition as Conditions};
 	const all = {func: 'count_distinct' as const, column};
 	const percent = {op: '/' as const, args: [{op: '*' as const, args: [100, part]}, all]};
-	return {items: [{item: {expr: percent, alias}, alias}, {item: {...all, alias: 'count'}, alias: 'count'}]};
+	return {
+		items: [
+			{item: {expr: percent, alias}, alias},
+			{item: {...all, alias: 'count'}, alias: 'count'},
+		],
+	};
 }
 
 function keyItem({source, name}: Making, col: Col): {readonly column: string} | null {
@@ -107,10 +119,16 @@ function keyItem({source, name}: Making, col: Col): {readonly column: string} | 
 function leaveOutUndecided(draft: Draft, {table, column}: Col): void {
 	const [, state] = /\b(?:false|true|no|yes) (?:while|until|unless|as long as)\b([^.;,]*)/i.exec(column.description) ?? [];
 	if (state === undefined) return;
-	const words = new Set(state.toLowerCase().split(/[^\p{L}]+/u).map(stemOf));
+	const words = new Set(
+		state
+			.toLowerCase()
+			.split(/[^\p{L}]+/u)
+			.map(stemOf),
+	);
 	for (const other of table.columns) {
 		const value = other.values?.find((each) => typeof each.value === 'string' && words.has(stemOf(each.value.toLowerCase())));
-		if (!value || typeof value.value !== 'string' || draft.filters.some(({ref}) => ref.some((each) => each.column === other))) continue;
+		if (!value || typeof value.value !== 'string' || draft.filters.some(({ref}) => ref.some((each) => each.column === other)))
+			continue;
 		draft.filters.push({ref: [{table, column: other}], op: '!=', value: value.value, at: -1});
 		assume(draft, `rows with ${other.name} ${value.value} are left out, because ${column.name} is not decided for them`);
 	}

@@ -14,12 +14,15 @@ const MOST_ROWS = 1_000;
 
 export function composeListing(making: Making): Composed {
 	const {draft} = making;
+	if (draft.groups.length > 0) return {problem: 'a list for each group takes more than one plan'};
 	const filters = composeConditions(making);
 	if ('problem' in filters) return filters;
 	const clauses = filters.length > 0 ? {filters: [...filters]} : {};
 	const subject = draft.rank?.object ?? draft.subject;
-	if (subject && !isRowNoun(subject, making.source.base) && draft.rank?.by.operand?.kind !== 'moment') return listThings(making, subject, clauses);
-	if (filters.length === 0 && draft.rank === null && draft.columns.length === 0) return {problem: 'it does not say what to show of it'};
+	if (subject && !isRowNoun(subject, making.source.base) && draft.rank?.by.operand?.kind !== 'moment')
+		return listThings(making, subject, clauses);
+	if (filters.length === 0 && draft.rank === null && draft.columns.length === 0)
+		return {problem: 'it does not say what to show of it'};
 	return listRows(making, clauses);
 }
 
@@ -32,20 +35,34 @@ function listThings(making: Making, subject: Thing, clauses: Clauses): Composed 
 	if (!group) return {problem: 'I cannot tell what to list'};
 	const compared = draft.filters.flatMap((filter) => {
 		const col = resolve(filter.ref, source);
-		return col && isNumeric(col) && (filter.op === '<' || filter.op === '<=' || filter.op === '>' || filter.op === '>=') ? [{col, op: filter.op}] : [];
+		return col && isNumeric(col) && (filter.op === '<' || filter.op === '<=' || filter.op === '>' || filter.op === '>=')
+			? [{col, op: filter.op}]
+			: [];
 	});
 	const measures = compared.map(({col, op}): SelectItem => {
 		const func = op.startsWith('<') ? 'min' : 'max';
-		return {func, column: name(col), alias: identifier(`${func === 'min' ? 'lowest' : 'highest'}_${wordsOf(col.column.name).map(({lower}) => lower).join('_')}`)};
+		return {
+			func,
+			column: name(col),
+			alias: identifier(
+				`${func === 'min' ? 'lowest' : 'highest'}_${wordsOf(col.column.name)
+					.map(({lower}) => lower)
+					.join('_')}`,
+			),
+		};
 	});
 	const shown = draft.columns.flatMap((ref) => resolve(ref, source) ?? []);
 	if (shown.length > 0) return listRows(making, clauses);
 	const having = composeHaving(making);
 	const counted = having.length > 0 && draft.having.some(({measure}) => measure.operand === null) ? countOf(making) : [];
-	const others = draft.having.flatMap(({measure}, index) => (measure.operand === null ? [] : [{...(having[index] as {expr: object}).expr, alias: `measure_${index + 1}`} as SelectItem]));
+	const others = draft.having.flatMap(({measure}, index) =>
+		measure.operand === null ? [] : [{...(having[index] as {expr: object}).expr, alias: `measure_${index + 1}`} as SelectItem],
+	);
 	const [first] = [...measures, ...counted, ...others] as {alias?: string}[];
 	const direction = compared[0]?.op.startsWith('<') ? ('asc' as const) : ('desc' as const);
-	const order = first?.alias ? {expr: first.alias, direction: draft.sort ?? direction} : {expr: group.alias, direction: draft.sort ?? ('asc' as const)};
+	const order = first?.alias
+		? {expr: first.alias, direction: draft.sort ?? direction}
+		: {expr: group.alias, direction: draft.sort ?? ('asc' as const)};
 	if (draft.rank !== null) return {problem: 'I cannot tell what to rank by what'};
 	return {
 		plan: {
@@ -62,7 +79,10 @@ function listThings(making: Making, subject: Thing, clauses: Clauses): Composed 
 
 function countOf(making: Making): readonly SelectItem[] {
 	const [nouns] = making.draft.extras;
-	const clause = countClause({...making, draft: {...making.draft, subject: nouns ? {kind: 'noun', nouns} : null} satisfies Draft});
+	const clause = countClause({
+		...making,
+		draft: {...making.draft, subject: nouns ? {kind: 'noun', nouns} : null} satisfies Draft,
+	});
 	return 'problem' in clause ? [] : [clause.item];
 }
 
@@ -74,7 +94,9 @@ function listRows(making: Making, clauses: Clauses): Composed {
 	const moment = rank?.by.operand?.kind === 'moment' ? momentColumn(making) : null;
 	const by = rank?.by.operand?.kind === 'column' ? resolve(rank.by.operand.ref, source) : moment;
 	if (rank && !by) return {problem: 'I cannot tell what to rank by what'};
-	const select: SelectItem[] = [...cols, ...(by && !cols.some(({column}) => column === by.column) ? [by] : [])].map((col) => ({column: name(col)}));
+	const select: SelectItem[] = [...cols, ...(by && !cols.some(({column}) => column === by.column) ? [by] : [])].map((col) => ({
+		column: name(col),
+	}));
 	const order = orderOf(making, by);
 	return {
 		plan: {
@@ -94,12 +116,17 @@ function limitOf({rank, chunks}: Draft): number {
 	return isPlural ? 10 : 1;
 }
 
-function orderOf({draft, source, name}: Making, by: Col | null): {readonly expr: Expr; readonly direction: 'asc' | 'desc'} | null {
+function orderOf(
+	{draft, source, name}: Making,
+	by: Col | null,
+): {readonly expr: Expr; readonly direction: 'asc' | 'desc'} | null {
 	if (by && draft.rank) return {expr: {column: name(by)}, direction: draft.rank.direction};
 	const compared = draft.filters.find(({op}) => op === '<' || op === '<=' || op === '>' || op === '>=');
 	const col = compared && resolve(compared.ref, source);
-	if (compared && col) return {expr: {column: name(col)}, direction: draft.sort ?? (compared.op.startsWith('<') ? 'asc' : 'desc')};
-	const moment = draft.windows.length > 0 ? source.base.columns.map((column) => ({table: source.base, column})).find(isMoment) : undefined;
+	if (compared && col)
+		return {expr: {column: name(col)}, direction: draft.sort ?? (compared.op.startsWith('<') ? 'asc' : 'desc')};
+	const moment =
+		draft.windows.length > 0 ? source.base.columns.map((column) => ({table: source.base, column})).find(isMoment) : undefined;
 	return moment ? {expr: {column: name(moment)}, direction: draft.sort ?? 'desc'} : null;
 }
 
@@ -107,7 +134,9 @@ function orderOf({draft, source, name}: Making, by: Col | null): {readonly expr:
 function columnsOf(making: Making): readonly Col[] {
 	const {draft, source} = making;
 	const own = source.base.columns.map((column) => ({table: source.base, column}));
-	const asked = [...draft.filters.map(({ref}) => ref), ...draft.columns, ...draft.moments].flatMap((ref) => resolve(ref, source) ?? []);
+	const asked = [...draft.filters.map(({ref}) => ref), ...draft.columns, ...draft.moments].flatMap(
+		(ref) => resolve(ref, source) ?? [],
+	);
 	const foreign = asked.filter(({table}) => table !== source.base);
 	if (own.length <= FEW_COLUMNS) return unique([...own, ...foreign]);
 	const isLabel = ({column}: Col) => /(^|[^a-z])(name|title|id)$/i.test(column.name);

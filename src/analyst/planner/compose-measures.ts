@@ -2,15 +2,19 @@
 import type {Bucket, Expr, SelectItem} from '#contract/query-plan.ts';
 import type {Making} from './compose.ts';
 import {isMoment, isNumeric, type Measure, type Operand, type Rank, type Thing} from './draft.ts';
-import {ADDITIVE} from './lexicon.ts';
+import {ADDITIVE, conceptOf} from './lexicon.ts';
 import {revenueOf} from './revenue.ts';
 import {keyOf, momentOf, parentsOf, resolve} from './tables.ts';
 import {wordsOf} from './tokens.ts';
 import {unitOf} from './units.ts';
 import {type Col, isKey, isYear} from './vocabulary.ts';
-import {conceptOf} from './lexicon.ts';
 
-export type Part = {readonly items: readonly SelectItem[]; readonly keys: readonly Expr[]; readonly alias: string; readonly isTime: boolean};
+export type Part = {
+	readonly items: readonly SelectItem[];
+	readonly keys: readonly Expr[];
+	readonly alias: string;
+	readonly isTime: boolean;
+};
 export type Clause = {readonly item: SelectItem; readonly alias: string};
 type Problem = {readonly problem: string};
 
@@ -26,7 +30,10 @@ export function groupItem(making: Making, thing: Thing): Part | null {
 }
 
 function rowKey({table}: Pick<Col, 'table'>): readonly Col[] {
-	return table.columns.map((column) => ({table, column})).filter(isKey).slice(0, 1);
+	return table.columns
+		.map((column) => ({table, column}))
+		.filter(isKey)
+		.slice(0, 1);
 }
 
 function columnPart({name}: Making, col: Col): Part {
@@ -36,7 +43,9 @@ function columnPart({name}: Making, col: Col): Part {
 /** The key with what it is called, where the table it belongs to says. */
 function entityPart(making: Making, col: Col): Part {
 	const {source, name} = making;
-	const owner = [...parentsOf(source.base, source.dataset)].find(([, way]) => way.at(-1)?.from.table === col.table && way.at(-1)?.from.column === col.column)?.[0];
+	const owner = [...parentsOf(source.base, source.dataset)].find(
+		([, way]) => way.at(-1)?.from.table === col.table && way.at(-1)?.from.column === col.column,
+	)?.[0];
 	const label = owner?.columns.find((column) => column.type === 'text' && /^(name|title|label)$/i.test(column.name));
 	const part = columnPart(making, col);
 	if (!owner || !label) return part;
@@ -55,7 +64,8 @@ function bucketPart(making: Making, bucket: Bucket): Part | null {
 }
 
 function timePart({name, draft}: Making, col: Col, bucket: Bucket): Part {
-	if (draft.vocabulary.columns.filter((each) => each.table === col.table && isMoment(each)).length > 1) assume(draft, `time is ${col.column.name}`);
+	if (draft.vocabulary.columns.filter((each) => each.table === col.table && isMoment(each)).length > 1)
+		assume(draft, `time is ${col.column.name}`);
 	return {items: [{bucket, column: name(col), alias: bucket}], keys: [bucket], alias: bucket, isTime: true};
 }
 
@@ -123,7 +133,8 @@ export function rankMeasure(making: Making, {by, direction}: Rank): Clause | Pro
 	const extreme = direction === 'desc' ? ('max' as const) : ('min' as const);
 	const func = making.draft.usual ?? (col && isAdditive(col) ? 'sum' : col && isScore(col) ? 'avg' : extreme);
 	const clause = measureClause(making, func, by.operand);
-	if (col && (func === 'sum' || func === 'avg')) assume(making.draft, `${col.column.name} is ${func === 'sum' ? 'added up' : 'averaged'}`);
+	if (col && (func === 'sum' || func === 'avg'))
+		assume(making.draft, `${col.column.name} is ${func === 'sum' ? 'added up' : 'averaged'}`);
 	return clause;
 }
 
@@ -138,14 +149,22 @@ export function countClause(making: Making): Clause | Problem {
 		return {item: {func: 'count_distinct', column: name(col), alias}, alias};
 	}
 	if (subject?.kind === 'bucket') return {problem: 'periods of time cannot be counted'};
-	const noun = subject?.nouns.find(({table}) => table === source.base) ?? subject?.nouns.find(({table}) => parentsOf(source.base, source.dataset).has(table));
+	const noun =
+		subject?.nouns.find(({table}) => table === source.base) ??
+		subject?.nouns.find(({table}) => parentsOf(source.base, source.dataset).has(table));
 	if (!noun || (noun.entity === null && noun.table === source.base)) return {item: {func: 'count', alias}, alias};
-	const entity = noun.entity ? resolve(subject?.nouns.flatMap((each) => each.entity ?? []) ?? [], source) : keyOf(noun.table, source);
+	const entity = noun.entity
+		? resolve(subject?.nouns.flatMap((each) => each.entity ?? []) ?? [], source)
+		: keyOf(noun.table, source);
 	const key = entity && resolve([entity], source);
 	return key ? {item: {func: 'count_distinct', column: name(key), alias}, alias} : {problem: 'what is to be counted has no key'};
 }
 
-export function measureClause(making: Making, wanted: Exclude<Measure['func'], 'count'> | 'count', operand: Operand): Clause | Problem {
+export function measureClause(
+	making: Making,
+	wanted: Exclude<Measure['func'], 'count'> | 'count',
+	operand: Operand,
+): Clause | Problem {
 	const {source, name} = making;
 	if (operand.kind === 'revenue') return revenueClause(making, wanted === 'default' || wanted === 'count' ? 'sum' : wanted);
 	const col = operand.kind === 'moment' ? momentColumn(making) : resolve(operand.ref, source);
@@ -156,7 +175,11 @@ export function measureClause(making: Making, wanted: Exclude<Measure['func'], '
 	if (isMoment(col) && func !== 'min' && func !== 'max') return {problem: `${col.column.name} is a time`};
 	const isRepeated = col.table !== source.base && func !== 'min' && func !== 'max';
 	if (isRepeated) return {problem: `${col.column.name} belongs to ${col.table.name}, whose rows would be counted more than once`};
-	const alias = identifier(`${WORDS[func] ?? func}_${wordsOf(col.column.name).map(({lower}) => lower).join('_')}`);
+	const alias = identifier(
+		`${WORDS[func] ?? func}_${wordsOf(col.column.name)
+			.map(({lower}) => lower)
+			.join('_')}`,
+	);
 	return {item: {func, column: name(col), alias}, alias};
 }
 
@@ -174,7 +197,19 @@ export function assume({assumptions}: Making['draft'], text: string): void {
 	if (!assumptions.includes(text)) assumptions.push(text);
 }
 
-const INTENSIVE: ReadonlySet<string> = new Set(['rate', 'rating', 'score', 'percent', 'average', 'median', 'temperature', 'humidity', 'csat', 'latitude', 'longitude']);
+const INTENSIVE: ReadonlySet<string> = new Set([
+	'rate',
+	'rating',
+	'score',
+	'percent',
+	'average',
+	'median',
+	'temperature',
+	'humidity',
+	'csat',
+	'latitude',
+	'longitude',
+]);
 
 /** A sum of percentages, ratings or temperatures is no quantity. */
 function isIntensive(col: Col): boolean {
@@ -203,11 +238,20 @@ function revenueClause(making: Making, func: Exclude<Measure['func'], 'default'>
 		const column = {column: name(discount)};
 		factors.push({op: '-', args: [1, isPercent ? {op: '/', args: [column, 100]} : column]});
 	}
-	assume(draft, `revenue is ${price.column.name} × ${quantity.column.name}${discount ? ` less ${discount.column.name}` : ''}, over all rows whatever became of them`);
+	assume(
+		draft,
+		`revenue is ${price.column.name} × ${quantity.column.name}${discount ? ` less ${discount.column.name}` : ''}, over all rows whatever became of them`,
+	);
 	const alias = func === 'sum' ? 'revenue' : `${WORDS[func] ?? func}_revenue`;
 	return {item: {func, expr: {op: '*', args: factors}, alias}, alias};
 }
 
 export function identifier(text: string): string {
-	return text.replaceAll(/[^\p{L}\p{N}_]+/gu, '_').replaceAll(/_+/g, '_').replaceAll(/^_|_$/g, '').slice(0, 60) || 'value';
+	return (
+		text
+			.replaceAll(/[^\p{L}\p{N}_]+/gu, '_')
+			.replaceAll(/_+/g, '_')
+			.replaceAll(/^_|_$/g, '')
+			.slice(0, 60) || 'value'
+	);
 }

@@ -3,22 +3,41 @@ import type {Dataset, TableProfile} from '#contract/dataset.ts';
 import type {QueryPlanInput, SelectItem} from '#contract/query-plan.ts';
 import {composeConditions, composeHaving, composeShare} from './compose-conditions.ts';
 import {composeListing} from './compose-listing.ts';
-import {type Clause, composeMeasures, groupItem, type Part, rankMeasure} from './compose-measures.ts';
+import {assume, type Clause, composeMeasures, groupItem, type Part, rankMeasure} from './compose-measures.ts';
 import type {Draft, Measure, Ref, Thing} from './draft.ts';
 import {isRowNoun} from './grouping.ts';
 import {revenueOf} from './revenue.ts';
-import {chooseSource, parentsOf, type Source} from './tables.ts';
+import {chooseSource, parentsOf, resolve, type Source} from './tables.ts';
 
 export type Composed = {readonly plan: QueryPlanInput} | {readonly problem: string};
 
 /** Everything the clauses are made from. */
-export type Making = {readonly draft: Draft; readonly dataset: Dataset; readonly source: Source; readonly name: (col: {readonly table: TableProfile; readonly column: {readonly name: string}}) => string};
+export type Making = {
+	readonly draft: Draft;
+	readonly dataset: Dataset;
+	readonly source: Source;
+	readonly name: (col: {readonly table: TableProfile; readonly column: {readonly name: string}}) => string;
+};
 
 export function compose(draft: Draft, dataset: Dataset): Composed {
-	if (draft.subject === null && draft.measures.length + draft.columns.length + draft.filters.length + draft.groups.length + draft.having.length === 0 && draft.rank === null && draft.share === null)
+	if (
+		draft.subject === null &&
+		draft.measures.length + draft.columns.length + draft.filters.length + draft.groups.length + draft.having.length === 0 &&
+		draft.rank === null &&
+		draft.share === null
+	)
 		return {problem: 'nothing in it names anything in this dataset'};
-	if (usesRevenue(draft) && !revenueOf(dataset)) return {problem: 'no column holds revenue, and no table has one price and one quantity to compute it from'};
-	const source = chooseSource({refs: refsOf(draft), measured: measuredTables(draft, dataset), preferred: preferredTables(draft), needsMoment: needsMoment(draft)}, dataset);
+	if (usesRevenue(draft) && !revenueOf(dataset))
+		return {problem: 'no column holds revenue, and no table has one price and one quantity to compute it from'};
+	const source = chooseSource(
+		{
+			refs: refsOf(draft),
+			measured: measuredTables(draft, dataset),
+			preferred: preferredTables(draft),
+			needsMoment: needsMoment(draft),
+		},
+		dataset,
+	);
 	if (!source) return {problem: whyNoSource(draft)};
 	const attempt = withNames(draft, dataset, source, false);
 	const plan = source.joined.size > 0 ? withNames(draft, dataset, source, true) : attempt;
@@ -30,7 +49,12 @@ export function compose(draft: Draft, dataset: Dataset): Composed {
 /** Columns are written with their table as soon as there is more than one, which is known only after composing once. */
 function withNames(draft: Draft, dataset: Dataset, source: Source, isQualified: boolean): Composed {
 	const notes = [...draft.assumptions];
-	const making: Making = {draft, dataset, source, name: ({table, column}) => (isQualified ? `${table.name}.${column.name}` : column.name)};
+	const making: Making = {
+		draft,
+		dataset,
+		source,
+		name: ({table, column}) => (isQualified ? `${table.name}.${column.name}` : column.name),
+	};
 	const composed = composeMode(making);
 	if (!isQualified && source.joined.size > 0) draft.assumptions.splice(0, draft.assumptions.length, ...notes);
 	return composed;
@@ -63,23 +87,49 @@ function composeAggregate(making: Making): Composed {
 /** The groups asked for; of a development over time, also the time. */
 function allGroups(making: Making): readonly Thing[] {
 	const {draft} = making;
-	return draft.isTrend && !draft.groups.some(({kind}) => kind === 'bucket') ? [...draft.groups, {kind: 'bucket', bucket: 'day'}] : draft.groups;
+	return draft.isTrend && !draft.groups.some(({kind}) => kind === 'bucket')
+		? [...draft.groups, {kind: 'bucket', bucket: 'day'}]
+		: draft.groups;
 }
 
 function composeRank(making: Making, rank: NonNullable<Draft['rank']>): Composed {
 	const {draft} = making;
 	const object = rank.object ?? draft.groups[0] ?? draft.subject;
-	if (!object && rank.limit !== null && rank.by.operand?.kind === 'column' && rank.by.func === 'default') return composeListing(making);
-	if (!object || (rank.object === null && rank.by.operand !== null && draft.groups.length === 0 && !isListedRank(draft))) return composeExtreme(making, rank);
-	const isRaw = rank.by.operand !== null && (rank.by.func === 'default' || rank.by.func === 'sum' || rank.by.func === 'max' || rank.by.func === 'min');
+	if (!object && rank.limit !== null && rank.by.operand?.kind === 'column' && rank.by.func === 'default')
+		return composeListing(making);
+	if (!object || (rank.object === null && rank.by.operand !== null && draft.groups.length === 0 && !isListedRank(draft)))
+		return composeExtreme(making, rank);
+	const isRaw =
+		rank.by.operand !== null &&
+		(rank.by.func === 'default' || rank.by.func === 'sum' || rank.by.func === 'max' || rank.by.func === 'min');
 	if (isRaw && isRowNoun(object, making.source.base) && rank.by.operand?.kind !== 'revenue') return composeListing(making);
 	if (rank.by.operand?.kind === 'moment') return composeListing(making);
 	const group = groupItem(making, object);
 	const measure = rankMeasure(making, rank);
 	if (!group || !measure || 'problem' in measure) return {problem: 'I cannot tell what to rank by what'};
+	leaveOutNameless(making, object);
 	const isOverGroups = rank.object === null && draft.groups.length > 0 && rank.limit === null;
-	const limit = isOverGroups ? null : (rank.limit ?? (draft.chunks.some((chunk) => chunk.isPlural && chunk.kind === 'term' && !draft.extras.some((extra) => extra.length > 0)) && isPluralObject(draft) ? 10 : 1));
+	const limit = isOverGroups
+		? null
+		: (rank.limit ??
+			(draft.chunks.some((chunk) => chunk.isPlural && chunk.kind === 'term' && !draft.extras.some((extra) => extra.length > 0)) &&
+			isPluralObject(draft)
+				? 10
+				: 1));
 	return finish(making, {groups: [group, ...groupsBut(making, object)], measures: [measure], direction: rank.direction, limit});
+}
+
+/** Rows that name none of what is ranked are no part of a ranking. */
+function leaveOutNameless({draft, source}: Making, object: Thing): void {
+	const col = object.kind === 'column' ? resolve(object.ref, source) : null;
+	if (
+		!col ||
+		col.column.nulls === 0 ||
+		draft.filters.some(({op, ref}) => op === 'is_not_null' && ref.some(({column}) => column === col.column))
+	)
+		return;
+	draft.filters.push({ref: [col], op: 'is_not_null', at: -1});
+	assume(draft, `rows without ${col.column.name} are left out`);
 }
 
 function groupsBut(making: Making, object: Thing): readonly Part[] {
@@ -87,7 +137,10 @@ function groupsBut(making: Making, object: Thing): readonly Part[] {
 }
 
 function isListedRank({chunks, subject}: Draft): boolean {
-	return subject !== null && chunks.some((chunk) => chunk.kind === 'keyword' && (chunk.keyword.kind === 'show' || chunk.keyword.kind === 'top'));
+	return (
+		subject !== null &&
+		chunks.some((chunk) => chunk.kind === 'keyword' && (chunk.keyword.kind === 'show' || chunk.keyword.kind === 'top'))
+	);
 }
 
 /** "which categories", "who are our customers": more than one is asked for. */
@@ -98,16 +151,30 @@ function isPluralObject({chunks}: Draft): boolean {
 
 /** "the highest price of …": one number, or one for each group. */
 function composeExtreme(making: Making, rank: NonNullable<Draft['rank']>): Composed {
-	if (rank.by.func !== 'default' || rank.by.operand === null) return {problem: 'of what the highest or lowest is asked is not said'};
+	if (rank.by.func !== 'default' || rank.by.operand === null)
+		return {problem: 'of what the highest or lowest is asked is not said'};
 	const func = rank.direction === 'desc' ? 'max' : 'min';
 	const measure: Measure = {func, operand: rank.by.operand};
 	const {draft} = making;
-	const measures = composeMeasures({...making, draft: {...draft, measures: [measure], isCounted: false, rank: null, columns: []}});
+	const measures = composeMeasures({
+		...making,
+		draft: {...draft, measures: [measure], isCounted: false, rank: null, columns: []},
+	});
 	if ('problem' in measures) return measures;
-	return finish(making, {groups: draft.groups.flatMap((group) => groupItem(making, group) ?? []), measures, direction: rank.direction, limit: null});
+	return finish(making, {
+		groups: draft.groups.flatMap((group) => groupItem(making, group) ?? []),
+		measures,
+		direction: rank.direction,
+		limit: null,
+	});
 }
 
-type Ending = {readonly groups: readonly Part[]; readonly measures: readonly Clause[]; readonly direction: 'asc' | 'desc'; readonly limit: number | null};
+type Ending = {
+	readonly groups: readonly Part[];
+	readonly measures: readonly Clause[];
+	readonly direction: 'asc' | 'desc';
+	readonly limit: number | null;
+};
 
 function finish(making: Making, {groups, measures, direction, limit}: Ending): Composed {
 	const {draft, source} = making;
@@ -117,7 +184,12 @@ function finish(making: Making, {groups, measures, direction, limit}: Ending): C
 	const first = measures[0]?.alias;
 	const times = groups.filter(({isTime}) => isTime);
 	const byTime = times.map(({alias}) => ({expr: alias, direction: 'asc' as const}));
-	const order = draft.sort === null && draft.rank === null && times.length > 0 ? byTime : first === undefined ? [] : [{expr: first, direction}, ...byTime];
+	const order =
+		draft.sort === null && draft.rank === null && times.length > 0
+			? byTime
+			: first === undefined
+				? []
+				: [{expr: first, direction}, ...byTime];
 	const select: SelectItem[] = [...groups.flatMap(({items}) => items), ...measures.map(({item}) => item)];
 	return {
 		plan: {
@@ -127,7 +199,11 @@ function finish(making: Making, {groups, measures, direction, limit}: Ending): C
 			...(groups.length > 0 ? {group_by: groups.flatMap(({keys}) => keys)} : {}),
 			...(having.length > 0 ? {having: [...having]} : {}),
 			...(groups.length > 0 && order.length > 0 ? {order_by: order} : {}),
-			...(limit !== null && groups.length > 0 ? {limit: Math.min(Math.max(1, Math.trunc(limit)), 1_000)} : groups.length > 0 ? {limit: 1_000} : {}),
+			...(limit !== null && groups.length > 0
+				? {limit: Math.min(Math.max(1, Math.trunc(limit)), 1_000)}
+				: groups.length > 0
+					? {limit: 1_000}
+					: {}),
 		},
 	};
 }
@@ -151,24 +227,38 @@ function entityRef({nouns}: Extract<Thing, {kind: 'noun'}>): Ref {
 }
 
 function rowKey(table: TableProfile): Ref {
-	return table.columns.filter((column) => column.nulls === 0 && column.distinct === table.rows).slice(0, 1).map((column) => ({table, column}));
+	return table.columns
+		.filter((column) => column.nulls === 0 && column.distinct === table.rows)
+		.slice(0, 1)
+		.map((column) => ({table, column}));
 }
 
 /** Tables whose rows are counted or listed: the plan has to start at them or at what refers to them. */
 function measuredTables(draft: Draft, dataset: Dataset): readonly TableProfile[] {
 	const revenue = usesRevenue(draft) ? revenueOf(dataset)?.table : undefined;
 	const isOfRows = draft.measures.length === 0;
-	const nouns = draft.subject?.kind === 'noun' && isOfRows && draft.subject.nouns.every(({entity}) => entity === null) ? draft.subject.nouns : [];
-	const counted = draft.having.some(({measure}) => measure.operand === null) || draft.rank?.by.operand === null ? (draft.extras[0] ?? []).filter(({entity}) => entity === null) : [];
+	const nouns =
+		draft.subject?.kind === 'noun' && isOfRows && draft.subject.nouns.every(({entity}) => entity === null)
+			? draft.subject.nouns
+			: [];
+	const counted =
+		draft.having.some(({measure}) => measure.operand === null) || draft.rank?.by.operand === null
+			? (draft.extras[0] ?? []).filter(({entity}) => entity === null)
+			: [];
 	const tables = [...new Set([...nouns, ...counted].map(({table}) => table))];
 	// one table that the others' rows refer to, or lead to, is the one that is meant
-	const meant = tables.length > 1 ? tables.filter((table) => tables.every((other) => parentsOf(other, dataset).has(table))).slice(0, 1) : tables;
+	const meant =
+		tables.length > 1
+			? tables.filter((table) => tables.every((other) => parentsOf(other, dataset).has(table))).slice(0, 1)
+			: tables;
 	return [...new Set([...(revenue ? [revenue] : []), ...(revenue ? [] : meant)])];
 }
 
 function preferredTables({subject, rank}: Draft): readonly TableProfile[] {
 	const things = [subject, rank?.object ?? null];
-	return things.flatMap((thing) => (thing?.kind === 'noun' ? thing.nouns.filter(({entity}) => entity === null).map(({table}) => table) : []));
+	return things.flatMap((thing) =>
+		thing?.kind === 'noun' ? thing.nouns.filter(({entity}) => entity === null).map(({table}) => table) : [],
+	);
 }
 
 function usesRevenue(draft: Draft): boolean {
@@ -190,6 +280,13 @@ function joinsOf({base, joined, dataset}: Source): NonNullable<QueryPlanInput['j
 	const order = [...parentsOf(base, dataset)].filter(([table]) => joined.has(table));
 	return order.flatMap(([table, way]) => {
 		const last = way.at(-1);
-		return last ? [{table: table.name, on: [{left: `${last.from.table.name}.${last.from.column.name}`, right: `${table.name}.${last.to.column.name}`}]}] : [];
+		return last
+			? [
+					{
+						table: table.name,
+						on: [{left: `${last.from.table.name}.${last.from.column.name}`, right: `${table.name}.${last.to.column.name}`}],
+					},
+				]
+			: [];
 	});
 }

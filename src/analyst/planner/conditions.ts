@@ -1,6 +1,18 @@
 /** Reads conditions that name a value: of a text column, of a boolean one, a missing one, or an adjective that a description defines. */
 import type {FilterOp} from '#contract/query-plan.ts';
-import {columnsAt, type Draft, type Filter, isKeyword, isMoment, keywordsOf, nounsAt, near, type Ref, rivals, use} from './draft.ts';
+import {
+	columnsAt,
+	type Draft,
+	type Filter,
+	isKeyword,
+	isMoment,
+	keywordsOf,
+	near,
+	nounsAt,
+	type Ref,
+	rivals,
+	use,
+} from './draft.ts';
 import type {Terms} from './link.ts';
 import {tokenise} from './tokens.ts';
 import {type Col, isKey, type ValueName} from './vocabulary.ts';
@@ -23,7 +35,12 @@ function readTerm(draft: Draft, at: number, terms: Terms): void {
 	if (!definition || terms.columns.length + terms.nouns.length > 0) return;
 	use(draft, at);
 	const {op, value} = definition;
-	if (draft.filters.some(({ref, op: other, value: same}) => ref.some(({column}) => column === definition.column) && op === other && value === same)) return;
+	if (
+		draft.filters.some(
+			({ref, op: other, value: same}) => ref.some(({column}) => column === definition.column) && op === other && value === same,
+		)
+	)
+		return;
 	draft.filters.push({ref: [definition], op, value, at});
 	draft.assumptions.push(`“${draft.chunks[at]?.text}” means ${definition.column.name} ${op} ${value}, as its description says`);
 }
@@ -37,11 +54,14 @@ function readNulls(draft: Draft): void {
 	for (const kind of ['missing', 'present'] as const) {
 		for (const at of keywordsOf(draft, kind)) {
 			const isNegated = isKeyword(draft, near(draft, at, -1), 'not');
-			const sides = [near(draft, at, -1), near(draft, at, 1)].filter((side) => side >= 0 && !draft.used.has(side) && columnsAt(draft, side).length > 0);
+			const sides = [near(draft, at, -1), near(draft, at, 1)].filter(
+				(side) => side >= 0 && !draft.used.has(side) && columnsAt(draft, side).length > 0,
+			);
 			const [side] = sides;
 			if (side === undefined) continue;
 			const op = (kind === 'missing') !== isNegated ? 'is_null' : 'is_not_null';
-			if (pushFilter(draft, {ref: columnsAt(draft, side), op, at: side})) use(draft, at, side, ...(isNegated ? [near(draft, at, -1)] : []));
+			if (pushFilter(draft, {ref: columnsAt(draft, side), op, at: side}))
+				use(draft, at, side, ...(isNegated ? [near(draft, at, -1)] : []));
 		}
 	}
 	for (const at of keywordsOf(draft, 'not')) readLack(draft, at);
@@ -104,7 +124,9 @@ function readValue(draft: Draft, at: number, values: readonly ValueName[]): void
 function readAsMoment(draft: Draft, at: number, values: readonly ValueName[]): boolean {
 	if (draft.chunks[near(draft, at, 1)]?.kind !== 'window') return false;
 	const [word] = tokenise(draft.chunks[at]?.text ?? '');
-	const moments = draft.vocabulary.columns.filter((col) => isMoment(col) && col.words.some(({root}) => root === word?.root) && values.some(({table}) => table === col.table));
+	const moments = draft.vocabulary.columns.filter(
+		(col) => isMoment(col) && col.words.some(({root}) => root === word?.root) && values.some(({table}) => table === col.table),
+	);
 	if (moments.length !== 1) {
 		const isHappening = /ed$/.test(word?.lower ?? '') && /^(was|were|got|been|get|gets)$/.test(draft.chunks[at - 1]?.lower ?? '');
 		const times = draft.vocabulary.columns.filter((col) => isMoment(col) && values.some(({table}) => table === col.table));
@@ -117,7 +139,11 @@ function readAsMoment(draft: Draft, at: number, values: readonly ValueName[]): b
 }
 
 /** The column's own name beside the value, as in "North zone" and "status is open". */
-function qualifierOf(draft: Draft, at: number, values: readonly ValueName[]): {readonly at: number; readonly columns: ReadonlySet<string>} | null {
+function qualifierOf(
+	draft: Draft,
+	at: number,
+	values: readonly ValueName[],
+): {readonly at: number; readonly columns: ReadonlySet<string>} | null {
 	for (const step of [1, -1] as const) {
 		let side = near(draft, at, step);
 		if (step === -1 && isKeyword(draft, side, 'not', 'compare')) side = near(draft, side, -1);
@@ -150,7 +176,9 @@ function readAlternatives(draft: Draft, at: number, options: readonly ValueName[
 		const next = isKeyword(draft, joint, 'or', 'and') ? near(draft, joint, 1) : hasComma ? joint : -1;
 		const chunk = draft.chunks[next];
 		if (chunk?.kind !== 'term' || draft.used.has(next)) return found;
-		const value = chunk.terms.values.find(({column, table}) => options.some((option) => option.column === column && option.table === table));
+		const value = chunk.terms.values.find(({column, table}) =>
+			options.some((option) => option.column === column && option.table === table),
+		);
 		if (!value) return found;
 		if (isKeyword(draft, joint, 'or', 'and')) use(draft, joint);
 		use(draft, next);
@@ -171,7 +199,11 @@ function readLiteral(draft: Draft, at: number, value: string): void {
 		draft.assumptions.push(`“${value}” is taken as a value of ${ref[0]?.column.name}`);
 		return;
 	}
-	const candidates = byRole(draft, at, draft.vocabulary.columns.filter((col) => isOpen(col) && isBetween(value, col) && isMentioned(draft, col)));
+	const candidates = byRole(
+		draft,
+		at,
+		draft.vocabulary.columns.filter((col) => isOpen(col) && isBetween(value, col) && isMentioned(draft, col)),
+	);
 	const [only, second] = candidates;
 	if (!only || second) return;
 	use(draft, at);
@@ -183,7 +215,9 @@ function readLiteral(draft: Draft, at: number, value: string): void {
 /** The question is about the column's table anyway, or about none. */
 function isMentioned({chunks, vocabulary}: Draft, {table}: Col): boolean {
 	const terms = chunks.flatMap((chunk) => (chunk.kind === 'term' ? [chunk.terms] : []));
-	const tables = terms.flatMap(({columns, nouns}) => [...nouns.filter(({entity}) => entity === null), ...columns].map((each) => each.table));
+	const tables = terms.flatMap(({columns, nouns}) =>
+		[...nouns.filter(({entity}) => entity === null), ...columns].map((each) => each.table),
+	);
 	return tables.includes(table) || (tables.length === 0 && vocabulary.dataset.tables.length === 1);
 }
 
@@ -191,7 +225,12 @@ function isMentioned({chunks, vocabulary}: Draft, {table}: Col): boolean {
 function isOpen({table, column}: Col): boolean {
 	if (column.type !== 'text' || column.distinct <= (column.values?.length ?? 0)) return false;
 	const sample = tokenise(String(column.min ?? ''));
-	return !(sample.length > 0 && sample.every(({kind, lower}) => kind !== 'word' || /^(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)/.test(lower))) && !isKey({table, column});
+	return (
+		!(
+			sample.length > 0 &&
+			sample.every(({kind, lower}) => kind !== 'word' || /^(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)/.test(lower))
+		) && !isKey({table, column})
+	);
 }
 
 function isBetween(value: string, {column: {min, max}}: Col): boolean {

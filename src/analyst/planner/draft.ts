@@ -9,10 +9,15 @@ import {type Col, isKey, type Noun, type Vocabulary} from './vocabulary.ts';
 export type Ref = readonly Col[];
 
 /** What is counted, listed, grouped or ranked. */
-export type Thing = {readonly kind: 'noun'; readonly nouns: readonly Noun[]} | {readonly kind: 'column'; readonly ref: Ref} | {readonly kind: 'bucket'; readonly bucket: Bucket};
+export type Thing =
+	| {readonly kind: 'noun'; readonly nouns: readonly Noun[]}
+	| {readonly kind: 'column'; readonly ref: Ref}
+	| {readonly kind: 'bucket'; readonly bucket: Bucket};
 
 export type Operand = {readonly kind: 'column'; readonly ref: Ref} | {readonly kind: 'revenue'} | {readonly kind: 'moment'};
-export type Measure = {readonly func: AggregateFunc | 'default'; readonly operand: Operand} | {readonly func: 'count'; readonly operand: null};
+export type Measure =
+	| {readonly func: AggregateFunc | 'default'; readonly operand: Operand}
+	| {readonly func: 'count'; readonly operand: null};
 export type Filter = {readonly ref: Ref; readonly op: FilterOp; readonly value?: FilterValue; readonly at: number};
 export type Having = {readonly measure: Measure; readonly op: FilterOp; readonly value: number | readonly [number, number]};
 export type Rank = {
@@ -58,7 +63,19 @@ export type Draft = {
 
 export function emptyDraft(chunks: readonly Chunk[], vocabulary: Vocabulary): Draft {
 	return {
-		...{chunks, vocabulary, used: new Set(), measures: [], filters: [], windows: [], groups: [], having: [], columns: [], moments: [], extras: []},
+		...{
+			chunks,
+			vocabulary,
+			used: new Set(),
+			measures: [],
+			filters: [],
+			windows: [],
+			groups: [],
+			having: [],
+			columns: [],
+			moments: [],
+			extras: [],
+		},
 		...{assumptions: [], problems: [], subject: null, rank: null, share: null, sort: null, isCounted: false, isDistinct: false},
 		...{isSpread: false, isTrend: false, usual: null, doubts: 0},
 	};
@@ -133,8 +150,13 @@ export function thingAt(draft: Pick<Draft, 'chunks'>, at: number): Thing | null 
 	if (chunk?.kind !== 'term') return null;
 	const whole = chunk.terms.columns.filter(({strength}) => strength >= 0.9);
 	const nouns = chunk.terms.nouns;
-	const isKeyOfNoun = ({column}: Col) => nouns.some(({entity, table}) => entity?.column === column || table.columns.includes(column));
-	if (nouns.length > 0 && (whole.length === 0 || whole.every((col) => isKeyOfNoun(col) && (/id$/i.test(col.column.name) || isKey(col))))) return {kind: 'noun', nouns};
+	const isKeyOfNoun = ({column}: Col) =>
+		nouns.some(({entity, table}) => entity?.column === column || table.columns.includes(column));
+	if (
+		nouns.length > 0 &&
+		(whole.length === 0 || whole.every((col) => isKeyOfNoun(col) && (/id$/i.test(col.column.name) || isKey(col))))
+	)
+		return {kind: 'noun', nouns};
 	if (whole.length > 0) return {kind: 'column', ref: whole};
 	if (chunk.terms.columns.length > 0) return {kind: 'column', ref: chunk.terms.columns};
 	return null;

@@ -9,7 +9,8 @@ import type {Source} from './tables.ts';
 import {tokenise} from './tokens.ts';
 import {vocabularyOf} from './vocabulary.ts';
 
-const OPENING = /^\s*(?:and|what about|how about|now|only|just|same|the same|again|also|but|then|instead|break (?:it|that|this|them) down|split (?:it|that|them)|by|per|for|in|group (?:it|that|them))\b(?:[\s,]+(?:only|just|the same|same|what about|show|again|it|that|them|thing|now|with|for|the ones|those|ones)\b)*/i;
+const OPENING =
+	/^\s*(?:and|what about|how about|now|only|just|same|the same|again|also|but|then|instead|break (?:it|that|this|them) down|split (?:it|that|them)|by|per|for|in|group (?:it|that|them))\b(?:[\s,]+(?:only|just|the same|same|what about|show|again|it|that|them|thing|now|with|for|the ones|those|ones)\b)*/i;
 
 type Continued = {readonly plan: QueryPlanInput; readonly assumptions: readonly string[]};
 
@@ -27,7 +28,8 @@ export function followUp(question: string, dataset: Dataset, previous: QueryPlan
 	const joined = new Set(dataset.tables.filter(({name}) => previous.joins.some((join) => join.table === name)));
 	const source: Source = {base, joined, dataset};
 	const before = joined.size;
-	const name: Parameters<typeof groupItem>[0]['name'] = ({table, column}) => (previous.joins.length > 0 ? `${table.name}.${column.name}` : column.name);
+	const name: Parameters<typeof groupItem>[0]['name'] = ({table, column}) =>
+		previous.joins.length > 0 ? `${table.name}.${column.name}` : column.name;
 	const making = {draft, dataset, source, name};
 	const parts = groups.flatMap((group) => groupItem(making, group) ?? []);
 	const conditions = composeConditions(making);
@@ -41,7 +43,19 @@ function loneGroup({subject, groups, filters, windows}: Draft): Draft['groups'] 
 	return subject && groups.length + filters.length + windows.length === 0 ? [subject] : [];
 }
 
-function asInput({dataset_id: _id, notes: _notes, select, joins, filters, group_by, having, qualify, order_by, distinct, ...rest}: QueryPlan): QueryPlanInput {
+function asInput({
+	dataset_id: _id,
+	notes: _notes,
+	select,
+	joins,
+	filters,
+	group_by,
+	having,
+	qualify,
+	order_by,
+	distinct,
+	...rest
+}: QueryPlan): QueryPlanInput {
 	return {
 		...rest,
 		...(select ? {select: [...select]} : {}),
@@ -57,8 +71,13 @@ function asInput({dataset_id: _id, notes: _notes, select, joins, filters, group_
 
 function change(plan: QueryPlanInput, parts: readonly Part[], conditions: readonly Condition[]): QueryPlanInput {
 	const old = (plan.filters ?? []) as readonly Condition[];
-	const touched = new Set(conditions.flatMap((condition) => ('column' in condition && condition.column !== undefined ? [condition.column] : [])));
-	const filters = [...old.filter((condition) => !('column' in condition && condition.column !== undefined && touched.has(condition.column))), ...conditions];
+	const touched = new Set(
+		conditions.flatMap((condition) => ('column' in condition && condition.column !== undefined ? [condition.column] : [])),
+	);
+	const filters = [
+		...old.filter((condition) => !('column' in condition && condition.column !== undefined && touched.has(condition.column))),
+		...conditions,
+	];
 	const next = {...plan, filters};
 	if (parts.length === 0) return next;
 	const isAggregated = (plan.group_by ?? []).length > 0 || (plan.select ?? []).some(isMeasure);
@@ -79,4 +98,3 @@ function change(plan: QueryPlanInput, parts: readonly Part[], conditions: readon
 function isMeasure(item: SelectItem): boolean {
 	return typeof item === 'object' && ('func' in item || 'window' in item || ('expr' in item && !('bucket' in item)));
 }
-

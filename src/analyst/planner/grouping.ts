@@ -1,6 +1,18 @@
 /** Reads what a result is broken down by: columns, entities and buckets of time. */
 import type {TableProfile} from '#contract/dataset.ts';
-import {type Draft, isKeyword, keywordAt, keywordsOf, near, nounsAt, quantitiesAt, rivals, type Thing, thingAt, use} from './draft.ts';
+import {
+	type Draft,
+	isKeyword,
+	keywordAt,
+	keywordsOf,
+	near,
+	nounsAt,
+	quantitiesAt,
+	rivals,
+	type Thing,
+	thingAt,
+	use,
+} from './draft.ts';
 import {isKey} from './vocabulary.ts';
 
 export function readGroups(draft: Draft): void {
@@ -20,7 +32,9 @@ export function readGroups(draft: Draft): void {
 function isRanking(draft: Draft, at: number): boolean {
 	let next = near(draft, at, 1);
 	if (isKeyword(draft, next, 'count') && isDiscrete(draft, near(draft, next, 1))) next = near(draft, next, 1);
-	const isMeasure = isKeyword(draft, next, 'func', 'count', 'revenue', 'superlative') || (quantitiesAt(draft, next).length > 0 && nounsAt(draft, next).length === 0);
+	const isMeasure =
+		isKeyword(draft, next, 'func', 'count', 'revenue', 'superlative') ||
+		(quantitiesAt(draft, next).length > 0 && nounsAt(draft, next).length === 0);
 	if (!isMeasure) return false;
 	const hasRank = draft.chunks.some((_, index) => isKeyword(draft, index, 'top', 'superlative', 'sorted'));
 	return hasRank || isKeyword(draft, next, 'func', 'count', 'revenue') || isKeyword(draft, near(draft, next, 1), 'compare');
@@ -29,7 +43,11 @@ function isRanking(draft: Draft, at: number): boolean {
 /** A whole number with few values, such as a number of cylinders: a group more than a measure. */
 function isDiscrete(draft: Draft, at: number): boolean {
 	const ref = quantitiesAt(draft, at);
-	return ref.length > 0 && nounsAt(draft, at).length === 0 && ref.every(({column}) => column.type === 'integer' && column.distinct <= FEW);
+	return (
+		ref.length > 0 &&
+		nounsAt(draft, at).length === 0 &&
+		ref.every(({column}) => column.type === 'integer' && column.distinct <= FEW)
+	);
 }
 
 const FEW = 20;

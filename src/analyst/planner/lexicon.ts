@@ -58,11 +58,15 @@ export function isMoneyWord(word: string): boolean {
 
 /** Words inside names that add nothing to tell columns apart: units, and marks of keys, flags and moments. */
 export const SILENT_NAME_WORDS: ReadonlySet<string> = new Set(
-	'id at is has flag c f pct percent mm cm m s g kg lb lbs hpa usd eur hr hour hours minute minutes sec second seconds day days of in the and per for a to'.split(' '),
+	'id at is has flag c f pct percent mm cm m s g kg lb lbs hpa usd eur hr hour hours minute minutes sec second seconds day days of in the and per for a to'.split(
+		' ',
+	),
 );
 
 /** Words that several columns tend to share; alone they name a column only when no other has them. */
-export const WEAK_NAME_WORDS: ReadonlySet<string> = new Set('name type score level code number date time count value min'.split(' '));
+export const WEAK_NAME_WORDS: ReadonlySet<string> = new Set(
+	'name type score level code number date time count value min'.split(' '),
+);
 
 /** Words that say nothing about which data is meant. */
 export const FILLERS: ReadonlySet<string> = new Set(
@@ -93,7 +97,26 @@ type Direction = 'asc' | 'desc';
 /** What a keyword makes of the words after it. */
 export type Keyword =
 	| {readonly kind: 'func'; readonly func: AggregateFunc; readonly p?: number}
-	| {readonly kind: 'count' | 'distinct' | 'by' | 'not' | 'missing' | 'present' | 'and' | 'or' | 'show' | 'which' | 'share' | 'spread' | 'between' | 'trend' | 'open' | 'revenue' | 'when'}
+	| {
+			readonly kind:
+				| 'count'
+				| 'distinct'
+				| 'by'
+				| 'not'
+				| 'missing'
+				| 'present'
+				| 'and'
+				| 'or'
+				| 'show'
+				| 'which'
+				| 'share'
+				| 'spread'
+				| 'between'
+				| 'trend'
+				| 'open'
+				| 'revenue'
+				| 'when';
+	  }
 	| {readonly kind: 'top'; readonly direction: Direction}
 	/** `concept`: what the adjective measures; `often`: how many rows there are */
 	| {readonly kind: 'superlative'; readonly direction: Direction; readonly concept?: string}
@@ -108,34 +131,67 @@ const KEYWORDS: Readonly<Record<string, Keyword>> = {
 	...words({kind: 'func', func: 'min'}, 'minimum,min'),
 	...words({kind: 'func', func: 'max'}, 'maximum,max,peak'),
 	...words({kind: 'func', func: 'stddev'}, 'standard deviation,stddev,std dev,std'),
-	...words({kind: 'count'}, 'how many,number of,count of,count,total number of,total count of,amount of times,counts,how many times,number of times'),
+	...words(
+		{kind: 'count'},
+		'how many,number of,count of,count,total number of,total count of,amount of times,counts,how many times,number of times',
+	),
 	...words({kind: 'distinct'}, 'distinct,different,unique'),
-	...words({kind: 'by'}, 'by,per,for each,in each,at each,of each,on each,from each,with each,each,every,for every,across,across all,grouped by,group by,broken down by,split by,by each,for all,within each'),
-	...words({kind: 'not'}, 'not,no,without,except,except for,excluding,exclude,other than,apart from,isnt,arent,wasnt,werent,didnt,doesnt,dont,never,non,missed,misses,miss,failed,fails,fail,breached,breach,violated,didnt meet,did not meet,not meet,not met,lacking,lack,hasnt,havent'),
+	...words(
+		{kind: 'by'},
+		'by,per,for each,in each,at each,of each,on each,from each,with each,each,every,for every,across,across all,grouped by,group by,broken down by,split by,by each,for all,within each',
+	),
+	...words(
+		{kind: 'not'},
+		'not,no,without,except,except for,excluding,exclude,other than,apart from,isnt,arent,wasnt,werent,didnt,doesnt,dont,never,non,missed,misses,miss,failed,fails,fail,breached,breach,violated,didnt meet,did not meet,not meet,not met,lacking,lack,hasnt,havent',
+	),
 	...words({kind: 'missing'}, 'missing,null,empty,blank,unset,not recorded,not known,unknown'),
 	...words({kind: 'present'}, 'not null,not missing,not empty,non null,non empty,filled'),
 	...words({kind: 'and'}, 'and,as well as,plus'),
 	...words({kind: 'or'}, 'or'),
-	...words({kind: 'show'}, 'show,list,display,show me,give me,list all,show all,find all,what are,which are,get me,return,fetch,how much'),
+	...words(
+		{kind: 'show'},
+		'show,list,display,show me,give me,list all,show all,find all,what are,which are,get me,return,fetch,how much',
+	),
 	...words({kind: 'which'}, 'which,what,who,whats'),
 	...words({kind: 'when'}, 'when was,when were,when did,when is,on what date,on which date'),
-	...words({kind: 'share'}, 'share,share of,percentage,percentage of,percent of,proportion,proportion of,fraction,fraction of,what percent,rate,rates,compliance,compliance rate,how often,ratio of'),
+	...words(
+		{kind: 'share'},
+		'share,share of,percentage,percentage of,percent of,proportion,proportion of,fraction,fraction of,what percent,rate,rates,compliance,compliance rate,how often,ratio of',
+	),
 	...words({kind: 'spread'}, 'distribution,distribution of,distributed,breakdown,breakdown of,split,histogram of'),
-	...words({kind: 'trend'}, 'over time,trend,trend of,trends,trend in,develop,developed,development of,evolution of,evolve,evolved,changed over time,change over time,time series'),
+	...words(
+		{kind: 'trend'},
+		'over time,trend,trend of,trends,trend in,develop,developed,development of,evolution of,evolve,evolved,changed over time,change over time,time series',
+	),
 	...words({kind: 'revenue'}, 'revenue,sales revenue,turnover,revenues,sales,net revenue,net sales'),
 	...words({kind: 'between'}, 'between'),
-	...words({kind: 'compare', op: '>'}, '>,more than,greater than,over,above,higher than,larger than,bigger than,exceeding,exceeds,exceed,exceeded,longer than,heavier than,older than,faster than,beyond,in excess of,upwards of'),
-	...words({kind: 'compare', op: '<'}, '<,less than,fewer than,under,below,lower than,smaller than,shorter than,lighter than,younger than,slower than,cheaper than'),
+	...words(
+		{kind: 'compare', op: '>'},
+		'>,more than,greater than,over,above,higher than,larger than,bigger than,exceeding,exceeds,exceed,exceeded,longer than,heavier than,older than,faster than,beyond,in excess of,upwards of',
+	),
+	...words(
+		{kind: 'compare', op: '<'},
+		'<,less than,fewer than,under,below,lower than,smaller than,shorter than,lighter than,younger than,slower than,cheaper than',
+	),
 	...words({kind: 'compare', op: '>='}, '>=,at least,no less than,not less than,minimum of,or more,no fewer than,not below'),
-	...words({kind: 'compare', op: '<='}, '<=,at most,no more than,not more than,up to,maximum of,or less,or fewer,not above,not over'),
+	...words(
+		{kind: 'compare', op: '<='},
+		'<=,at most,no more than,not more than,up to,maximum of,or less,or fewer,not above,not over',
+	),
 	...words({kind: 'compare', op: '='}, '=,equal to,equals,exactly,equal'),
 	...words({kind: 'compare', op: '!='}, '!=,<>,not equal to,different from'),
 	...words({kind: 'top', direction: 'desc'}, 'top,top most'),
 	...words({kind: 'top', direction: 'asc'}, 'bottom'),
 	...words({kind: 'superlative', direction: 'desc'}, 'highest,most,greatest,best,the most,biggest,largest,maximal,leading'),
 	...words({kind: 'superlative', direction: 'asc'}, 'lowest,least,fewest,worst,smallest,minimal'),
-	...words({kind: 'superlative', direction: 'desc', concept: 'often'}, 'most often,most frequently,most frequent,most common,most commonly,most popular,busiest,most active'),
-	...words({kind: 'superlative', direction: 'asc', concept: 'often'}, 'least often,least frequent,least common,rarest,least popular'),
+	...words(
+		{kind: 'superlative', direction: 'desc', concept: 'often'},
+		'most often,most frequently,most frequent,most common,most commonly,most popular,busiest,most active',
+	),
+	...words(
+		{kind: 'superlative', direction: 'asc', concept: 'often'},
+		'least often,least frequent,least common,rarest,least popular',
+	),
 	...words({kind: 'superlative', direction: 'asc', concept: 'moment'}, 'oldest,earliest,first'),
 	...words({kind: 'superlative', direction: 'desc', concept: 'moment'}, 'newest,latest,most recent,most recently,recent,last'),
 	...words({kind: 'superlative', direction: 'desc', concept: 'duration'}, 'longest,the longest'),
@@ -155,8 +211,14 @@ const KEYWORDS: Readonly<Record<string, Keyword>> = {
 	...words({kind: 'superlative', direction: 'desc', concept: 'population'}, 'most populous,most populated'),
 	...words({kind: 'superlative', direction: 'asc', concept: 'population'}, 'least populous,least populated'),
 	...words({kind: 'sorted', direction: null}, 'sorted by,ordered by,order by,sort by,ranked by,rank by,ranking of,ranking'),
-	...words({kind: 'sorted', direction: 'desc'}, 'descending,highest first,largest first,most first,slowest first,longest first,biggest first,worst first,in descending order,desc,newest first,latest first'),
-	...words({kind: 'sorted', direction: 'asc'}, 'ascending,lowest first,smallest first,fastest first,shortest first,least first,in ascending order,asc,oldest first,earliest first'),
+	...words(
+		{kind: 'sorted', direction: 'desc'},
+		'descending,highest first,largest first,most first,slowest first,longest first,biggest first,worst first,in descending order,desc,newest first,latest first',
+	),
+	...words(
+		{kind: 'sorted', direction: 'asc'},
+		'ascending,lowest first,smallest first,fastest first,shortest first,least first,in ascending order,asc,oldest first,earliest first',
+	),
 };
 
 function words(keyword: Keyword, phrases: string): Record<string, Keyword> {
@@ -177,5 +239,7 @@ export function findKeyword(lower: readonly string[]): {readonly keyword: Keywor
 
 /** Quantities that add up over rows; of all others a sum means little. */
 export const ADDITIVE: ReadonlySet<string> = new Set(
-	'amount total cost revenue sale quantity gross death count vote budget receipt precipitation units volume passenger profit income tax fee spend damage injury'.split(' '),
+	'amount total cost revenue sale quantity gross death count vote budget receipt precipitation units volume passenger profit income tax fee spend damage injury'.split(
+		' ',
+	),
 );

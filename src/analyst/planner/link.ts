@@ -29,7 +29,10 @@ export function findLink(tokens: readonly Token[], vocabulary: Vocabulary): Link
 		const last = stretch.at(-1);
 		if (!last || INNER.has(first.lower) || (length > 1 && INNER.has(last.lower))) continue;
 		if (first.kind === 'number' && length === 1) continue;
-		const terms = termsOf(stretch.filter(({lower}) => length === 1 || !INNER.has(lower)), vocabulary);
+		const terms = termsOf(
+			stretch.filter(({lower}) => length === 1 || !INNER.has(lower)),
+			vocabulary,
+		);
 		if (terms) return {terms, length};
 	}
 	return null;
@@ -81,15 +84,25 @@ function valuesFor(words: readonly Token[], {values}: Vocabulary): readonly Valu
 	if (!first) return [];
 	const near = [...new Set([...(values.get(conceptOf(first.stem)) ?? []), ...(values.get(`~${first.root}`) ?? [])])];
 	const sameLength = near.filter((value) => value.words.length === words.length);
-	const exact = sameLength.filter((value) => value.words.every(({concept}, index) => concept === conceptOf(words[index]?.stem ?? '')));
+	const exact = sameLength.filter((value) =>
+		value.words.every(({concept}, index) => concept === conceptOf(words[index]?.stem ?? '')),
+	);
 	if (exact.length > 0) return exact;
-	return sameLength.filter((value) => value.words.every(({root, isParticiple}, index) => root === words[index]?.root && root.length >= 3 && (!isParticiple || words[index]?.lower.endsWith('ed') === true)));
+	return sameLength.filter((value) =>
+		value.words.every(
+			({root, isParticiple}, index) =>
+				root === words[index]?.root && root.length >= 3 && (!isParticiple || words[index]?.lower.endsWith('ed') === true),
+		),
+	);
 }
 
 function nounsFor(words: readonly Token[], {nouns}: Vocabulary): readonly Noun[] {
 	const stem = words.map((word) => word.stem).join(' ');
 	const concept = words.map((word) => conceptOf(word.stem)).join(' ');
-	const whole = nouns.filter((noun) => noun.stem === stem || noun.stem.split(' ').map(conceptOf).join(' ') === concept || noun.stem === stem.replaceAll(' ', ''));
+	const whole = nouns.filter(
+		(noun) =>
+			noun.stem === stem || noun.stem.split(' ').map(conceptOf).join(' ') === concept || noun.stem === stem.replaceAll(' ', ''),
+	);
 	if (whole.length > 0) return whole;
 	const [only] = words;
 	return words.length === 1 && only && only.stem.length >= 4 ? nouns.filter((noun) => noun.stem.endsWith(only.stem)) : [];

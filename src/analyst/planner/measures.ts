@@ -150,7 +150,29 @@ export function readShare(draft: Draft): void {
 	else draft.problems.push('of what the share is asked is not clear');
 }
 
-const PIVOTS: ReadonlySet<string> = new Set(['that', 'are', 'is', 'was', 'were', 'happened', 'happen', 'happens', 'have', 'had', 'has', 'come', 'came', 'with', 'get', 'got', 'which', 'who', 'been', 'occurred', 'do']);
+const PIVOTS: ReadonlySet<string> = new Set([
+	'that',
+	'are',
+	'is',
+	'was',
+	'were',
+	'happened',
+	'happen',
+	'happens',
+	'have',
+	'had',
+	'has',
+	'come',
+	'came',
+	'with',
+	'get',
+	'got',
+	'which',
+	'who',
+	'been',
+	'occurred',
+	'do',
+]);
 
 function chooseShare(draft: Draft, share: number, conditions: Draft['filters']): Draft['filters'][number] | null {
 	const [only, second] = conditions;
@@ -204,13 +226,16 @@ function readLeftTerm(draft: Draft, at: number): void {
 	if (ref.length === 0) return void draft.problems.push(`I do not understand “${chunk?.text}” here`);
 	if (isRead(draft, ref)) return;
 	noteRivals(draft, at, ref);
-	if (!isListed && (draft.isCounted || draft.measures.length > 0 || draft.rank !== null || draft.share !== null)) draft.problems.push(`what “${chunk?.text}” is to say here is not clear`);
+	if (!isListed && (draft.isCounted || draft.measures.length > 0 || draft.rank !== null || draft.share !== null))
+		draft.problems.push(`what “${chunk?.text}” is to say here is not clear`);
 	draft.columns.push(ref);
 }
 
 /** Says again what is measured already, as "time to resolution" does. */
 function isRead({measures, rank}: Draft, ref: Ref): boolean {
-	const operands = [...measures, ...(rank ? [rank.by] : [])].flatMap(({operand}) => (operand?.kind === 'column' ? operand.ref : []));
+	const operands = [...measures, ...(rank ? [rank.by] : [])].flatMap(({operand}) =>
+		operand?.kind === 'column' ? operand.ref : [],
+	);
 	return operands.length > 0 && ref.every(({column}) => operands.some((each) => each.column === column));
 }
 

@@ -15,7 +15,13 @@ import {MAX_QUESTION, tokenise} from './tokens.ts';
 import {vocabularyOf} from './vocabulary.ts';
 
 export type Planned =
-	| {readonly kind: 'plan'; readonly plan: QueryPlanInput; readonly reading: string; readonly confidence: number; readonly assumptions: readonly string[]}
+	| {
+			readonly kind: 'plan';
+			readonly plan: QueryPlanInput;
+			readonly reading: string;
+			readonly confidence: number;
+			readonly assumptions: readonly string[];
+	  }
 	| {readonly kind: 'chat'; readonly text: string}
 	| {readonly kind: 'abstain'; readonly reason: string; readonly suggestions: readonly string[]};
 
@@ -26,7 +32,8 @@ const ENOUGH = 0.6;
 const DOUBT = 0.15;
 
 export function planQuestion(question: string, dataset: Dataset, {previous}: Context = {}): Planned {
-	if (question.length > MAX_QUESTION) return abstain('it is too long to be one question', question.slice(0, MAX_QUESTION), dataset);
+	if (question.length > MAX_QUESTION)
+		return abstain('it is too long to be one question', question.slice(0, MAX_QUESTION), dataset);
 	const talk = smallTalk(question, dataset);
 	if (talk !== null) return {kind: 'chat', text: talk};
 	const direct = planDirectly(question, dataset);
@@ -38,7 +45,8 @@ export function planQuestion(question: string, dataset: Dataset, {previous}: Con
 	return typeof direct === 'string' ? abstain(direct, question, dataset) : direct;
 }
 
-const YES_NO = /^\s*(?:why|does|did|is|are|was|were|will|would|should|has|have|do (?!we have)|(?:can|could)(?! you (?:please )?(?:show|list|give|tell|find|count))|predict|forecast)\b/i;
+const YES_NO =
+	/^\s*(?:why|does|did|is|are|was|were|will|would|should|has|have|do (?!we have)|(?:can|could)(?! you (?:please )?(?:show|list|give|tell|find|count))|predict|forecast)\b/i;
 
 type Plan = Extract<Planned, {kind: 'plan'}>;
 
@@ -57,7 +65,11 @@ export function planDirectly(question: string, dataset: Dataset): Plan | string 
 	return checkPlan(composed.plan, dataset, {confidence: 1 - DOUBT * draft.doubts, assumptions: draft.assumptions});
 }
 
-function checkPlan(plan: QueryPlanInput, dataset: Dataset, {confidence, assumptions}: Pick<Plan, 'confidence' | 'assumptions'>): Plan | string {
+function checkPlan(
+	plan: QueryPlanInput,
+	dataset: Dataset,
+	{confidence, assumptions}: Pick<Plan, 'confidence' | 'assumptions'>,
+): Plan | string {
 	const parsed = parsePlan(plan, dataset);
 	if ('problems' in parsed) return parsed.problems[0]?.message ?? 'it makes no plan';
 	const {sentence} = compilePlan(parsed.plan, dataset);
@@ -66,5 +78,9 @@ function checkPlan(plan: QueryPlanInput, dataset: Dataset, {confidence, assumpti
 }
 
 function abstain(reason: string, question: string, dataset: Dataset): Planned {
-	return {kind: 'abstain', reason, suggestions: suggest(question, dataset, (text) => typeof planDirectly(text, dataset) !== 'string')};
+	return {
+		kind: 'abstain',
+		reason,
+		suggestions: suggest(question, dataset, (text) => typeof planDirectly(text, dataset) !== 'string'),
+	};
 }

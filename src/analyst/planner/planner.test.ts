@@ -30,7 +30,9 @@ function datasetOf(id: string): Dataset {
 
 function reading(id: string, question: string): string {
 	const planned = planQuestion(question, datasetOf(id));
-	return planned.kind === 'plan' ? planned.reading : `${planned.kind}: ${planned.kind === 'chat' ? planned.text : planned.reason}`;
+	return planned.kind === 'plan'
+		? planned.reading
+		: `${planned.kind}: ${planned.kind === 'chat' ? planned.text : planned.reason}`;
 }
 
 describe('the questions it was built with', () => {
@@ -41,7 +43,9 @@ describe('the questions it was built with', () => {
 	});
 
 	test('get no answer that is wrong', () => {
-		const wrong = world.judged.filter(({verdict}) => verdict === 'wrong').map(({dataset, question, detail}) => `${dataset}: ${question}: ${detail}`);
+		const wrong = world.judged
+			.filter(({verdict}) => verdict === 'wrong')
+			.map(({dataset, question, detail}) => `${dataset}: ${question}: ${detail}`);
 		assert.deepEqual(wrong, []);
 		assert.ok(world.judged.length > 150);
 	});
@@ -49,12 +53,18 @@ describe('the questions it was built with', () => {
 	test('get an answer nearly always when there is one', () => {
 		const answerable = world.judged.filter(({isAnswerable}) => isAnswerable);
 		const abstained = answerable.filter(({verdict}) => verdict === 'abstained');
-		assert.ok(abstained.length <= answerable.length * 0.02, abstained.map(({question, detail}) => `${question}: ${detail}`).join('\n'));
+		assert.ok(
+			abstained.length <= answerable.length * 0.02,
+			abstained.map(({question, detail}) => `${question}: ${detail}`).join('\n'),
+		);
 	});
 
 	test('include every suggested prompt', () => {
 		const right = new Set(world.judged.filter(({verdict}) => verdict === 'right').map(({question}) => question));
-		assert.deepEqual(SAMPLES.flatMap(({prompts}) => prompts).filter((prompt) => !right.has(prompt)), []);
+		assert.deepEqual(
+			SAMPLES.flatMap(({prompts}) => prompts).filter((prompt) => !right.has(prompt)),
+			[],
+		);
 	});
 });
 
@@ -72,15 +82,21 @@ describe('what is taken for granted', () => {
 	};
 
 	test('includes how revenue is computed', () => {
-		assert.deepEqual(granted('ecommerce', 'revenue for Toys'), ['revenue is price × quantity less discount, over all rows whatever became of them']);
+		assert.deepEqual(granted('ecommerce', 'revenue for Toys'), [
+			'revenue is price × quantity less discount, over all rows whatever became of them',
+		]);
 	});
 
 	test('includes what a share leaves out because a description says it is not decided', () => {
-		assert.deepEqual(granted('support', 'SLA compliance by priority'), ['rows with status Open are left out, because sla_met is not decided for them']);
+		assert.deepEqual(granted('support', 'SLA compliance by priority'), [
+			'rows with status Open are left out, because sla_met is not decided for them',
+		]);
 	});
 
 	test('includes the moment that is now', () => {
-		assert.deepEqual(granted('sensors', 'number of anomalies per location over the past 24 hours'), ['now is 2026-02-02 23:59:59, the end of the data']);
+		assert.deepEqual(granted('sensors', 'number of anomalies per location over the past 24 hours'), [
+			'now is 2026-02-02 23:59:59, the end of the data',
+		]);
 	});
 });
 
@@ -101,12 +117,19 @@ describe('no answer', () => {
 	});
 
 	test('is given where a join would count rows twice', () => {
-		assert.deepEqual(reading('ecommerce', 'average order total by category'), 'abstain: total belongs to orders, whose rows would be counted more than once');
+		assert.deepEqual(
+			reading('ecommerce', 'average order total by category'),
+			'abstain: total belongs to orders, whose rows would be counted more than once',
+		);
 	});
 });
 
 describe('any input', () => {
-	const word = fc.constantFrom(...'how many average total top 10 by per category status orders the of in last week month not over 20 and or price Toys blue quickly between highest sensors 2026-01-01 revenue share missing , ? is'.split(' '));
+	const word = fc.constantFrom(
+		...'how many average total top 10 by per category status orders the of in last week month not over 20 and or price Toys blue quickly between highest sensors 2026-01-01 revenue share missing , ? is'.split(
+			' ',
+		),
+	);
 
 	test('gets an answer without throwing, and every plan compiles', () => {
 		fc.assert(
@@ -119,13 +142,25 @@ describe('any input', () => {
 	});
 
 	test('of random words mostly gets none', () => {
-		const salads = fc.sample(fc.array(fc.oneof(word, fc.string({minLength: 3, maxLength: 8})), {minLength: 6, maxLength: 20}), {numRuns: 300, seed: 7});
+		const salads = fc.sample(fc.array(fc.oneof(word, fc.string({minLength: 3, maxLength: 8})), {minLength: 6, maxLength: 20}), {
+			numRuns: 300,
+			seed: 7,
+		});
 		const answered = salads.filter((words) => planQuestion(words.join(' '), datasetOf('ecommerce')).kind === 'plan');
-		assert.ok(answered.length <= 6, `${answered.length} of 300 answered: ${answered.slice(0, 5).map((words) => words.join(' ')).join(' | ')}`);
+		assert.ok(
+			answered.length <= 6,
+			`${answered.length} of 300 answered: ${answered
+				.slice(0, 5)
+				.map((words) => words.join(' '))
+				.join(' | ')}`,
+		);
 	});
 
 	test('of any characters gets an answer without throwing', () => {
-		fc.assert(fc.property(fc.string({unit: 'binary', maxLength: 300}), (text) => void planQuestion(text, datasetOf('support'))), {numRuns: 300});
+		fc.assert(
+			fc.property(fc.string({unit: 'binary', maxLength: 300}), (text) => void planQuestion(text, datasetOf('support'))),
+			{numRuns: 300},
+		);
 	});
 
 	for (const [title, text] of Object.entries({
@@ -134,7 +169,7 @@ describe('any input', () => {
 		'control characters': `average\u0000 price\u001b[31m by\u0007 category\u202e`,
 		'a thousand openings': '('.repeat(1_000),
 		'a thousand conjunctions': 'and or '.repeat(140),
-		'nothing': '   ',
+		nothing: '   ',
 	})) {
 		test(`that is ${title} is safe and quick`, () => {
 			planQuestion(text, datasetOf('ecommerce'));
@@ -145,7 +180,12 @@ describe('any input', () => {
 	}
 
 	test('that holds SQL never reaches the query but as a value', async () => {
-		for (const attack of ["orders where status is '; DROP TABLE orders; --'", 'average price by category; DELETE FROM orders', 'total of orders UNION SELECT * FROM inventory', 'orders with status "x\' OR 1=1 --"']) {
+		for (const attack of [
+			"orders where status is '; DROP TABLE orders; --'",
+			'average price by category; DELETE FROM orders',
+			'total of orders UNION SELECT * FROM inventory',
+			'orders with status "x\' OR 1=1 --"',
+		]) {
 			const planned = planQuestion(attack, datasetOf('ecommerce'));
 			if (planned.kind !== 'plan') continue;
 			const {sql} = compilePlan(requirePlan(planned.plan, datasetOf('ecommerce')), datasetOf('ecommerce'));
@@ -157,7 +197,9 @@ describe('any input', () => {
 
 describe('the planner', () => {
 	test('knows no sample by name', () => {
-		const names = SAMPLES.flatMap(({tables}) => tables.flatMap(({name, columns}) => [name, ...columns.map((column) => column.name)])).filter((name) => name.includes('_'));
+		const names = SAMPLES.flatMap(({tables}) =>
+			tables.flatMap(({name, columns}) => [name, ...columns.map((column) => column.name)]),
+		).filter((name) => name.includes('_'));
 		const files = globSync(path.join(import.meta.dirname, '*.ts')).filter((file) => !file.endsWith('.test.ts'));
 		const found = files.flatMap((file) => {
 			const text = readFileSync(file, 'utf8').replaceAll(/\/\*[^]*?\*\/|\/\/[^\n]*/g, '');
@@ -170,13 +212,62 @@ describe('the planner', () => {
 
 describe('the judge', () => {
 	test('finds wanted columns among others, in any order of rows unless the order counts', () => {
-		assert.equal(matches([['a', 1], ['b', 2]], [[2, 'x', 'b'], [1, 'y', 'a']], {}), true);
-		assert.equal(matches([['a', 1], ['b', 2]], [[2, 'x', 'b'], [1, 'y', 'a']], {ordered: true}), false);
+		assert.equal(
+			matches(
+				[
+					['a', 1],
+					['b', 2],
+				],
+				[
+					[2, 'x', 'b'],
+					[1, 'y', 'a'],
+				],
+				{},
+			),
+			true,
+		);
+		assert.equal(
+			matches(
+				[
+					['a', 1],
+					['b', 2],
+				],
+				[
+					[2, 'x', 'b'],
+					[1, 'y', 'a'],
+				],
+				{ordered: true},
+			),
+			false,
+		);
 	});
 
 	test('tells wrong values, missing rows and swapped pairs', () => {
 		assert.equal(matches([['a', 1]], [['a', 2]], {}), false);
-		assert.equal(matches([['a', 1], ['b', 2]], [['a', 1]], {}), false);
-		assert.equal(matches([['a', 1], ['b', 2]], [['a', 2], ['b', 1]], {}), false);
+		assert.equal(
+			matches(
+				[
+					['a', 1],
+					['b', 2],
+				],
+				[['a', 1]],
+				{},
+			),
+			false,
+		);
+		assert.equal(
+			matches(
+				[
+					['a', 1],
+					['b', 2],
+				],
+				[
+					['a', 2],
+					['b', 1],
+				],
+				{},
+			),
+			false,
+		);
 	});
 });

@@ -1,5 +1,5 @@
 /** Reads rankings: "top 10 products by revenue", "which category has the lowest average", "oldest open tickets". */
-import {conceptOf} from './lexicon.ts';
+
 import {
 	columnsAt,
 	type Draft,
@@ -19,6 +19,7 @@ import {
 	thingAt,
 	use,
 } from './draft.ts';
+import {conceptOf} from './lexicon.ts';
 import {unitOf} from './units.ts';
 import {type Col, isYear} from './vocabulary.ts';
 
@@ -85,7 +86,8 @@ function readTop(draft: Draft, top: number, direction: 'asc' | 'desc'): void {
 	const object = objectFrom(draft, start);
 	const [head, measure] = rankedBy(draft, superlative);
 	if (head === null || measure === null) {
-		if (draft.groups.length > 0 && object === null) draft.rank = {direction, limit: limit ?? 10, object: null, by: {func: 'default', operand: {kind: 'column', ref: []}}};
+		if (draft.groups.length > 0 && object === null)
+			draft.rank = {direction, limit: limit ?? 10, object: null, by: {func: 'default', operand: {kind: 'column', ref: []}}};
 		else draft.problems.push('by what to rank is not said');
 		return;
 	}
@@ -143,7 +145,19 @@ function measureAt(draft: Draft, at: number): Measure | null {
 		if (inner.operand === null) return keyword.func === 'sum' ? inner : null;
 		return {func: keyword.func, operand: inner.operand};
 	}
-	return columnMeasureAt(draft, at);
+	return columnMeasureAt(draft, at) ?? qualifiedCountAt(draft, at);
+}
+
+/** "the most anomalies", "the most open tickets": rows for which a condition holds, which is read later. */
+function qualifiedCountAt(draft: Draft, at: number): Measure | null {
+	const isCondition = hasValue(draft, at) || columnsAt(draft, at, ({column}) => column.type === 'boolean').length > 0;
+	if (!isCondition) return null;
+	const next = near(draft, at, 1);
+	if (nounsAt(draft, next).length > 0 && !draft.used.has(next)) {
+		draft.subject ??= {kind: 'noun', nouns: nounsAt(draft, next)};
+		use(draft, next);
+	}
+	return {func: 'count', operand: null};
 }
 
 function columnMeasureAt(draft: Draft, at: number): Measure | null {
@@ -172,7 +186,14 @@ export function spentAt(draft: Draft, at: number): Ref {
 	if (chunk?.kind !== 'unknown' && chunk?.kind !== 'term') return [];
 	const concept = conceptOf(chunk.lower);
 	if (concept !== 'cost') return [];
-	const found = draft.vocabulary.columns.filter((col) => unitOf(col) === '$' && col.column.description.toLowerCase().split(/[^a-z]+/).some((word) => conceptOf(word) === concept));
+	const found = draft.vocabulary.columns.filter(
+		(col) =>
+			unitOf(col) === '$' &&
+			col.column.description
+				.toLowerCase()
+				.split(/[^a-z]+/)
+				.some((word) => conceptOf(word) === concept),
+	);
 	return found.length === 1 ? found.map(({table, column}) => ({table, column})) : [];
 }
 
@@ -188,13 +209,22 @@ function readSuperlative(draft: Draft, at: number, {direction, concept}: Superla
 	if (readNamedRank(draft, at, direction, limit?.value ?? null)) return;
 	const head = near(draft, at, 1);
 	const measure = measureAt(draft, head) ?? spentBefore(draft, at);
-	const object = isBefore && near(draft, limit.at, 1) !== at ? objectFrom(draft, limit.at) : objectFrom(draft, which >= 0 && which < at ? which : at > 0 ? -1 : at);
+	const object =
+		isBefore && near(draft, limit.at, 1) !== at
+			? objectFrom(draft, limit.at)
+			: objectFrom(draft, which >= 0 && which < at ? which : at > 0 ? -1 : at);
 	if (!measure) {
 		const size = sizeOf(draft);
 		if (size.length === 0) return void draft.problems.push('what should be the highest or lowest is not said');
-		return setRank(draft, {direction, limit: limit?.value ?? null, object, by: {func: 'default', operand: {kind: 'column', ref: size}}});
+		return setRank(draft, {
+			direction,
+			limit: limit?.value ?? null,
+			object,
+			by: {func: 'default', operand: {kind: 'column', ref: size}},
+		});
 	}
-	if (measure.operand === null && object === null && draft.groups.length === 0) return rankRows(draft, direction, limit?.value ?? null);
+	if (measure.operand === null && object === null && draft.groups.length === 0)
+		return rankRows(draft, direction, limit?.value ?? null);
 	setRank(draft, {direction, limit: limit?.value ?? null, object, by: measure});
 }
 
@@ -222,7 +252,9 @@ function spentBefore(draft: Draft, at: number): Measure | null {
 function limitAfter(draft: Draft, at: number): Counted | null {
 	const next = near(draft, at, 1);
 	const chunk = draft.chunks[next];
-	return chunk?.kind === 'number' && chunk.mark === null && thingAt(draft, near(draft, next, 1)) ? {at: next, value: chunk.value} : null;
+	return chunk?.kind === 'number' && chunk.mark === null && thingAt(draft, near(draft, next, 1))
+		? {at: next, value: chunk.value}
+		: null;
 }
 
 /** "the 5 largest orders": of the rows, by the one amount they have. */
@@ -237,11 +269,21 @@ function rankRows(draft: Draft, direction: 'asc' | 'desc', limit: number | null)
 /** The amount of what is ranked, where it has exactly one. */
 function sizeOf(draft: Draft): Ref {
 	const tables = new Set(draft.subject?.kind === 'noun' ? draft.subject.nouns.map(({table}) => table) : []);
-	const amounts = draft.vocabulary.columns.filter((col) => isNumeric(col) && tables.has(col.table) && col.words.some(({concept}) => ['amount', 'size', 'population', 'magnitude'].includes(concept)));
+	const amounts = draft.vocabulary.columns.filter(
+		(col) =>
+			isNumeric(col) &&
+			tables.has(col.table) &&
+			col.words.some(({concept}) => ['amount', 'size', 'population', 'magnitude'].includes(concept)),
+	);
 	return amounts.length === 1 ? amounts.map(({table, column}) => ({table, column})) : [];
 }
 
-type Concept = {readonly direction: 'asc' | 'desc'; readonly concept: string; readonly limit: Counted | null; readonly which: number};
+type Concept = {
+	readonly direction: 'asc' | 'desc';
+	readonly concept: string;
+	readonly limit: Counted | null;
+	readonly which: number;
+};
 
 function readConcept(draft: Draft, at: number, {direction, concept, limit, which}: Concept): void {
 	const count = limit?.value ?? null;
@@ -250,12 +292,26 @@ function readConcept(draft: Draft, at: number, {direction, concept, limit, which
 	const object = named ? objectFrom(draft, which) : ((which >= 0 ? objectFrom(draft, which) : null) ?? objectFrom(draft, start));
 	if (named) return setRank(draft, {direction, limit: count, object, by: named});
 	if (concept === 'often') return setRank(draft, {direction, limit: count, object, by: {func: 'count', operand: null}});
-	if (concept === 'moment') return setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'moment'}}});
-	const isWaiting = concept === 'duration' && /\b(open|waiting|pending|unresolved|active|running|in progress)\b/.test(around(draft, at));
-	if (isWaiting) return setRank(draft, {direction: direction === 'desc' ? 'asc' : 'desc', limit: count, object, by: {func: 'default', operand: {kind: 'moment'}}, isWaiting: true});
+	if (concept === 'moment')
+		return setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'moment'}}});
+	const isWaiting =
+		concept === 'duration' && /\b(open|waiting|pending|unresolved|active|running|in progress)\b/.test(around(draft, at));
+	if (isWaiting)
+		return setRank(draft, {
+			direction: direction === 'desc' ? 'asc' : 'desc',
+			limit: count,
+			object,
+			by: {func: 'default', operand: {kind: 'moment'}},
+			isWaiting: true,
+		});
 	const ref = conceptColumns(draft, concept, object);
-	if (ref.length === 1) return setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'column', ref}}});
-	draft.problems.push(ref.length === 0 ? `no column says what “${draft.chunks[at]?.text}” measures` : `“${draft.chunks[at]?.text}” could be measured by ${ref.map(({column}) => column.name).join(' or ')}`);
+	if (ref.length === 1)
+		return setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'column', ref}}});
+	draft.problems.push(
+		ref.length === 0
+			? `no column says what “${draft.chunks[at]?.text}” measures`
+			: `“${draft.chunks[at]?.text}” could be measured by ${ref.map(({column}) => column.name).join(' or ')}`,
+	);
 }
 
 /** "longest resolution time", "first release date": the column is named. */

@@ -4,7 +4,13 @@ import {isNumeric} from './draft.ts';
 import {unitOf} from './units.ts';
 import {type Col, type ColumnName, isKey, vocabularyOf} from './vocabulary.ts';
 
-export type Revenue = {readonly table: TableProfile; readonly price: Col; readonly quantity: Col; readonly discount: Col | null; readonly isPercent: boolean};
+export type Revenue = {
+	readonly table: TableProfile;
+	readonly price: Col;
+	readonly quantity: Col;
+	readonly discount: Col | null;
+	readonly isPercent: boolean;
+};
 
 /** Null when no table, or more than one, has a price and a quantity. */
 export function revenueOf(dataset: Dataset): Revenue | null {
@@ -15,7 +21,15 @@ export function revenueOf(dataset: Dataset): Revenue | null {
 		const quantity = one(own.filter((col) => says(col, 'quantity')));
 		const discount = one(own.filter((col) => says(col, 'discount')));
 		if (!price || !quantity) return [];
-		return [{table, price, quantity, discount, isPercent: discount !== null && (unitOf(discount) === '%' || Number(discount.column.max) > 1)}];
+		return [
+			{
+				table,
+				price,
+				quantity,
+				discount,
+				isPercent: discount !== null && (unitOf(discount) === '%' || Number(discount.column.max) > 1),
+			},
+		];
 	});
 	return found.length === 1 ? (found[0] ?? null) : null;
 }

@@ -10,7 +10,10 @@ const TRIED = 12;
 
 export function suggest(question: string, dataset: Dataset, isAnswerable: (question: string) => boolean): readonly string[] {
 	const asked = rootsOf(question);
-	const candidates = [...dataset.prompts, ...fromColumns(dataset)].map((text, index) => ({text, score: shared(asked, text) - index / 1_000}));
+	const candidates = [...dataset.prompts, ...fromColumns(dataset)].map((text, index) => ({
+		text,
+		score: shared(asked, text) - index / 1_000,
+	}));
 	const sorted = candidates.toSorted((a, b) => b.score - a.score).slice(0, TRIED);
 	const found: string[] = [];
 	for (const {text} of sorted) {
@@ -20,7 +23,11 @@ export function suggest(question: string, dataset: Dataset, isAnswerable: (quest
 }
 
 function rootsOf(text: string): ReadonlySet<string> {
-	return new Set(tokenise(text).filter(({kind, lower}) => kind === 'word' && !FILLERS.has(lower)).map(({root}) => root));
+	return new Set(
+		tokenise(text)
+			.filter(({kind, lower}) => kind === 'word' && !FILLERS.has(lower))
+			.map(({root}) => root),
+	);
 }
 
 function shared(asked: ReadonlySet<string>, text: string): number {
@@ -32,10 +39,17 @@ function fromColumns(dataset: Dataset): readonly string[] {
 	const {columns} = vocabularyOf(dataset);
 	const groups = columns.filter(({column}) => column.type === 'text' && column.values !== undefined).slice(0, 5);
 	const numbers = columns.filter((col) => isNumeric(col) && !/(id|year)$/i.test(col.column.name)).slice(0, 8);
-	const pairs = numbers.flatMap((number) => groups.filter(({table}) => table === number.table).slice(0, 2).map((group) => `What is the average ${spoken(number.column.name)} by ${spoken(group.column.name)}?`));
+	const pairs = numbers.flatMap((number) =>
+		groups
+			.filter(({table}) => table === number.table)
+			.slice(0, 2)
+			.map((group) => `What is the average ${spoken(number.column.name)} by ${spoken(group.column.name)}?`),
+	);
 	return [...groups.map(({table, column}) => `How many ${spoken(table.name)} are there per ${spoken(column.name)}?`), ...pairs];
 }
 
 function spoken(name: string): string {
-	return wordsOf(name).map(({lower}) => lower).join(' ');
+	return wordsOf(name)
+		.map(({lower}) => lower)
+		.join(' ');
 }

@@ -20,7 +20,8 @@ export function parentsOf(table: TableProfile, dataset: Dataset): ReadonlyMap<Ta
 	for (const [current, way] of found) {
 		for (const step of stepsFrom(current, dataset)) {
 			// two ways to one table leave open which is meant
-			if (!found.has(step.to.table) && stepsFrom(current, dataset).filter(({to}) => to.table === step.to.table).length === 1) found.set(step.to.table, [...way, step]);
+			if (!found.has(step.to.table) && stepsFrom(current, dataset).filter(({to}) => to.table === step.to.table).length === 1)
+				found.set(step.to.table, [...way, step]);
 		}
 	}
 	return found;
@@ -28,7 +29,15 @@ export function parentsOf(table: TableProfile, dataset: Dataset): ReadonlyMap<Ta
 
 function stepsFrom(table: TableProfile, {tables, relationships}: Dataset): readonly Step[] {
 	return relationships.flatMap(({from, to, type}) => {
-		const steps = type === 'many-to-one' ? [[from, to]] : type === 'one-to-one' ? [[from, to], [to, from]] : [];
+		const steps =
+			type === 'many-to-one'
+				? [[from, to]]
+				: type === 'one-to-one'
+					? [
+							[from, to],
+							[to, from],
+						]
+					: [];
 		return steps.flatMap(([a = '', b = '']) => {
 			const [left, right] = [columnNamed(a, tables), columnNamed(b, tables)];
 			return left && right && left.table === table ? [{from: left, to: right}] : [];

@@ -7,7 +7,12 @@ export type TimeWindow =
 	| {readonly kind: 'last'; readonly amount: number; readonly unit: TimeUnit}
 	| {readonly kind: 'older'; readonly amount: number; readonly unit: TimeUnit}
 	| {readonly kind: 'period'; readonly period: Period}
-	| {readonly kind: 'range'; readonly from: string | null; readonly to: string | null; readonly years: readonly [number | null, number | null] | null};
+	| {
+			readonly kind: 'range';
+			readonly from: string | null;
+			readonly to: string | null;
+			readonly years: readonly [number | null, number | null] | null;
+	  };
 
 type Found<T> = {readonly found: T; readonly length: number} | null;
 
@@ -38,7 +43,8 @@ function rolling(tokens: readonly Token[]): Found<TimeWindow> {
 	if (isPast && second?.lower === 'few' && unitOf(third)) return null;
 	if (first?.lower === 'past' && unitOf(second)) return whole(1, unitOf(second), 2);
 	if (first?.value !== undefined && unitOf(second) && third?.lower === 'ago') return null;
-	const isOlder = /^(older|more)$/.test(first?.lower ?? '') && second?.lower === 'than' && third?.value !== undefined && unitOf(fourth);
+	const isOlder =
+		/^(older|more)$/.test(first?.lower ?? '') && second?.lower === 'than' && third?.value !== undefined && unitOf(fourth);
 	if (isOlder && (first?.lower === 'older' || tokens[4]?.lower === 'ago') && Number.isInteger(third?.value)) {
 		const unit = unitOf(fourth);
 		return unit ? {found: {kind: 'older', amount: third?.value ?? 1, unit}, length: tokens[4]?.lower === 'ago' ? 5 : 4} : null;
@@ -47,7 +53,9 @@ function rolling(tokens: readonly Token[]): Found<TimeWindow> {
 }
 
 function whole(amount: number, unit: TimeUnit | undefined, length: number): Found<TimeWindow> {
-	return unit && Number.isInteger(amount) && amount >= 1 && amount <= 100_000 ? {found: {kind: 'last', amount, unit}, length} : null;
+	return unit && Number.isInteger(amount) && amount >= 1 && amount <= 100_000
+		? {found: {kind: 'last', amount, unit}, length}
+		: null;
 }
 
 function period(tokens: readonly Token[]): Found<TimeWindow> {
@@ -55,7 +63,8 @@ function period(tokens: readonly Token[]): Found<TimeWindow> {
 	const word = first?.lower;
 	if (word === 'today' || word === 'yesterday') return {found: {kind: 'period', period: word}, length: 1};
 	const unit = unitOf(second);
-	if (unit === 'day' && (word === 'last' || word === 'previous')) return {found: {kind: 'period', period: 'yesterday'}, length: 2};
+	if (unit === 'day' && (word === 'last' || word === 'previous'))
+		return {found: {kind: 'period', period: 'yesterday'}, length: 2};
 	if (unit === undefined || unit === 'minute' || unit === 'hour' || unit === 'day') return null;
 	if (word === 'this' || word === 'current') return {found: {kind: 'period', period: `this_${unit}`}, length: 2};
 	if (word === 'last' || word === 'previous') return {found: {kind: 'period', period: `previous_${unit}`}, length: 2};
@@ -74,7 +83,8 @@ function pointAt(tokens: readonly Token[], now: string | null): Found<Point> {
 	if (quarter && yearOf(second) !== null) return {found: months(yearOf(second) ?? 0, Number(quarter) * 3 - 3, 3), length: 2};
 	const month = monthOf(first);
 	if (month >= 0) return afterMonth(month, tokens.slice(1), now);
-	if (isDayNumber(first) && monthOf(second) >= 0 && yearOf(third) !== null) return {found: day(iso(yearOf(third) ?? 0, monthOf(second), first?.value ?? 1)), length: 3};
+	if (isDayNumber(first) && monthOf(second) >= 0 && yearOf(third) !== null)
+		return {found: day(iso(yearOf(third) ?? 0, monthOf(second), first?.value ?? 1)), length: 3};
 	return null;
 }
 
@@ -102,7 +112,9 @@ function latestYear(month: number, now: string | null): number | null {
 function monthOf(token: Token | undefined): number {
 	const word = token?.lower ?? '';
 	if (word.length < 3 || (word === 'may' && !token?.isName) || (word === 'march' && !token?.isName)) return -1;
-	return MONTHS.findIndex((month) => month === word || (month.slice(0, 3) === word && word !== 'may') || (word === 'sept' && month === 'september'));
+	return MONTHS.findIndex(
+		(month) => month === word || (month.slice(0, 3) === word && word !== 'may') || (word === 'sept' && month === 'september'),
+	);
 }
 
 function yearOf(token: Token | undefined): number | null {
@@ -132,7 +144,16 @@ function day(from: string): Point {
 }
 
 const BOUNDS: Readonly<Record<string, 'from' | 'after' | 'before' | 'until'>> = {
-	...{since: 'from', from: 'from', after: 'after', before: 'before', until: 'until', till: 'until', by: 'until', starting: 'from'},
+	...{
+		since: 'from',
+		from: 'from',
+		after: 'after',
+		before: 'before',
+		until: 'until',
+		till: 'until',
+		by: 'until',
+		starting: 'from',
+	},
 };
 
 /** `since`, `before`, `after`, `until`, `between … and …`, `from … to …`, `2000-2005`. */
@@ -143,7 +164,10 @@ function bounded(tokens: readonly Token[], now: string | null): Found<TimeWindow
 	if (start) {
 		const at = start.length + (isPair ? 1 : 0);
 		const joins = word === 'between' ? /^and$/ : /^(to|until|till|through|and|-|–)$/;
-		const end = (isPair || /^(to|through|-|–)$/.test(tokens[at]?.lower ?? '')) && joins.test(tokens[at]?.lower ?? '') ? pointAt(tokens.slice(at + 1), now) : null;
+		const end =
+			(isPair || /^(to|through|-|–)$/.test(tokens[at]?.lower ?? '')) && joins.test(tokens[at]?.lower ?? '')
+				? pointAt(tokens.slice(at + 1), now)
+				: null;
 		if (end) return {found: range(start.found, end.found), length: at + 1 + end.length};
 	}
 	const bound = Object.hasOwn(BOUNDS, word) ? BOUNDS[word] : undefined;
@@ -152,8 +176,10 @@ function bounded(tokens: readonly Token[], now: string | null): Found<TimeWindow
 	const {from, to, year} = point.found;
 	const length = point.length + 1;
 	if (bound === 'from') return {found: {kind: 'range', from, to: null, years: year === null ? null : [year, null]}, length};
-	if (bound === 'after') return {found: {kind: 'range', from: to, to: null, years: year === null ? null : [year + 1, null]}, length};
-	if (bound === 'before') return {found: {kind: 'range', from: null, to: from, years: year === null ? null : [null, year - 1]}, length};
+	if (bound === 'after')
+		return {found: {kind: 'range', from: to, to: null, years: year === null ? null : [year + 1, null]}, length};
+	if (bound === 'before')
+		return {found: {kind: 'range', from: null, to: from, years: year === null ? null : [null, year - 1]}, length};
 	return {found: {kind: 'range', from: null, to, years: year === null ? null : [null, year]}, length};
 }
 
@@ -162,7 +188,10 @@ function range(start: Point, end: Point): TimeWindow {
 	return {kind: 'range', from: start.from, to: end.to, years};
 }
 
-function named(tokens: readonly Token[], {now, hasLead}: {readonly now: string | null; readonly hasLead: boolean}): Found<TimeWindow> {
+function named(
+	tokens: readonly Token[],
+	{now, hasLead}: {readonly now: string | null; readonly hasLead: boolean},
+): Found<TimeWindow> {
 	const decade = /^((?:1[5-9]|20)\d)0s$/.exec(tokens[0]?.lower ?? '')?.[1];
 	if (decade) {
 		const year = Number(`${decade}0`);
@@ -175,16 +204,60 @@ function named(tokens: readonly Token[], {now, hasLead}: {readonly now: string |
 }
 
 const BUCKETS: Readonly<Record<string, Bucket>> = {
-	...{hour: 'hour', hours: 'hour', hourly: 'hour', day: 'day', days: 'day', daily: 'day', date: 'day', dates: 'day', week: 'week', weeks: 'week', weekly: 'week'},
-	...{month: 'month', months: 'month', monthly: 'month', quarter: 'quarter', quarters: 'quarter', quarterly: 'quarter', year: 'year', years: 'year', yearly: 'year', annual: 'year', annually: 'year'},
-	...{weekday: 'day_of_week', weekdays: 'day_of_week', 'day of week': 'day_of_week', 'day of the week': 'day_of_week', 'days of the week': 'day_of_week'},
-	...{'hour of day': 'hour_of_day', 'hour of the day': 'hour_of_day', 'month of year': 'month_of_year', 'month of the year': 'month_of_year', 'calendar month': 'month_of_year'},
-	...{'day of month': 'day_of_month', 'day of the month': 'day_of_month', 'quarter of the year': 'quarter_of_year', 'week of the year': 'week_of_year'},
+	...{
+		hour: 'hour',
+		hours: 'hour',
+		hourly: 'hour',
+		day: 'day',
+		days: 'day',
+		daily: 'day',
+		date: 'day',
+		dates: 'day',
+		week: 'week',
+		weeks: 'week',
+		weekly: 'week',
+	},
+	...{
+		month: 'month',
+		months: 'month',
+		monthly: 'month',
+		quarter: 'quarter',
+		quarters: 'quarter',
+		quarterly: 'quarter',
+		year: 'year',
+		years: 'year',
+		yearly: 'year',
+		annual: 'year',
+		annually: 'year',
+	},
+	...{
+		weekday: 'day_of_week',
+		weekdays: 'day_of_week',
+		'day of week': 'day_of_week',
+		'day of the week': 'day_of_week',
+		'days of the week': 'day_of_week',
+	},
+	...{
+		'hour of day': 'hour_of_day',
+		'hour of the day': 'hour_of_day',
+		'month of year': 'month_of_year',
+		'month of the year': 'month_of_year',
+		'calendar month': 'month_of_year',
+	},
+	...{
+		'day of month': 'day_of_month',
+		'day of the month': 'day_of_month',
+		'quarter of the year': 'quarter_of_year',
+		'week of the year': 'week_of_year',
+	},
 };
 
 export function findBucket(tokens: readonly Token[]): Found<Bucket> {
 	for (let length = Math.min(4, tokens.length); length > 0; length -= 1) {
-		const phrase = tokens.slice(0, length).map(({lower}) => lower).join(' ');
+		const phrase = tokens
+			.slice(0, length)
+			.map(({lower}) => lower)
+			.join(' ');
 		const bucket = Object.hasOwn(BUCKETS, phrase) ? BUCKETS[phrase] : undefined;
 		if (bucket) return {found: bucket, length};
 	}

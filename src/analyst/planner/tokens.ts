@@ -21,7 +21,10 @@ const PIECE =
 	/(?<quoted>"[^"]{1,200}"|“[^”]{1,200}”)|(?<date>\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?)|(?<number>[$€£]?\d[\d,]*(?:\.\d+)?(?:[kKmM](?![\p{L}\p{N}]))?(?![\p{L}\p{N}]) ?%?)|(?<word>[\p{L}\p{N}]+(?:['’][\p{L}]+)*)|(?<symbol>[<>=!]{1,2}|[^\s\p{L}\p{N}])/gu;
 
 export function tokenise(text: string): readonly Token[] {
-	const clean = text.normalize('NFKC').replaceAll(/[\p{Cc}\p{Cf}_]+/gu, ' ').replaceAll('-', (dash, at: number, all: string) => (isInDate(all, at) ? dash : isRange(all, at) ? ' – ' : ' '));
+	const clean = text
+		.normalize('NFKC')
+		.replaceAll(/[\p{Cc}\p{Cf}_]+/gu, ' ')
+		.replaceAll('-', (dash, at: number, all: string) => (isInDate(all, at) ? dash : isRange(all, at) ? ' – ' : ' '));
 	const tokens: Token[] = [];
 	for (const match of clean.matchAll(PIECE)) {
 		const {quoted, date, number, word, symbol} = match.groups ?? {};
@@ -36,7 +39,11 @@ export function tokenise(text: string): readonly Token[] {
 }
 
 function isInDate(text: string, at: number): boolean {
-	return /^\d{4}-\d{2}-\d{2}/.test(text.slice(at - 4, at + 6)) || /^\d{4}-\d{2}-\d{2}/.test(text.slice(at - 7, at + 3)) || isMinus(text, at);
+	return (
+		/^\d{4}-\d{2}-\d{2}/.test(text.slice(at - 4, at + 6)) ||
+		/^\d{4}-\d{2}-\d{2}/.test(text.slice(at - 7, at + 3)) ||
+		isMinus(text, at)
+	);
 }
 
 /** "1-2 stars" */
@@ -75,7 +82,15 @@ const NUMBER_WORDS: Readonly<Record<string, number>> = Object.assign(Object.crea
 });
 
 const IRREGULAR: Readonly<Record<string, string>> = Object.assign(Object.create(null), {
-	...{people: 'person', children: 'child', men: 'man', women: 'woman', indices: 'index', vertices: 'vertex', criteria: 'criterion'},
+	...{
+		people: 'person',
+		children: 'child',
+		men: 'man',
+		women: 'woman',
+		indices: 'index',
+		vertices: 'vertex',
+		criteria: 'criterion',
+	},
 	...{countries: 'country', series: 'series', species: 'species', news: 'news', feet: 'foot', mice: 'mouse', geese: 'goose'},
 });
 
@@ -100,5 +115,7 @@ function rootOf(word: string): string {
 
 /** The words of a name such as `csat_score`, `Beak Length (mm)` or `releaseDate`. */
 export function wordsOf(name: string): readonly Token[] {
-	return tokenise(name.replaceAll(/(\p{Ll})(\p{Lu})/gu, '$1 $2').replaceAll(/(\p{Lu})(\p{Lu}\p{Ll})/gu, '$1 $2')).filter(({kind}) => kind !== 'symbol');
+	return tokenise(name.replaceAll(/(\p{Ll})(\p{Lu})/gu, '$1 $2').replaceAll(/(\p{Lu})(\p{Lu}\p{Ll})/gu, '$1 $2')).filter(
+		({kind}) => kind !== 'symbol',
+	);
 }

@@ -4,11 +4,77 @@ import {wordsOf} from './tokens.ts';
 import type {Col} from './vocabulary.ts';
 
 const SPELLINGS: Readonly<Record<string, string>> = {
-	...{hour: 'h', hours: 'h', hr: 'h', hrs: 'h', h: 'h', minute: 'min', minutes: 'min', min: 'min', mins: 'min', day: 'd', days: 'd', second: 's', seconds: 's', s: 's'},
-	...{percent: '%', pct: '%', '%': '%', percentage: '%', dollar: '$', dollars: '$', usd: '$', $: '$', bucks: '$', euro: '€', euros: '€', eur: '€'},
-	...{degrees: '°', degree: '°', celsius: '°', c: '°', '°c': '°', degreescelsius: '°', degreesc: '°', '°': '°', mm: 'mm', cm: 'cm', 'mm/s': 'mm/s', mmpersecond: 'mm/s'},
-	...{g: 'g', gram: 'g', grams: 'g', kg: 'kg', lb: 'lb', lbs: 'lb', pound: 'lb', pounds: 'lb', knot: 'kn', knots: 'kn', star: 'star', stars: 'star', hpa: 'hpa'},
-	...{piece: 'piece', pieces: 'piece', units: 'piece', unit: 'piece', mph: 'mph', km: 'km', mile: 'mi', miles: 'mi', mg: 'mg', kwh: 'kwh'},
+	...{
+		hour: 'h',
+		hours: 'h',
+		hr: 'h',
+		hrs: 'h',
+		h: 'h',
+		minute: 'min',
+		minutes: 'min',
+		min: 'min',
+		mins: 'min',
+		day: 'd',
+		days: 'd',
+		second: 's',
+		seconds: 's',
+		s: 's',
+	},
+	...{
+		percent: '%',
+		pct: '%',
+		'%': '%',
+		percentage: '%',
+		dollar: '$',
+		dollars: '$',
+		usd: '$',
+		$: '$',
+		bucks: '$',
+		euro: '€',
+		euros: '€',
+		eur: '€',
+	},
+	...{
+		degrees: '°',
+		degree: '°',
+		celsius: '°',
+		c: '°',
+		'°c': '°',
+		degreescelsius: '°',
+		degreesc: '°',
+		'°': '°',
+		mm: 'mm',
+		cm: 'cm',
+		'mm/s': 'mm/s',
+		mmpersecond: 'mm/s',
+	},
+	...{
+		g: 'g',
+		gram: 'g',
+		grams: 'g',
+		kg: 'kg',
+		lb: 'lb',
+		lbs: 'lb',
+		pound: 'lb',
+		pounds: 'lb',
+		knot: 'kn',
+		knots: 'kn',
+		star: 'star',
+		stars: 'star',
+		hpa: 'hpa',
+	},
+	...{
+		piece: 'piece',
+		pieces: 'piece',
+		units: 'piece',
+		unit: 'piece',
+		mph: 'mph',
+		km: 'km',
+		mile: 'mi',
+		miles: 'mi',
+		mg: 'mg',
+		kwh: 'kwh',
+	},
 };
 
 function canonical(text: string): string | null {
@@ -19,7 +85,10 @@ function canonical(text: string): string | null {
 /** The unit written from chunk `at` on, and how many chunks it takes. */
 export function unitAt(chunks: readonly Chunk[], at: number): {readonly unit: string; readonly length: number} | null {
 	for (let length = 3; length > 0; length -= 1) {
-		const text = chunks.slice(at, at + length).map(({lower}) => lower).join('');
+		const text = chunks
+			.slice(at, at + length)
+			.map(({lower}) => lower)
+			.join('');
 		const unit = canonical(text);
 		if (unit !== null && at + length <= chunks.length) return {unit, length};
 	}

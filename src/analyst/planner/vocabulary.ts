@@ -11,7 +11,10 @@ export type NameWord = {readonly concept: string; readonly root: string; readonl
 export type ColumnName = Col & {readonly words: readonly NameWord[]; readonly initials: string};
 /** `entity` is the key column when a row is not one of what the noun names. */
 export type Noun = {readonly stem: string; readonly table: TableProfile; readonly entity: Col | null};
-export type ValueName = Col & {readonly value: string; readonly words: readonly {readonly concept: string; readonly root: string; readonly isParticiple: boolean}[]};
+export type ValueName = Col & {
+	readonly value: string;
+	readonly words: readonly {readonly concept: string; readonly root: string; readonly isParticiple: boolean}[];
+};
 /** An adjective that a description defines, as in "above 15 is dangerous". */
 export type Definition = Col & {readonly concepts: readonly string[]; readonly op: '>' | '<' | '='; readonly value: number};
 
@@ -46,7 +49,11 @@ function nameOfColumn(col: Col): ColumnName {
 	const all = wordsOf(col.column.name);
 	const initials = all.map(({lower}) => lower[0] ?? '').join('');
 	const loud = all.filter((word) => !SILENT_NAME_WORDS.has(word.lower));
-	const words = (loud.length > 0 ? loud : all).map((word) => ({concept: conceptOf(word.stem), root: word.root, weight: WEAK_NAME_WORDS.has(word.stem) ? 0.4 : 1}));
+	const words = (loud.length > 0 ? loud : all).map((word) => ({
+		concept: conceptOf(word.stem),
+		root: word.root,
+		weight: WEAK_NAME_WORDS.has(word.stem) ? 0.4 : 1,
+	}));
 	return {...col, words, initials: all.length >= 3 ? initials : ''};
 }
 
@@ -74,14 +81,23 @@ function entityNamed(stem: string, table: TableProfile): Col | null {
 
 function keyStem(name: string): string | null {
 	const words = wordsOf(name);
-	return words.length > 1 && words.at(-1)?.lower === 'id' ? words.slice(0, -1).map(({stem}) => stem).join(' ') : null;
+	return words.length > 1 && words.at(-1)?.lower === 'id'
+		? words
+				.slice(0, -1)
+				.map(({stem}) => stem)
+				.join(' ')
+		: null;
 }
 
 function entityNoun(col: Col, {tables}: Dataset): readonly Noun[] {
 	const stem = keyStem(col.column.name);
 	if (stem === null) return [];
 	const isOwn = isKey(col);
-	const isElsewhere = !isOwn && tables.some((table) => table !== col.table && table.columns.some((column) => column.name === col.column.name && isKey({table, column})));
+	const isElsewhere =
+		!isOwn &&
+		tables.some(
+			(table) => table !== col.table && table.columns.some((column) => column.name === col.column.name && isKey({table, column})),
+		);
 	return isElsewhere ? [{stem, table: col.table, entity: col}] : [{stem, table: col.table, entity: isOwn ? null : col}];
 }
 
@@ -101,7 +117,11 @@ function valuesOf(cols: readonly Col[]): ReadonlyMap<string, readonly ValueName[
 		if (col.column.type !== 'text') continue;
 		for (const {value} of col.column.values ?? []) {
 			if (typeof value !== 'string') continue;
-			const words = wordsOf(value).map(({stem, root, lower}: Token) => ({concept: conceptOf(stem), root, isParticiple: lower.endsWith('ed')}));
+			const words = wordsOf(value).map(({stem, root, lower}: Token) => ({
+				concept: conceptOf(stem),
+				root,
+				isParticiple: lower.endsWith('ed'),
+			}));
 			const [first] = words;
 			if (!first) continue;
 			const name = {...col, value, words};
@@ -111,7 +131,8 @@ function valuesOf(cols: readonly Col[]): ReadonlyMap<string, readonly ValueName[
 	return index;
 }
 
-const DEFINITION = /\b(?:(above|over|below|under) )?(\d+(?:\.\d+)?)[^.;,\d]{0,20}? (?:is|are|counts as|means) ([\p{L}]+(?: [\p{L}]+)?)/giu;
+const DEFINITION =
+	/\b(?:(above|over|below|under) )?(\d+(?:\.\d+)?)[^.;,\d]{0,20}? (?:is|are|counts as|means) ([\p{L}]+(?: [\p{L}]+)?)/giu;
 
 function definitionsOf(col: Col): readonly Definition[] {
 	return [...col.column.description.matchAll(DEFINITION)].map(([, side = '', number = '', words = '']) => ({
