@@ -45,8 +45,14 @@ const MEDIA_TYPES: Record<ExportFormat, string> = {
 	json: 'application/json',
 };
 
+type Rows = readonly Readonly<Record<string, Json>>[];
+
+const MOST_SAMPLES = 500;
+
 export class AnalystRoom implements Analyst {
 	readonly #options: AnalystOptions;
+	/** snapshots never change, so neither do their first rows */
+	readonly #samples = new Map<string, Promise<Rows>>();
 
 	constructor(options: AnalystOptions) {
 		this.#options = options;
@@ -105,18 +111,26 @@ export class AnalystRoom implements Analyst {
 		return toCapsule(await this.#events(tenant, runId), await this.#options.store.head(runId));
 	}
 
-	async sample(tenant: string, id: string, table: string, limit: number): Promise<readonly Readonly<Record<string, Json>>[]> {
+	async sample(tenant: string, id: string, table: string, limit: number): Promise<Rows> {
 		const dataset = await this.dataset(tenant, id);
+		const key = JSON.stringify([tenant, id, dataset.hash, table, limit]);
+		const known = this.#samples.get(key);
+		if (known) return known;
+		if (this.#samples.size >= MOST_SAMPLES) this.#samples.clear();
+		const read = this.#readSample(dataset, table, limit, tenant);
+		this.#samples.set(key, read);
+		read.catch(() => this.#samples.delete(key));
+		return read;
+	}
+
+	async #readSample(dataset: Dataset, table: string, limit: number, tenant: string): Promise<Rows> {
 		const principal: Principal = {kind: 'user', id: 'catalogue', tenant};
 		const caller = {principal, requestId: '', signal: new AbortController().signal};
 		const turn = await this.#begin({dataset, mode: 'sql', job: 'system'}, caller);
 		const sql = `SELECT * FROM "${table.replaceAll('"', '""')}" LIMIT ${limit}`;
-		const response = await this.#direct(turn, {tool: TOOLS.sql, input: {dataset_id: id, sql}});
-		if (response.result.error)
-			throw new WritError('runner_internal_error', `no sample of \`${table}\`: ${response.result.error.message}`);
-		return response.result.rows.map((row) =>
-			Object.fromEntries(response.result.columns.map((column, index) => [column, row[index] ?? null])),
-		);
+		const {result} = await this.#direct(turn, {tool: TOOLS.sql, input: {dataset_id: dataset.id, sql}});
+		if (result.error) throw new WritError('runner_internal_error', `no sample of \`${table}\`: ${result.error.message}`);
+		return result.rows.map((row) => Object.fromEntries(result.columns.map((column, index) => [column, row[index] ?? null])));
 	}
 
 	async add(input: NewDataset, caller: Caller): Promise<Dataset> {

@@ -103,6 +103,7 @@ export function runRoutes({deps, turns}: TurnContext) {
 		.openapi(list, async (c) => {
 			const {dataset_id, thread_id, limit, ...rest} = c.req.valid('query');
 			const filter = {
+				job: 'analyst',
 				...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
 				...(dataset_id && {datasetId: dataset_id}),
 				...(thread_id && {threadId: thread_id}),
