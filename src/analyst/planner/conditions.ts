@@ -29,8 +29,14 @@ export function readConditions(draft: Draft): void {
 
 function readTerm(draft: Draft, at: number, terms: Terms): void {
 	const booleans = columnsAt(draft, at, ({column}) => column.type === 'boolean');
-	if (booleans.length > 0) return readBoolean(draft, at, booleans);
-	if (terms.values.length > 0 && !isNoun(draft, at, terms)) return readValue(draft, at, terms.values);
+	if (booleans.length > 0) {
+		readBoolean(draft, at, booleans);
+		return;
+	}
+	if (terms.values.length > 0 && !isNoun(draft, at, terms)) {
+		readValue(draft, at, terms.values);
+		return;
+	}
 	const [definition] = terms.definitions;
 	if (!definition || terms.columns.length + terms.nouns.length > 0) return;
 	use(draft, at);

@@ -44,7 +44,10 @@ function readFunction(draft: Draft, at: number): void {
 		next = near(draft, near(draft, next, 1), 1);
 	}
 	const operands = operandsFrom(draft, next);
-	if (operands.length === 0) return readTotal(draft, heads, next);
+	if (operands.length === 0) {
+		readTotal(draft, heads, next);
+		return;
+	}
 	use(draft, ...heads);
 	for (const operand of operands) {
 		for (const head of heads) {

@@ -69,7 +69,118 @@ describe('the questions it was built with', () => {
 });
 
 describe('a reading', () => {
-	const READINGS: readonly (readonly [dataset: string, question: string, reading: string])[] = [];
+	const READINGS: readonly (readonly [dataset: string, question: string, reading: string])[] = [
+		[
+			'ecommerce',
+			'Which 10 products bring in the most revenue?',
+			'Sum of price * quantity * (1 - discount / 100) as revenue by order_items.product_id and name in order_items joined with inventory, highest revenue first, top 10',
+		],
+		[
+			'ecommerce',
+			'What is the return rate for each category?',
+			'100 * count of distinct orders.order_id (only where returned is true) / count of distinct orders.order_id as percent and count of distinct orders.order_id by category in order_items joined with orders, highest percent first, at most 1000 groups',
+		],
+		[
+			'ecommerce',
+			'What is the average discount by category?',
+			'Average discount as average_discount by category in order_items, highest average_discount first, at most 1000 groups',
+		],
+		[
+			'ecommerce',
+			'Which Electronics products have fewer than 20 in stock?',
+			'Show product_id, name, category and stock of inventory where stock is less than 20 and category is Electronics, lowest stock first, at most 1000 rows',
+		],
+		[
+			'ecommerce',
+			'Who are our top 20 customers by total spend?',
+			'Sum of total as total_total by customer_id in orders, highest total_total first, top 20',
+		],
+		[
+			'ecommerce',
+			'Show returned orders over $100 from the past month',
+			'Show order_id, customer_id, order_date, total, status and returned of orders where total is more than 100 and returned is true and order_date is in the last 1 month (2026-01-03 to 2026-02-02), highest total first, at most 1000 rows',
+		],
+		[
+			'support',
+			'How often do we meet the SLA at each priority?',
+			'Percentage of tickets where sla_met is true as percent and count tickets by priority where status is not Open, highest percent first, at most 1000 groups',
+		],
+		[
+			'support',
+			'What is the average satisfaction score by category?',
+			'Average csat_score as average_csat_score by category in tickets, highest average_csat_score first, at most 1000 groups',
+		],
+		[
+			'support',
+			'Which critical tickets have been open the longest?',
+			'Show ticket_id, created_at, resolved_at, category, priority, csat_score, sla_met, resolution_time_hours, status, agent_id and channel of tickets where priority is Critical and status is Open, earliest created_at first, top 10',
+		],
+		[
+			'support',
+			'What is the average resolution time by category?',
+			'Average resolution_time_hours as average_resolution_time_hours by category in tickets, highest average_resolution_time_hours first, at most 1000 groups',
+		],
+		[
+			'support',
+			'Show tickets that missed their SLA in the past week',
+			'Show ticket_id, created_at, resolved_at, category, priority, csat_score, sla_met, resolution_time_hours, status, agent_id and channel of tickets where sla_met is false and created_at is in the last 1 week (2026-01-26 23:59 to 2026-02-02 23:59), latest created_at first, at most 1000 rows',
+		],
+		[
+			'support',
+			'Which resolved tickets got 1 or 2 stars in the past month?',
+			'Show ticket_id, created_at, resolved_at, category, priority, csat_score, sla_met, resolution_time_hours, status, agent_id and channel of tickets where csat_score is one of 1, 2 and status is Resolved and created_at is in the last 1 month (2026-01-02 23:59 to 2026-02-02 23:59), latest created_at first, at most 1000 rows',
+		],
+		[
+			'sensors',
+			'How many anomalies did each location have in the last 24 hours?',
+			'Count sensors by location where anomaly_flag is true and timestamp is in the last 24 hours (2026-02-01 23:59 to 2026-02-02 23:59), most first, at most 1000 groups',
+		],
+		[
+			'sensors',
+			'What are the average temperature and humidity in each zone?',
+			'Average temperature_c as average_temperature_c and average humidity_pct by zone in sensors, highest average_temperature_c first, at most 1000 groups',
+		],
+		[
+			'sensors',
+			'Show high temperature anomalies from the past week',
+			'Show sensor_id, timestamp, location, zone, temperature_c, humidity_pct, pressure_hpa, vibration_mm_s, anomaly_flag, anomaly_type, battery_pct and status of sensors where anomaly_type is high_temp and anomaly_flag is true and timestamp is in the last 1 week (2026-01-26 23:59 to 2026-02-02 23:59), latest timestamp first, at most 1000 rows',
+		],
+		[
+			'sensors',
+			'Which sensors have a battery level under 20%?',
+			'Lowest battery_pct as lowest_battery_pct by sensor_id in sensors where battery_pct is less than 20, lowest lowest_battery_pct first, at most 1000 groups',
+		],
+		[
+			'sensors',
+			'How are readings distributed over sensor status?',
+			'Count sensors and percentage of the total of count of sensors by status, most first, at most 1000 groups',
+		],
+		[
+			'sensors',
+			'Where was vibration dangerous (above 15 mm/s) in the last 6 hours?',
+			'Show sensor_id, timestamp, location, zone, temperature_c, humidity_pct, pressure_hpa, vibration_mm_s, anomaly_flag, anomaly_type, battery_pct and status of sensors where vibration_mm_s is more than 15 and timestamp is in the last 6 hours (2026-02-02 17:59 to 2026-02-02 23:59), highest vibration_mm_s first, at most 1000 rows',
+		],
+		[
+			'support',
+			'How many tickets were resolved in January 2026?',
+			'Count tickets where resolved_at is no earlier than 2026-01-01 and resolved_at is before 2026-02-01',
+		],
+		[
+			'ecommerce',
+			'average order total by status',
+			'Average total as average_total by status in orders, highest average_total first, at most 1000 groups',
+		],
+		[
+			'ecommerce',
+			'customers with more than 6 orders',
+			'Count orders by customer_id, only groups where count of orders is more than 6, most first, at most 1000 groups',
+		],
+		[
+			'sensors',
+			'average temperature by hour of day',
+			'Average temperature_c by hour of day of timestamp in sensors, lowest hour of day of timestamp first, at most 1000 groups',
+		],
+	];
 	for (const [dataset, question, expected] of READINGS) {
 		test(`of “${question}” says what is computed`, () => assert.equal(reading(dataset, question), expected));
 	}
@@ -180,18 +291,21 @@ describe('any input', () => {
 	}
 
 	test('that holds SQL never reaches the query but as a value', async () => {
-		for (const attack of [
+		const attacks = [
 			"orders where status is '; DROP TABLE orders; --'",
 			'average price by category; DELETE FROM orders',
 			'total of orders UNION SELECT * FROM inventory',
-			'orders with status "x\' OR 1=1 --"',
-		]) {
-			const planned = planQuestion(attack, datasetOf('ecommerce'));
-			if (planned.kind !== 'plan') continue;
-			const {sql} = compilePlan(requirePlan(planned.plan, datasetOf('ecommerce')), datasetOf('ecommerce'));
-			await world.ecommerce.rows(sql);
-			assert.doesNotMatch(sql, /DROP|DELETE|UNION/);
-		}
+			`products with name "x' OR 1=1 --"`,
+		];
+		const {dataset} = world.ecommerce;
+		const planned = attacks.map((attack) => planQuestion(attack, dataset));
+		assert.deepEqual(
+			planned.map(({kind}) => kind),
+			['abstain', 'abstain', 'abstain', 'plan'],
+		);
+		const [, , , last] = planned;
+		assert.ok(last?.kind === 'plan');
+		assert.deepEqual(await world.ecommerce.rows(compilePlan(requirePlan(last.plan, dataset), dataset).sql), []);
 	});
 });
 
@@ -202,7 +316,7 @@ describe('the planner', () => {
 		).filter((name) => name.includes('_'));
 		const files = globSync(path.join(import.meta.dirname, '*.ts')).filter((file) => !file.endsWith('.test.ts'));
 		const found = files.flatMap((file) => {
-			const text = readFileSync(file, 'utf8').replaceAll(/\/\*[^]*?\*\/|\/\/[^\n]*/g, '');
+			const text = readFileSync(file, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '');
 			return names.filter((name) => text.includes(name)).map((name) => `${path.basename(file)}: ${name}`);
 		});
 		assert.deepEqual(found, []);

@@ -81,7 +81,8 @@ function readTop(draft: Draft, top: number, direction: 'asc' | 'desc'): void {
 	const superlative = keywordsOf(draft, 'superlative')[0];
 	if (superlative !== undefined && near(draft, start, 1) === superlative) {
 		if (limit !== null) draft.used.delete(next);
-		return readSuperlativeAt(draft, superlative);
+		readSuperlativeAt(draft, superlative);
+		return;
 	}
 	const object = objectFrom(draft, start);
 	const [head, measure] = rankedBy(draft, superlative);
@@ -205,7 +206,10 @@ function readSuperlative(draft: Draft, at: number, {direction, concept}: Superla
 	if (limit) use(draft, limit.at);
 	const which = keywordsOf(draft, 'which')[0] ?? keywordsOf(draft, 'show')[0] ?? -1;
 	use(draft, at);
-	if (concept !== undefined) return readConcept(draft, at, {direction, concept, limit, which});
+	if (concept !== undefined) {
+		readConcept(draft, at, {direction, concept, limit, which});
+		return;
+	}
 	if (readNamedRank(draft, at, direction, limit?.value ?? null)) return;
 	const head = near(draft, at, 1);
 	const measure = measureAt(draft, head) ?? spentBefore(draft, at);
@@ -216,15 +220,16 @@ function readSuperlative(draft: Draft, at: number, {direction, concept}: Superla
 	if (!measure) {
 		const size = sizeOf(draft);
 		if (size.length === 0) return void draft.problems.push('what should be the highest or lowest is not said');
-		return setRank(draft, {
+		setRank(draft, {
 			direction,
 			limit: limit?.value ?? null,
 			object,
 			by: {func: 'default', operand: {kind: 'column', ref: size}},
 		});
+		return;
 	}
-	if (measure.operand === null && object === null && draft.groups.length === 0)
-		return rankRows(draft, direction, limit?.value ?? null);
+	if (measure.operand === null && object === null && draft.groups.length === 0) rankRows(draft, direction, limit?.value ?? null);
+	return;
 	setRank(draft, {direction, limit: limit?.value ?? null, object, by: measure});
 }
 
@@ -290,23 +295,30 @@ function readConcept(draft: Draft, at: number, {direction, concept, limit, which
 	const named = measureNext(draft, at, concept);
 	const start = limit && limit.at > at ? limit.at : at;
 	const object = named ? objectFrom(draft, which) : ((which >= 0 ? objectFrom(draft, which) : null) ?? objectFrom(draft, start));
-	if (named) return setRank(draft, {direction, limit: count, object, by: named});
-	if (concept === 'often') return setRank(draft, {direction, limit: count, object, by: {func: 'count', operand: null}});
-	if (concept === 'moment')
-		return setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'moment'}}});
+	if (named) {
+		setRank(draft, {direction, limit: count, object, by: named});
+		return;
+	}
+	if (concept === 'often') {
+		setRank(draft, {direction, limit: count, object, by: {func: 'count', operand: null}});
+		return;
+	}
+	if (concept === 'moment') setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'moment'}}});
+	return;
 	const isWaiting =
 		concept === 'duration' && /\b(open|waiting|pending|unresolved|active|running|in progress)\b/.test(around(draft, at));
 	if (isWaiting)
-		return setRank(draft, {
+		setRank(draft, {
 			direction: direction === 'desc' ? 'asc' : 'desc',
 			limit: count,
 			object,
 			by: {func: 'default', operand: {kind: 'moment'}},
 			isWaiting: true,
 		});
+	return;
 	const ref = conceptColumns(draft, concept, object);
-	if (ref.length === 1)
-		return setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'column', ref}}});
+	if (ref.length === 1) setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'column', ref}}});
+	return;
 	draft.problems.push(
 		ref.length === 0
 			? `no column says what “${draft.chunks[at]?.text}” measures`
