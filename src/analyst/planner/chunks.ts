@@ -54,28 +54,28 @@ type Place = {readonly at: number; readonly vocabulary: Vocabulary; readonly bef
 
 function meaningAt(all: readonly Token[], {at, vocabulary, before}: Place): {readonly meaning: Meaning; readonly length: number} {
 	const tokens = all.slice(at, at + 12);
-	const [first] = tokens;
-	if (!first) return {meaning: {kind: 'filler'}, length: 1};
 	const link = findLink(tokens, vocabulary);
+	const reach = link?.length ?? 0;
 	const window = timeAt(tokens, vocabulary, before);
-	if (window && window.length >= (link?.length ?? 0))
-		return {meaning: {kind: 'window', window: window.found}, length: window.length};
+	if (window && window.length >= reach) return {meaning: {kind: 'window', window: window.found}, length: window.length};
 	const keyword = findKeyword(tokens.map(({lower}) => lower));
 	if (keyword && !isOutdone(keyword, link, {tokens, vocabulary}))
 		return {meaning: {kind: 'keyword', keyword: keyword.keyword}, length: keyword.length};
 	const bucket = findBucket(tokens);
-	if (bucket && bucket.length >= (link?.length ?? 0) && !isWhole(link)) {
-		return {
-			meaning: {kind: 'bucket', bucket: bucket.found, terms: link?.length === bucket.length ? link.terms : null},
-			length: bucket.length,
-		};
+	if (bucket && bucket.length >= reach && !isWhole(link)) {
+		const terms = reach === bucket.length ? (link?.terms ?? null) : null;
+		return {meaning: {kind: 'bucket', bucket: bucket.found, terms}, length: bucket.length};
 	}
-	if (link) return {meaning: {kind: 'term', terms: link.terms}, length: link.length};
-	if (first.value !== undefined) return {meaning: {kind: 'number', value: first.value, mark: first.mark ?? null}, length: 1};
-	if (first.kind === 'quoted') return {meaning: {kind: 'literal', value: first.text}, length: 1};
-	if (FILLERS.has(first.lower)) return {meaning: {kind: 'filler'}, length: 1};
-	if (first.isName) return nameAt(tokens, vocabulary);
-	return {meaning: {kind: 'unknown'}, length: 1};
+	return link ? {meaning: {kind: 'term', terms: link.terms}, length: link.length} : plainMeaning(tokens, vocabulary);
+}
+
+/** Of a word that names nothing. */
+function plainMeaning(tokens: readonly Token[], vocabulary: Vocabulary): {readonly meaning: Meaning; readonly length: number} {
+	const [first] = tokens;
+	if (first?.value !== undefined) return {meaning: {kind: 'number', value: first.value, mark: first.mark ?? null}, length: 1};
+	if (first?.kind === 'quoted') return {meaning: {kind: 'literal', value: first.text}, length: 1};
+	if (first === undefined || FILLERS.has(first.lower)) return {meaning: {kind: 'filler'}, length: 1};
+	return first.isName ? nameAt(tokens, vocabulary) : {meaning: {kind: 'unknown'}, length: 1};
 }
 
 /** Capitalised words in a row that nothing in the dataset is known by: perhaps a value that the profile does not list. */

@@ -60,26 +60,33 @@ function applyTo(draft: Draft, span: Span, test: Test): boolean {
 	const before = columnBefore(draft, span.start);
 	const chunk = draft.chunks[span.number];
 	const mark = chunk?.kind === 'number' ? chunk.mark : null;
-	const written = unitAt(draft.chunks, span.end + 1);
-	const unit = mark === 'money' ? '$' : mark === 'percent' ? '%' : (written?.unit ?? null);
+	const written = mark === null ? unitAt(draft.chunks, span.end + 1) : null;
+	const unit = mark === null ? (written?.unit ?? null) : mark === 'money' ? '$' : '%';
+	const takeUnit = () => use(draft, ...indexes(span.end + 1, written?.length ?? 0));
 	if (before !== null) {
-		if (written && mark === null) use(draft, ...indexes(span.end + 1, written.length));
+		takeUnit();
 		return compareColumn(draft, {at: before, ref: quantitiesOrKeys(draft, before)}, test, unit);
 	}
 	const after = near(draft, span.end, 1);
-	const ref = after >= 0 && !draft.used.has(after) ? quantitiesAt(draft, after) : [];
-	if (mark === 'percent' && ref.length > 0 && nounsAt(draft, after).length === 0)
-		return compareColumn(draft, {at: after, ref}, test, unit);
-	if (after >= 0 && !draft.used.has(after) && mark === null) {
-		if (ref.length > 0 && nounsAt(draft, after).length === 0) return compareColumn(draft, {at: after, ref}, test, null);
-		if (ref.length > 0 && isInPhrase(draft, span.end, after)) return compareColumn(draft, {at: after, ref}, test, null);
-		const thing = thingAt(draft, after);
-		if (thing && (nounsAt(draft, after).length > 0 || thing.kind === 'column')) return compareCount(draft, after, test);
-		if (draft.chunks[after]?.lower === 'times') return compareCount(draft, after, test);
-	}
+	const applied = after >= 0 && !draft.used.has(after) ? applyAfter(draft, {...span, after, mark}, test) : null;
+	if (applied !== null) return applied;
 	if (unit === null) return fail(draft, `what should be compared with ${test.values.join(' and ')} is not said`);
-	if (written && mark === null) use(draft, ...indexes(span.end + 1, written.length));
+	takeUnit();
 	return compareUnit(draft, span.start, unit, test);
+}
+
+type After = Span & {readonly after: number; readonly mark: 'percent' | 'money' | null};
+
+/** Null when what comes after the number is not compared with it. */
+function applyAfter(draft: Draft, {after, end, mark}: After, test: Test): boolean | null {
+	const ref = quantitiesAt(draft, after);
+	const isNoun = nounsAt(draft, after).length > 0;
+	if (mark === 'money') return null;
+	if (ref.length > 0 && (!isNoun || (mark === null && isInPhrase(draft, end, after))))
+		return compareColumn(draft, {at: after, ref}, test, mark === null ? null : '%');
+	if (mark !== null) return null;
+	const isCounted = isNoun || thingAt(draft, after)?.kind === 'column' || draft.chunks[after]?.lower === 'times';
+	return isCounted ? compareCount(draft, after, test) : null;
 }
 
 /** "20 in stock" means the column, even where the word is also a table's name. */

@@ -89,29 +89,30 @@ export function momentColumn({draft, source}: Making): Col | null {
 
 export function composeMeasures(making: Making): readonly Clause[] | Problem {
 	const {draft} = making;
-	if (draft.isSpread) {
-		const [own] = draft.measures;
-		const counted = own && own.operand !== null ? measureClause(making, own.func, own.operand) : countClause(making);
-		if ('problem' in counted) return counted;
-		return [counted, {item: {window: 'percent_of_total', column: counted.alias, alias: 'percent'}, alias: 'percent'}];
-	}
-	const measures: Measure[] = [...draft.measures];
-	if (measures.length === 0) for (const ref of draft.columns) measures.push({func: 'default', operand: {kind: 'column', ref}});
-	const clauses: Clause[] = [];
-	if (draft.isCounted || measures.length === 0) {
-		const counted = countClause(making);
-		if ('problem' in counted) return counted;
-		clauses.push(counted);
-	}
+	if (draft.isSpread) return composeSpread(making);
+	const named: readonly Measure[] =
+		draft.measures.length > 0 ? draft.measures : draft.columns.map((ref) => ({func: 'default', operand: {kind: 'column', ref}}));
+	const isCounted = draft.isCounted || named.length === 0;
 	if (draft.usual !== null && draft.isCounted) return {problem: 'an average of counts takes two steps, and a plan has one'};
-	const ofAverages = measures.find((measure) => isOfTotals(making, measure));
-	if (ofAverages) return {problem: 'an average per group of what adds up can be the average of its rows or of its totals'};
-	for (const measure of measures) {
+	if (named.some((measure) => isOfTotals(making, measure)))
+		return {problem: 'an average per group of what adds up can be the average of its rows or of its totals'};
+	const clauses: Clause[] = [];
+	for (const measure of [...(isCounted ? [COUNT] : []), ...named]) {
 		const clause = measure.operand === null ? countClause(making) : measureClause(making, measure.func, measure.operand);
 		if ('problem' in clause) return clause;
 		clauses.push(clause);
 	}
 	return clauses;
+}
+
+const COUNT: Measure = {func: 'count', operand: null};
+
+/** Each group's count, or measure, and its share of the whole. */
+function composeSpread(making: Making): readonly Clause[] | Problem {
+	const [own] = making.draft.measures;
+	const counted = own && own.operand !== null ? measureClause(making, own.func, own.operand) : countClause(making);
+	if ('problem' in counted) return counted;
+	return [counted, {item: {window: 'percent_of_total', column: counted.alias, alias: 'percent'}, alias: 'percent'}];
 }
 
 /** "average revenue per order": of lines, or of orders? */
@@ -123,19 +124,23 @@ function isOfTotals({draft, source}: Making, {func, operand}: Measure): boolean 
 }
 
 export function rankMeasure(making: Making, {by, direction}: Rank): Clause | Problem {
+	const {draft} = making;
 	if (by.operand === null) return countClause(making);
 	if (by.func !== 'default') return measureClause(making, by.func, by.operand);
-	if (by.operand.kind === 'column' && by.operand.ref.length === 0) {
-		const [first] = making.draft.columns.length > 0 ? making.draft.columns : [];
-		return first ? measureClause(making, 'default', {kind: 'column', ref: first}) : countClause(making);
-	}
-	const col = by.operand.kind === 'column' ? resolve(by.operand.ref, making.source) : null;
-	const extreme = direction === 'desc' ? ('max' as const) : ('min' as const);
-	const func = making.draft.usual ?? (col && isAdditive(col) ? 'sum' : col && isScore(col) ? 'avg' : extreme);
-	const clause = measureClause(making, func, by.operand);
-	if (col && (func === 'sum' || func === 'avg'))
-		assume(making.draft, `${col.column.name} is ${func === 'sum' ? 'added up' : 'averaged'}`);
-	return clause;
+	if (by.operand.kind !== 'column') return measureClause(making, direction === 'desc' ? 'max' : 'min', by.operand);
+	const [ref] = by.operand.ref.length > 0 ? [by.operand.ref] : draft.columns;
+	const col = ref ? resolve(ref, making.source) : null;
+	if (!ref || !col) return countClause(making);
+	const func = draft.usual ?? usualFor(col, direction);
+	if (func === 'sum' || func === 'avg') assume(draft, `${col.column.name} is ${func === 'sum' ? 'added up' : 'averaged'}`);
+	return measureClause(making, func, {kind: 'column', ref});
+}
+
+/** How a group is judged by a column when the question names no function. */
+function usualFor(col: Col, direction: 'asc' | 'desc'): 'sum' | 'avg' | 'max' | 'min' {
+	if (isAdditive(col)) return 'sum';
+	if (isScore(col)) return 'avg';
+	return direction === 'desc' ? 'max' : 'min';
 }
 
 /** Counts what is asked about: rows, or the different things they are of. */
@@ -160,27 +165,29 @@ export function countClause(making: Making): Clause | Problem {
 	return key ? {item: {func: 'count_distinct', column: name(key), alias}, alias} : {problem: 'what is to be counted has no key'};
 }
 
-export function measureClause(
-	making: Making,
-	wanted: Exclude<Measure['func'], 'count'> | 'count',
-	operand: Operand,
-): Clause | Problem {
+export function measureClause(making: Making, wanted: Measure['func'], operand: Operand): Clause | Problem {
 	const {source, name} = making;
 	if (operand.kind === 'revenue') return revenueClause(making, wanted === 'default' || wanted === 'count' ? 'sum' : wanted);
 	const col = operand.kind === 'moment' ? momentColumn(making) : resolve(operand.ref, source);
 	if (!col) return {problem: 'what is to be computed cannot be joined'};
 	const func = wanted === 'default' ? defaultFunc(making, col) : wanted;
-	if (isNumeric(col) === false && !isMoment(col)) return {problem: `${col.column.name} holds no numbers`};
-	if (func === 'sum' && isIntensive(col)) return {problem: `adding up ${col.column.name} means nothing`};
-	if (isMoment(col) && func !== 'min' && func !== 'max') return {problem: `${col.column.name} is a time`};
-	const isRepeated = col.table !== source.base && func !== 'min' && func !== 'max';
-	if (isRepeated) return {problem: `${col.column.name} belongs to ${col.table.name}, whose rows would be counted more than once`};
-	const alias = identifier(
-		`${WORDS[func] ?? func}_${wordsOf(col.column.name)
-			.map(({lower}) => lower)
-			.join('_')}`,
-	);
+	const problem = misuse(func, col, source.base);
+	if (problem !== null) return {problem};
+	const words = wordsOf(col.column.name).map(({lower}) => lower);
+	const alias = identifier(`${WORDS[func] ?? func}_${words.join('_')}`);
 	return {item: {func, column: name(col), alias}, alias};
+}
+
+/** Why a function of this column would say something wrong; null when it would not. */
+function misuse(func: string, col: Col, base: Col['table']): string | null {
+	const isExtreme = func === 'min' || func === 'max';
+	if (!isNumeric(col) && !isMoment(col)) return `${col.column.name} holds no numbers`;
+	if (func === 'sum' && isIntensive(col)) return `adding up ${col.column.name} means nothing`;
+	if (isExtreme) return null;
+	if (isMoment(col)) return `${col.column.name} is a time`;
+	return col.table === base
+		? null
+		: `${col.column.name} belongs to ${col.table.name}, whose rows would be counted more than once`;
 }
 
 const WORDS: Readonly<Record<string, string>> = {avg: 'average', sum: 'total', min: 'lowest', max: 'highest'};

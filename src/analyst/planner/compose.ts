@@ -93,30 +93,30 @@ function allGroups(making: Making): readonly Thing[] {
 }
 
 function composeRank(making: Making, rank: NonNullable<Draft['rank']>): Composed {
-	const {draft} = making;
+	const {draft, source} = making;
+	const {by} = rank;
 	const object = rank.object ?? draft.groups[0] ?? draft.subject;
-	if (!object && rank.limit !== null && rank.by.operand?.kind === 'column' && rank.by.func === 'default')
-		return composeListing(making);
-	if (!object || (rank.object === null && rank.by.operand !== null && draft.groups.length === 0 && !isListedRank(draft)))
-		return composeExtreme(making, rank);
-	const isRaw =
-		rank.by.operand !== null &&
-		(rank.by.func === 'default' || rank.by.func === 'sum' || rank.by.func === 'max' || rank.by.func === 'min');
-	if (isRaw && isRowNoun(object, making.source.base) && rank.by.operand?.kind !== 'revenue') return composeListing(making);
-	if (rank.by.operand?.kind === 'moment') return composeListing(making);
+	if (!object && rank.limit !== null && by.operand?.kind === 'column' && by.func === 'default') return composeListing(making);
+	const isObjectNamed = rank.object !== null || by.operand === null || draft.groups.length > 0 || isListedRank(draft);
+	if (!object || !isObjectNamed) return composeExtreme(making, rank);
+	if (by.operand?.kind === 'moment' || (isRawColumn(by) && isRowNoun(object, source.base))) return composeListing(making);
 	const group = groupItem(making, object);
 	const measure = rankMeasure(making, rank);
-	if (!group || !measure || 'problem' in measure) return {problem: 'I cannot tell what to rank by what'};
+	if (!group || 'problem' in measure) return {problem: 'I cannot tell what to rank by what'};
 	leaveOutNameless(making, object);
-	const isOverGroups = rank.object === null && draft.groups.length > 0 && rank.limit === null;
-	const limit = isOverGroups
-		? null
-		: (rank.limit ??
-			(draft.chunks.some((chunk) => chunk.isPlural && chunk.kind === 'term' && !draft.extras.some((extra) => extra.length > 0)) &&
-			isPluralObject(draft)
-				? 10
-				: 1));
+	const limit = limitOf(draft, rank);
 	return finish(making, {groups: [group, ...groupsBut(making, object)], measures: [measure], direction: rank.direction, limit});
+}
+
+/** As many as are asked for; of "which category" one, of "which categories" ten, and all groups of a breakdown. */
+function limitOf(draft: Draft, {object, limit}: NonNullable<Draft['rank']>): number | null {
+	if (limit !== null || (object === null && draft.groups.length > 0)) return limit;
+	return isPluralObject(draft) ? 10 : 1;
+}
+
+/** A value that each row has by itself. */
+function isRawColumn({func, operand}: Measure): boolean {
+	return operand?.kind === 'column' && (func === 'default' || func === 'sum' || func === 'max' || func === 'min');
 }
 
 /** Rows that name none of what is ranked are no part of a ranking. */

@@ -57,20 +57,20 @@ function isNoun(draft: Draft, at: number, {nouns}: Terms): boolean {
 }
 
 function readNulls(draft: Draft): void {
-	for (const kind of ['missing', 'present'] as const) {
-		for (const at of keywordsOf(draft, kind)) {
-			const isNegated = isKeyword(draft, near(draft, at, -1), 'not');
-			const sides = [near(draft, at, -1), near(draft, at, 1)].filter(
-				(side) => side >= 0 && !draft.used.has(side) && columnsAt(draft, side).length > 0,
-			);
-			const [side] = sides;
-			if (side === undefined) continue;
-			const op = (kind === 'missing') !== isNegated ? 'is_null' : 'is_not_null';
-			if (pushFilter(draft, {ref: columnsAt(draft, side), op, at: side}))
-				use(draft, at, side, ...(isNegated ? [near(draft, at, -1)] : []));
-		}
-	}
+	for (const at of keywordsOf(draft, 'missing')) readNull(draft, at, true);
+	for (const at of keywordsOf(draft, 'present')) readNull(draft, at, false);
 	for (const at of keywordsOf(draft, 'not')) readLack(draft, at);
+}
+
+function readNull(draft: Draft, at: number, isMissing: boolean): void {
+	const before = near(draft, at, -1);
+	const isNegated = isKeyword(draft, before, 'not');
+	const side = [before, near(draft, at, 1)].find(
+		(each) => each >= 0 && !draft.used.has(each) && columnsAt(draft, each).length > 0,
+	);
+	if (side === undefined) return;
+	const op = isMissing !== isNegated ? 'is_null' : 'is_not_null';
+	if (pushFilter(draft, {ref: columnsAt(draft, side), op, at: side})) use(draft, at, side, ...(isNegated ? [before] : []));
 }
 
 /** "no satisfaction score", "without a battery". */

@@ -26,8 +26,6 @@ export type Rank = {
 	readonly limit: number | null;
 	readonly object: Thing | null;
 	readonly by: Measure;
-	/** ranked by how long something has gone on */
-	readonly isWaiting?: true;
 };
 
 export type Draft = {

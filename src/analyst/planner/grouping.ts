@@ -53,28 +53,30 @@ function isDiscrete(draft: Draft, at: number): boolean {
 const FEW = 20;
 
 function readList(draft: Draft, by: number): void {
-	let at = near(draft, by, 1);
-	if (isKeyword(draft, at, 'count') && isDiscrete(draft, near(draft, at, 1))) {
-		use(draft, at);
-		at = near(draft, at, 1);
-	}
 	let joint = by;
-	for (;;) {
+	let at = near(draft, by, 1);
+	while (at >= 0) {
+		if (isKeyword(draft, at, 'count') && isDiscrete(draft, near(draft, at, 1))) {
+			use(draft, at);
+			at = near(draft, at, 1);
+		}
 		const read = readGroup(draft, at);
-		if (!read) return;
+		if (read === null) return;
 		use(draft, joint);
-		const after = near(draft, read, 1);
-		const hasComma = draft.chunks.slice(read + 1, after < 0 ? undefined : after).some(({lower}) => lower === ',');
-		if (isKeyword(draft, after, 'and')) {
-			joint = after;
-			at = near(draft, after, 1);
-			if (isKeyword(draft, at, 'by')) {
-				use(draft, at);
-				at = near(draft, at, 1);
-			}
-		} else if (hasComma && after >= 0) at = after;
-		else return;
+		joint = near(draft, read, 1);
+		at = nextOfList(draft, read, joint);
 	}
+}
+
+/** Where the list goes on after "and", "and by" or a comma, or -1. */
+function nextOfList(draft: Draft, last: number, joint: number): number {
+	if (isKeyword(draft, joint, 'and')) {
+		const next = near(draft, joint, 1);
+		if (!isKeyword(draft, next, 'by')) return next;
+		use(draft, next);
+		return near(draft, next, 1);
+	}
+	return joint >= 0 && draft.chunks.slice(last + 1, joint).some(({lower}) => lower === ',') ? joint : -1;
 }
 
 /** The index of the last chunk of the group, or null when there is none here. */

@@ -71,31 +71,34 @@ type Operands = readonly NonNullable<Measure['operand']>[];
 /** The quantities after a function, past nouns that only say whose they are. */
 function operandsFrom(draft: Draft, start: number): Operands {
 	const found: NonNullable<Measure['operand']>[] = [];
-	let at = start;
 	let joint: number | null = null;
+	let at = start;
 	for (;;) {
-		const first = draft.chunks[at];
-		if (first === undefined || draft.used.has(at)) return found;
-		if (nounsAt(draft, at).length > 0 && quantitiesAt(draft, near(draft, at, 1)).length > 0) {
+		if (nounsAt(draft, at).length > 0 && quantitiesAt(draft, near(draft, at, 1)).length > 0 && !draft.used.has(at)) {
 			use(draft, at);
 			at = near(draft, at, 1);
-			continue;
 		}
-		if (isKeyword(draft, at, 'revenue')) found.push({kind: 'revenue'});
-		else {
-			const named = quantitiesAt(draft, at);
-			const ref = named.length > 0 ? named : spentAt(draft, at);
-			if (ref.length === 0) return found;
-			noteRivals(draft, at, ref);
-			found.push({kind: 'column', ref});
-		}
+		const operand = at < 0 || draft.used.has(at) ? null : operandAt(draft, at);
+		if (!operand) return found;
+		found.push(operand);
 		use(draft, at, ...(joint === null ? [] : [joint]));
-		const after = near(draft, at, 1);
-		const hasComma = draft.chunks.slice(at + 1, after).some(({lower}) => lower === ',');
-		if (!isKeyword(draft, after, 'and') && !hasComma) return found;
-		joint = isKeyword(draft, after, 'and') ? after : null;
-		at = joint === null ? after : near(draft, after, 1);
+		[at, joint] = continued(draft, at);
 	}
+}
+
+/** Where a list of quantities goes on after "and" or a comma, and the "and"; -1 where it ends. */
+function continued(draft: Draft, at: number): readonly [number, number | null] {
+	const after = near(draft, at, 1);
+	if (isKeyword(draft, after, 'and')) return [near(draft, after, 1), after];
+	return [draft.chunks.slice(at + 1, after).some(({lower}) => lower === ',') ? after : -1, null];
+}
+
+function operandAt(draft: Draft, at: number): NonNullable<Measure['operand']> | null {
+	if (isKeyword(draft, at, 'revenue')) return {kind: 'revenue'};
+	const named = quantitiesAt(draft, at);
+	const ref = named.length > 0 ? named : spentAt(draft, at);
+	noteRivals(draft, at, ref);
+	return ref.length === 0 ? null : {kind: 'column', ref};
 }
 
 function noteRivals(draft: Draft, at: number, ref: Ref): void {
@@ -204,33 +207,30 @@ export function readRest(draft: Draft): void {
 
 function readLeftTerm(draft: Draft, at: number): void {
 	use(draft, at);
+	const thing = thingAt(draft, at);
 	const nouns = nounsAt(draft, at);
 	const columns = columnsAt(draft, at);
-	const isListed = isListHead(draft, at);
-	const thing = thingAt(draft, at);
-	if (nouns.length > 0 && thing?.kind === 'noun') {
-		if (!draft.subject) draft.subject = thing;
-		else draft.extras.push([...nouns]);
-		return;
-	}
 	const chunk = draft.chunks[at];
-	if (chunk?.kind === 'term' && chunk.terms.isRow && columns.length === 0) return;
+	const isRow = chunk?.kind === 'term' && chunk.terms.isRow && columns.length === 0;
 	const moments = columns.filter((col) => isMoment(col) || isYear(col));
-	if (moments.length > 0 && draft.windows.length + draft.chunks.filter(({kind}) => kind === 'window').length > 0) {
-		draft.moments.push(moments);
-		return;
-	}
-	if (thing?.kind === 'column' && isListed && !draft.subject && quantitiesAt(draft, at).length === 0) {
+	if (thing?.kind === 'noun') {
+		if (draft.subject) draft.extras.push([...nouns]);
+		else draft.subject = thing;
+	} else if (moments.length > 0 && draft.windows.length > 0) draft.moments.push(moments);
+	else if (thing?.kind === 'column' && isListHead(draft, at) && !draft.subject && quantitiesAt(draft, at).length === 0)
 		draft.subject = thing;
-		return;
-	}
+	else if (!isRow) readLeftColumn(draft, at, columns);
+}
+
+function readLeftColumn(draft: Draft, at: number, columns: Ref): void {
 	const quantities = quantitiesAt(draft, at);
 	const ref = quantities.length > 0 ? quantities : columns;
-	if (ref.length === 0) return void draft.problems.push(`I do not understand “${chunk?.text}” here`);
-	if (isRead(draft, ref)) return;
+	const text = draft.chunks[at]?.text;
+	if (ref.length > 0 && isRead(draft, ref)) return;
+	const isComputed = draft.isCounted || draft.measures.length > 0 || draft.rank !== null || draft.share !== null;
+	if (ref.length === 0) draft.problems.push(`I do not understand “${text}” here`);
+	else if (isComputed && !isListHead(draft, at)) draft.problems.push(`what “${text}” is to say here is not clear`);
 	noteRivals(draft, at, ref);
-	if (!isListed && (draft.isCounted || draft.measures.length > 0 || draft.rank !== null || draft.share !== null))
-		draft.problems.push(`what “${chunk?.text}” is to say here is not clear`);
 	draft.columns.push(ref);
 }
 

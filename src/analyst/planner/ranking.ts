@@ -3,7 +3,6 @@
 import {
 	columnsAt,
 	type Draft,
-	isKeyword,
 	isMoment,
 	isNumeric,
 	keywordAt,
@@ -76,24 +75,22 @@ function readTop(draft: Draft, top: number, direction: 'asc' | 'desc'): void {
 	const next = near(draft, top, 1);
 	const number = draft.chunks[next];
 	const limit = number?.kind === 'number' ? number.value : null;
-	if (limit !== null) use(draft, next);
 	const start = limit === null ? top : next;
 	const superlative = keywordsOf(draft, 'superlative')[0];
 	if (superlative !== undefined && near(draft, start, 1) === superlative) {
-		if (limit !== null) draft.used.delete(next);
 		readSuperlativeAt(draft, superlative);
 		return;
 	}
+	if (limit !== null) use(draft, next);
 	const object = objectFrom(draft, start);
-	const [head, measure] = rankedBy(draft, superlative);
-	if (head === null || measure === null) {
-		if (draft.groups.length > 0 && object === null)
-			draft.rank = {direction, limit: limit ?? 10, object: null, by: {func: 'default', operand: {kind: 'column', ref: []}}};
-		else draft.problems.push('by what to rank is not said');
-		return;
-	}
-	use(draft, head);
-	setRank(draft, {direction, limit: limit ?? 10, object, by: measure});
+	const [head, by] = rankedBy(draft, superlative);
+	const rank = {direction, limit: limit ?? 10, object};
+	if (head !== null) {
+		use(draft, head);
+		setRank(draft, {...rank, by});
+	} else if (draft.groups.length > 0 && object === null)
+		draft.rank = {...rank, by: {func: 'default', operand: {kind: 'column', ref: []}}};
+	else draft.problems.push('by what to rank is not said');
 }
 
 /** The measure after "by", or after a superlative, with the keyword before it. */
@@ -107,19 +104,23 @@ function rankedBy(draft: Draft, superlative: number | undefined): readonly [numb
 
 /** The thing after a number or keyword, past values that only qualify it. */
 function objectFrom(draft: Draft, start: number): Thing | null {
-	for (let at = near(draft, start, 1), seen = 0; at >= 0 && seen < 4; at = near(draft, at, 1), seen += 1) {
+	let at = near(draft, start, 1);
+	for (let seen = 0; at >= 0 && seen < 4; at = near(draft, at, 1), seen += 1) {
 		if (draft.chunks[at]?.kind === 'keyword') return null;
-		if (hasValue(draft, at) && nounsAt(draft, at).length === 0) continue;
-		const thing = draft.used.has(at) ? null : thingAt(draft, at);
-		if (!thing) continue;
-		use(draft, at);
-		const next = near(draft, at, 1);
-		const qualified = thing.kind === 'noun' && next === at + 1 ? thingAt(draft, next) : null;
-		if (qualified?.kind !== 'column' || qualified.ref.every(isNumeric)) return thing;
-		use(draft, next);
-		return qualified;
+		const isCondition = hasValue(draft, at) && nounsAt(draft, at).length === 0;
+		const thing = isCondition || draft.used.has(at) ? null : thingAt(draft, at);
+		if (thing) return takeObject(draft, at, thing);
 	}
 	return null;
+}
+
+function takeObject(draft: Draft, at: number, thing: Thing): Thing {
+	use(draft, at);
+	const next = near(draft, at, 1);
+	const qualified = thing.kind === 'noun' && next === at + 1 ? thingAt(draft, next) : null;
+	if (qualified?.kind !== 'column' || qualified.ref.every(isNumeric)) return thing;
+	use(draft, next);
+	return qualified;
 }
 
 /** The measure that begins at a chunk: marks what it takes as used only when there is one. */
@@ -130,23 +131,23 @@ function measureAt(draft: Draft, at: number): Measure | null {
 		use(draft, at);
 		return {func: 'sum', operand: {kind: 'revenue'}};
 	}
-	if (keyword?.kind === 'count') {
-		const noun = near(draft, at, 1);
-		if (nounsAt(draft, noun).length > 0 && !draft.used.has(noun)) {
-			use(draft, noun);
-			draft.subject ??= {kind: 'noun', nouns: nounsAt(draft, noun)};
-		}
-		use(draft, at);
-		return {func: 'count', operand: null};
+	if (keyword?.kind === 'count') return countAt(draft, at);
+	if (keyword?.kind !== 'func') return columnMeasureAt(draft, at) ?? qualifiedCountAt(draft, at);
+	const inner = measureAt(draft, near(draft, at, 1));
+	if (!inner) return null;
+	use(draft, at);
+	if (inner.operand === null) return keyword.func === 'sum' ? inner : null;
+	return {func: keyword.func, operand: inner.operand};
+}
+
+function countAt(draft: Draft, at: number): Measure {
+	const noun = near(draft, at, 1);
+	if (nounsAt(draft, noun).length > 0 && !draft.used.has(noun)) {
+		use(draft, noun);
+		draft.subject ??= {kind: 'noun', nouns: nounsAt(draft, noun)};
 	}
-	if (keyword?.kind === 'func') {
-		const inner = measureAt(draft, near(draft, at, 1));
-		if (!inner) return null;
-		use(draft, at);
-		if (inner.operand === null) return keyword.func === 'sum' ? inner : null;
-		return {func: keyword.func, operand: inner.operand};
-	}
-	return columnMeasureAt(draft, at) ?? qualifiedCountAt(draft, at);
+	use(draft, at);
+	return {func: 'count', operand: null};
 }
 
 /** "the most anomalies", "the most open tickets": rows for which a condition holds, which is read later. */
@@ -201,36 +202,31 @@ export function spentAt(draft: Draft, at: number): Ref {
 type Superlative = {readonly direction: 'asc' | 'desc'; readonly concept: string | undefined};
 
 function readSuperlative(draft: Draft, at: number, {direction, concept}: Superlative): void {
-	const limit = limitBefore(draft, at) ?? limitAfter(draft, at);
-	const isBefore = limit !== null && limit.at < at;
-	if (limit) use(draft, limit.at);
+	const counted = limitBefore(draft, at) ?? limitAfter(draft, at);
+	if (counted) use(draft, counted.at);
+	const limit = counted?.value ?? null;
 	const which = keywordsOf(draft, 'which')[0] ?? keywordsOf(draft, 'show')[0] ?? -1;
 	use(draft, at);
-	if (concept !== undefined) {
-		readConcept(draft, at, {direction, concept, limit, which});
-		return;
-	}
-	if (readNamedRank(draft, at, direction, limit?.value ?? null)) return;
-	const head = near(draft, at, 1);
-	const measure = measureAt(draft, head) ?? spentBefore(draft, at);
-	const object =
-		isBefore && near(draft, limit.at, 1) !== at
-			? objectFrom(draft, limit.at)
-			: objectFrom(draft, which >= 0 && which < at ? which : at > 0 ? -1 : at);
-	if (!measure) {
-		const size = sizeOf(draft);
-		if (size.length === 0) return void draft.problems.push('what should be the highest or lowest is not said');
-		setRank(draft, {
-			direction,
-			limit: limit?.value ?? null,
-			object,
-			by: {func: 'default', operand: {kind: 'column', ref: size}},
-		});
-		return;
-	}
-	if (measure.operand === null && object === null && draft.groups.length === 0) rankRows(draft, direction, limit?.value ?? null);
-	return;
-	setRank(draft, {direction, limit: limit?.value ?? null, object, by: measure});
+	if (concept !== undefined) readConcept(draft, at, {direction, concept, limit: counted, which});
+	else if (!readNamedRank(draft, at, direction, limit)) readPlainRank(draft, at, {direction, limit: counted, which});
+}
+
+function readPlainRank(draft: Draft, at: number, {direction, limit: counted, which}: Omit<Concept, 'concept'>): void {
+	const limit = counted?.value ?? null;
+	const measure = measureAt(draft, near(draft, at, 1)) ?? spentBefore(draft, at);
+	const isBefore = counted !== null && counted.at < at && near(draft, counted.at, 1) !== at;
+	const start = which >= 0 && which < at ? which : at > 0 ? -1 : at;
+	const object = objectFrom(draft, isBefore ? counted.at : start);
+	const isOfRows = measure !== null && measure.operand === null && object === null && draft.groups.length === 0;
+	if (isOfRows) rankRows(draft, direction, limit);
+	else if (measure) setRank(draft, {direction, limit, object, by: measure});
+	else rankBySize(draft, {direction, limit, object});
+}
+
+function rankBySize(draft: Draft, rank: Omit<Rank, 'by'>): void {
+	const size = sizeOf(draft);
+	if (size.length === 0) draft.problems.push('what should be the highest or lowest is not said');
+	else setRank(draft, {...rank, by: {func: 'default', operand: {kind: 'column', ref: size}}});
 }
 
 /** "the 10 best products by sales": an adjective for which "by" says what it means. */
@@ -295,35 +291,24 @@ function readConcept(draft: Draft, at: number, {direction, concept, limit, which
 	const named = measureNext(draft, at, concept);
 	const start = limit && limit.at > at ? limit.at : at;
 	const object = named ? objectFrom(draft, which) : ((which >= 0 ? objectFrom(draft, which) : null) ?? objectFrom(draft, start));
-	if (named) {
-		setRank(draft, {direction, limit: count, object, by: named});
-		return;
-	}
-	if (concept === 'often') {
-		setRank(draft, {direction, limit: count, object, by: {func: 'count', operand: null}});
-		return;
-	}
-	if (concept === 'moment') setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'moment'}}});
-	return;
-	const isWaiting =
-		concept === 'duration' && /\b(open|waiting|pending|unresolved|active|running|in progress)\b/.test(around(draft, at));
-	if (isWaiting)
-		setRank(draft, {
-			direction: direction === 'desc' ? 'asc' : 'desc',
-			limit: count,
-			object,
-			by: {func: 'default', operand: {kind: 'moment'}},
-			isWaiting: true,
-		});
-	return;
-	const ref = conceptColumns(draft, concept, object);
-	if (ref.length === 1) setRank(draft, {direction, limit: count, object, by: {func: 'default', operand: {kind: 'column', ref}}});
-	return;
-	draft.problems.push(
-		ref.length === 0
-			? `no column says what “${draft.chunks[at]?.text}” measures`
-			: `“${draft.chunks[at]?.text}” could be measured by ${ref.map(({column}) => column.name).join(' or ')}`,
-	);
+	const isWaiting = concept === 'duration' && !named && WAITING.test(around(draft, at));
+	const rank = {direction, limit: count, object};
+	if (named) setRank(draft, {...rank, by: named});
+	else if (concept === 'often') setRank(draft, {...rank, by: {func: 'count', operand: null}});
+	else if (concept === 'moment') setRank(draft, {...rank, by: BY_MOMENT});
+	else if (isWaiting) setRank(draft, {...rank, direction: direction === 'desc' ? 'asc' : 'desc', by: BY_MOMENT});
+	else rankByConcept(draft, at, concept, rank);
+}
+
+const WAITING = /\b(open|waiting|pending|unresolved|active|running|in progress)\b/;
+const BY_MOMENT: Measure = {func: 'default', operand: {kind: 'moment'}};
+
+function rankByConcept(draft: Draft, at: number, concept: string, rank: Omit<Rank, 'by'>): void {
+	const word = draft.chunks[at]?.text;
+	const ref = conceptColumns(draft, concept, rank.object);
+	if (ref.length === 1) setRank(draft, {...rank, by: {func: 'default', operand: {kind: 'column', ref}}});
+	else if (ref.length === 0) draft.problems.push(`no column says what “${word}” measures`);
+	else draft.problems.push(`“${word}” could be measured by ${ref.map(({column}) => column.name).join(' or ')}`);
 }
 
 /** "longest resolution time", "first release date": the column is named. */

@@ -37,19 +37,22 @@ function unitOf(token: Token | undefined): TimeUnit | undefined {
 }
 
 function rolling(tokens: readonly Token[]): Found<TimeWindow> {
-	const [first, second, third, fourth] = tokens;
+	const [first, second, third] = tokens;
 	const isPast = /^(last|past|previous|preceding|recent|latest)$/.test(first?.lower ?? '');
 	if (isPast && second?.value !== undefined && unitOf(third)) return whole(second.value, unitOf(third), 3);
-	if (isPast && second?.lower === 'few' && unitOf(third)) return null;
 	if (first?.lower === 'past' && unitOf(second)) return whole(1, unitOf(second), 2);
-	if (first?.value !== undefined && unitOf(second) && third?.lower === 'ago') return null;
-	const isOlder =
-		/^(older|more)$/.test(first?.lower ?? '') && second?.lower === 'than' && third?.value !== undefined && unitOf(fourth);
-	if (isOlder && (first?.lower === 'older' || tokens[4]?.lower === 'ago') && Number.isInteger(third?.value)) {
-		const unit = unitOf(fourth);
-		return unit ? {found: {kind: 'older', amount: third?.value ?? 1, unit}, length: tokens[4]?.lower === 'ago' ? 5 : 4} : null;
-	}
-	return null;
+	return older(tokens);
+}
+
+/** "older than 30 days", "more than 2 weeks ago" */
+function older([first, second, third, fourth, fifth]: readonly Token[]): Found<TimeWindow> {
+	const unit = unitOf(fourth);
+	const amount = third?.value;
+	if (second?.lower !== 'than' || amount === undefined || !Number.isInteger(amount) || amount < 1 || unit === undefined)
+		return null;
+	const isAgo = fifth?.lower === 'ago';
+	const isOlder = first?.lower === 'older' || (first?.lower === 'more' && isAgo);
+	return isOlder ? {found: {kind: 'older', amount, unit}, length: isAgo ? 5 : 4} : null;
 }
 
 function whole(amount: number, unit: TimeUnit | undefined, length: number): Found<TimeWindow> {
@@ -158,29 +161,33 @@ const BOUNDS: Readonly<Record<string, 'from' | 'after' | 'before' | 'until'>> = 
 
 /** `since`, `before`, `after`, `until`, `between … and …`, `from … to …`, `2000-2005`. */
 function bounded(tokens: readonly Token[], now: string | null): Found<TimeWindow> {
+	const pair = between(tokens, now);
+	if (pair) return pair;
 	const word = tokens[0]?.lower ?? '';
-	const isPair = word === 'between' || word === 'from';
-	const start = pointAt(tokens.slice(isPair ? 1 : 0), now);
-	if (start) {
-		const at = start.length + (isPair ? 1 : 0);
-		const joins = word === 'between' ? /^and$/ : /^(to|until|till|through|and|-|–)$/;
-		const end =
-			(isPair || /^(to|through|-|–)$/.test(tokens[at]?.lower ?? '')) && joins.test(tokens[at]?.lower ?? '')
-				? pointAt(tokens.slice(at + 1), now)
-				: null;
-		if (end) return {found: range(start.found, end.found), length: at + 1 + end.length};
-	}
 	const bound = Object.hasOwn(BOUNDS, word) ? BOUNDS[word] : undefined;
-	const point = bound && word !== 'by' && word !== 'from' ? pointAt(tokens.slice(1), now) : null;
-	if (!bound || !point) return null;
-	const {from, to, year} = point.found;
-	const length = point.length + 1;
-	if (bound === 'from') return {found: {kind: 'range', from, to: null, years: year === null ? null : [year, null]}, length};
-	if (bound === 'after')
-		return {found: {kind: 'range', from: to, to: null, years: year === null ? null : [year + 1, null]}, length};
-	if (bound === 'before')
-		return {found: {kind: 'range', from: null, to: from, years: year === null ? null : [null, year - 1]}, length};
-	return {found: {kind: 'range', from: null, to, years: year === null ? null : [null, year]}, length};
+	const point = bound ? pointAt(tokens.slice(1), now) : null;
+	return bound && point ? {found: halfOpen(bound, point.found), length: point.length + 1} : null;
+}
+
+function between(tokens: readonly Token[], now: string | null): Found<TimeWindow> {
+	const word = tokens[0]?.lower ?? '';
+	const lead = word === 'between' || word === 'from' ? 1 : 0;
+	const start = pointAt(tokens.slice(lead), now);
+	if (!start) return null;
+	const at = start.length + lead;
+	const joint = tokens[at]?.lower ?? '';
+	const joins = word === 'between' ? /^and$/ : lead === 1 ? /^(to|until|till|through|and|-|–)$/ : /^(to|through|-|–)$/;
+	const end = joins.test(joint) ? pointAt(tokens.slice(at + 1), now) : null;
+	return end ? {found: range(start.found, end.found), length: at + 1 + end.length} : null;
+}
+
+function halfOpen(bound: 'from' | 'after' | 'before' | 'until', {from, to, year}: Point): TimeWindow {
+	const years = (first: number | null, last: number | null) => (year === null ? null : ([first, last] as const));
+	const next = (year ?? 0) + (bound === 'after' ? 1 : -1);
+	if (bound === 'from') return {kind: 'range', from, to: null, years: years(year, null)};
+	if (bound === 'after') return {kind: 'range', from: to, to: null, years: years(next, null)};
+	if (bound === 'before') return {kind: 'range', from: null, to: from, years: years(null, next)};
+	return {kind: 'range', from: null, to, years: years(null, year)};
 }
 
 function range(start: Point, end: Point): TimeWindow {

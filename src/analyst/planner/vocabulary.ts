@@ -113,22 +113,24 @@ export function isYear({column: {name, type, min, max}}: Pick<Col, 'column'>): b
 
 function valuesOf(cols: readonly Col[]): ReadonlyMap<string, readonly ValueName[]> {
 	const index = new Map<string, ValueName[]>();
-	for (const col of cols) {
-		if (col.column.type !== 'text') continue;
-		for (const {value} of col.column.values ?? []) {
-			if (typeof value !== 'string') continue;
-			const words = wordsOf(value).map(({stem, root, lower}: Token) => ({
-				concept: conceptOf(stem),
-				root,
-				isParticiple: lower.endsWith('ed'),
-			}));
-			const [first] = words;
-			if (!first) continue;
-			const name = {...col, value, words};
-			for (const key of new Set([first.concept, `~${first.root}`])) index.set(key, [...(index.get(key) ?? []), name]);
-		}
+	for (const name of cols.filter(({column}) => column.type === 'text').flatMap(valueNames)) {
+		const [first] = name.words;
+		const keys = first ? new Set([first.concept, `~${first.root}`]) : [];
+		for (const key of keys) index.set(key, [...(index.get(key) ?? []), name]);
 	}
 	return index;
+}
+
+function valueNames(col: Col): readonly ValueName[] {
+	return (col.column.values ?? []).flatMap(({value}) => {
+		if (typeof value !== 'string') return [];
+		const words = wordsOf(value).map(({stem, root, lower}: Token) => ({
+			concept: conceptOf(stem),
+			root,
+			isParticiple: lower.endsWith('ed'),
+		}));
+		return [{...col, value, words}];
+	});
 }
 
 const DEFINITION =
