@@ -112,7 +112,7 @@ test('two files of one name become two tables, each with its own source', async 
 for (const [what, prepare, code, message] of [
 	['a file that is not there', async () => join(folder, 'none.csv'), 'unreadable_file', /is not there/],
 	['a directory', async () => folder, 'unreadable_file', /is a directory/],
-	['a device', async () => '/dev/zero', 'unreadable_file', /is not a regular file/],
+	['a device', async () => '/dev/zero', 'forbidden', /belongs to the system/],
 	['a link', async () => link('link.csv', '/etc/passwd'), 'unreadable_file', /symbolic link/],
 	['a relative path', async () => 'data.csv', 'invalid_request', /absolute/],
 	['a path with ..', async () => `${uploads}/../uploads/a.csv`, 'invalid_request', /absolute/],

@@ -173,7 +173,7 @@ async function readAll(
 	const mounts = sources.map(({path, index}) => ({source: path, target: `/in/${index}`}));
 	const files = sources.map(({label, index}) => ({name: label, path: `/in/${index}`}));
 	const spec: SandboxSpec = {runner: 'ingest', mounts, output: staging.out, network: 'none', limits};
-	const read = world.sandbox(spec, {kind: 'ingest', files}).then(({frames}) => toProfiles(frames));
+	const read = world.sandbox(spec, {kind: 'ingest', files}).then(({frames}) => toProfiles(frames), orCrashed(files));
 	const hashed = Promise.all(sources.map(({handle}) => hashHandle(handle, signal)));
 	try {
 		return await Promise.all([read, hashed]);
@@ -181,6 +181,21 @@ async function readAll(
 		stop.abort();
 		await Promise.allSettled([read, hashed]); // nothing may still read when the files are closed
 	}
+}
+
+const CRASHES: ReadonlySet<unknown> = new Set(['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGTRAP']);
+
+/** A crafted file can make its reader fault. That hurts the sandbox alone, and the file is to blame. */
+function orCrashed(files: readonly {readonly name: string}[]): (error: unknown) => never {
+	return (error) => {
+		if (!(error instanceof WritError && error.code === 'runner_internal_error' && CRASHES.has(error.details.signal))) throw error;
+		const names = files.map(({name}) => `\`${name}\``).join(', ');
+		throw new WritError('unreadable_file', `reading ${names} crashed the reader: a file is damaged, or made to do so`, {
+			hint: 'check the file with the program that wrote it',
+			cause: error,
+			details: {files: files.map(({name}) => name), signal: error.details.signal},
+		});
+	};
 }
 
 function toProfiles(frames: readonly Frame[]): ProfileFrame[] {

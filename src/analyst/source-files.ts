@@ -58,19 +58,30 @@ function tooLarge(name: string, bytes: number, limit: number): WritError {
 	});
 }
 
-/** A path on this host may be named by its local user. All others, and never an agent, may name what lies in the given directories. */
+/** A path on this host may be named by its local user, outside the system's own directories. All others, and never an agent, may name what lies in the given directories. */
 async function assertAdmitted(path: string, {kind, tenant}: Principal, roots: readonly string[]): Promise<void> {
 	if (!isAbsolute(path) || normalize(path) !== path || path.includes('\0'))
 		throw new WritError('invalid_request', 'the path of a file is absolute and without `..`', {details: {path}});
-	if (kind === 'user' && tenant === 'local') return;
+	const place = await realpath(dirname(path)).catch(() => null); // a place that is not there is in no directory
+	const lies = (directory: string) => `${place}${sep}`.startsWith(`${directory}${sep}`);
+	const allowed = await Promise.all(roots.map((root) => realpath(root).catch(() => null)));
+	const isUploaded = place !== null && allowed.some((root) => root !== null && lies(root));
+	if (kind === 'user' && tenant === 'local') {
+		if (isUploaded || !SYSTEM.some(lies)) return;
+		throw new WritError('forbidden', `\`${path}\` belongs to the system, which keeps no data for questions there`, {
+			hint: 'copy what you want to ask about to a file of your own',
+			details: {path},
+		});
+	}
 	const forbidden = new WritError('forbidden', 'files on this host are out of reach from here', {
 		hint: 'upload the file instead',
 	});
 	if (kind === 'agent') throw forbidden;
-	const place = await realpath(dirname(path)).catch(() => null); // a place that is not there is in no directory
-	const allowed = await Promise.all(roots.map((root) => realpath(root).catch(() => null)));
-	if (place === null || !allowed.some((root) => root !== null && `${place}${sep}`.startsWith(`${root}${sep}`))) throw forbidden;
+	if (!isUploaded) throw forbidden;
 }
+
+/** Where secrets, settings and the kernel's own files are: writ may run as a user who can read all of them. */
+const SYSTEM = ['/etc', '/proc', '/sys', '/boot', '/dev', '/run'];
 
 function unreadable(name: string, reason: string, cause?: unknown): WritError {
 	return new WritError('unreadable_file', `\`${name}\` ${reason}`, {cause, details: {file: name}});

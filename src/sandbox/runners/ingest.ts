@@ -12,7 +12,7 @@ import {loadDelimited, rowGroup, type Source, writeDelimited} from './ingest/del
 import {type ColumnName, stemOf, toColumnNames, toTableName} from './ingest/names.ts';
 import {type Nested, named, readJson, readParquet} from './ingest/nested.ts';
 import {profileColumns} from './ingest/profile.ts';
-import {type Format, recognise, unreadable} from './ingest/recognise.ts';
+import {engineRefusal, type Format, recognise, unreadable} from './ingest/recognise.ts';
 import {openWorkbook} from './ingest/workbook.ts';
 import {literal} from './views.ts';
 
@@ -91,8 +91,8 @@ async function writeNested(nested: Nested, {path, source}: Table, notices: strin
 		.run(
 			`COPY (SELECT ${select.join(',\n')} FROM ${nested.table}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${rowGroup(columns.length)})`,
 		)
-		.catch((error: Error) => {
-			throw toFileError(error, source.name);
+		.catch((error: unknown) => {
+			throw engineRefusal(error, source.name);
 		});
 	return columns;
 }
@@ -112,16 +112,4 @@ async function finish({name, path, format, source}: Table, columns: readonly Col
 	};
 	sendFrame({type: 'file', name: file, bytes: statSync(path).size, rows: profile.rows});
 	sendFrame({type: 'profile', table: {...table, source: source.name}});
-}
-
-function toFileError({message}: Error, name: string): RunnerError {
-	if (/out of memory|max_temp_directory_size/i.test(message))
-		return new RunnerError('runner_resource_exceeded', `\`${name}\` needs more memory than the sandbox has`, {
-			details: {limit: 'memoryBytes'},
-		});
-	return unreadable(
-		name,
-		(message.split('\n')[0] ?? message).replace(/(["'])\/[^"']*\1/g, '$1(file)$1'),
-		'check the file with the program that wrote it',
-	);
 }

@@ -24,7 +24,7 @@ export function sniffDialect(head: string, complete: boolean): Dialect {
 	}));
 	const best = readings.toSorted((a, b) => consistency(b.records) - consistency(a.records))[0] as Reading;
 	const {delimiter, records} = best;
-	const header = isHeader(records) ? (records[0]?.fields ?? []) : null;
+	const header = isHeader(records) ? (records[0]?.fields ?? []).map((field) => plainField(field, quoteEscape)) : null;
 	const expected = header?.length ?? mode(records);
 	const columns = Math.max(expected, ...records.map(({fields}) => fields.length));
 	const lines = (kind: (length: number) => boolean) =>
@@ -32,6 +32,10 @@ export function sniffDialect(head: string, complete: boolean): Dialect {
 	const values = (header ? records.slice(1) : records).map(({fields}) => fields);
 	const [short, long] = [lines((n) => n < expected), lines((n) => n > expected)];
 	return {delimiter, escape: quoteEscape, header, columns, records: values, short, long};
+}
+
+function plainField(field: string, quoteEscape: '"' | '\\'): string {
+	return quoteEscape === '"' ? field.replaceAll('""', '"') : field.replace(/\\([\s\S])/g, '$1');
 }
 
 type SampleRecord = {readonly line: number; readonly fields: readonly string[]};

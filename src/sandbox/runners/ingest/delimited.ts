@@ -8,7 +8,7 @@ import {type Dialect, sniffDialect} from './csv-dialect.ts';
 import {guessColumns} from './infer.ts';
 import {type ColumnName, listed, plural, toColumnNames} from './names.ts';
 import {noteReadings} from './reading-notices.ts';
-import {isWholeUtf8, type Recognised, textOf, unreadable} from './recognise.ts';
+import {engineRefusal, isWholeUtf8, plainReason, type Recognised, textOf, unreadable} from './recognise.ts';
 import {ambiguousDates, type Copy, copyTyped} from './typed-copy.ts';
 
 export type Workplace = {readonly connection: DuckDBConnection; readonly directory: string};
@@ -148,22 +148,14 @@ function nextAttempt(attempt: Attempt, error: unknown, left: number, name: strin
 	if (left > 0 && found && !attempt.padded) return {...attempt, padded: true, line};
 	if (left > 0 && /null_padding|parallel/i.test(message) && !attempt.padded) return {...attempt, padded: true, line};
 	if (left > 0 && attempt.strict && /quote|escape|unterminated/i.test(message)) return {...attempt, strict: false};
-	throw refusal(message, line, name);
+	throw refusal(error, line, name);
 }
 
-function refusal(message: string, line: string | null, name: string): RunnerError {
-	if (/out of memory|max_temp_directory_size/i.test(message))
-		return new RunnerError('runner_resource_exceeded', `\`${name}\` needs more memory than the sandbox has`, {
-			details: {limit: 'memoryBytes'},
-		});
-	if (/No space left|write file/i.test(message))
-		return new RunnerError('runner_resource_exceeded', `there is no room for \`${name}\``, {details: {limit: 'scratchBytes'}});
-	const reason = message.split('\n')[0]?.replace(/(["'])\/[^"']*\1/g, '$1(file)$1') ?? message;
-	return unreadable(
-		name,
-		line ? `line ${line} does not fit the others (${reason})` : reason,
-		'correct the line, or save the table anew',
-	);
+function refusal(error: unknown, line: string | null, name: string): RunnerError {
+	const refused = engineRefusal(error, name);
+	if (refused.code !== 'unreadable_file' || line === null) return refused;
+	const reason = plainReason(error instanceof Error ? error.message : String(error));
+	return unreadable(name, `line ${line} does not fit the others (${reason})`, 'correct the line, or save the table anew');
 }
 
 function noteShape(dialect: Dialect, {columns, padded, strict, line}: Attempt, notices: string[]): void {

@@ -4,7 +4,7 @@ import {type DuckDBResult, DuckDBStructType, type DuckDBType, DuckDBTypeId} from
 import {literal, quoted} from '../views.ts';
 import {assertColumns, convert, type Source, type Workplace} from './delimited.ts';
 import {listed, rawColumn} from './names.ts';
-import {type Recognised, unreadable} from './recognise.ts';
+import {engineRefusal, type Recognised} from './recognise.ts';
 
 /** `select` are expressions over `table`, one per header. */
 export type Nested = {readonly table: string; readonly headers: readonly string[]; readonly select: readonly string[]};
@@ -12,11 +12,14 @@ export type Nested = {readonly table: string; readonly headers: readonly string[
 /** A record longer than this is refused by the engine. */
 const MAX_RECORD = 64 << 20;
 
+/** Values nested deeper than this are kept as the text that spells them. */
+const MAX_DEPTH = 12;
+
 export async function readJson(source: Source, recognised: Recognised, place: Workplace, notices: string[]): Promise<Nested> {
 	const converted = recognised.encoding !== 'utf-8' || recognised.head.startsWith('\ufeff');
 	const path = converted ? await convert(source, recognised, join(place.directory, '.text')) : source.path;
 	const compression = recognised.gzip && !converted ? 'gzip' : 'uncompressed';
-	const scan = `read_json(${literal(path)}, compression = '${compression}', sample_size = -1, maximum_object_size = ${MAX_RECORD}, maximum_depth = 3, map_inference_threshold = -1, convert_strings_to_integers = false)`;
+	const scan = `read_json(${literal(path)}, compression = '${compression}', sample_size = -1, maximum_object_size = ${MAX_RECORD}, maximum_depth = ${MAX_DEPTH}, map_inference_threshold = -1, convert_strings_to_integers = false)`;
 	return spread(scan, source, place, notices);
 }
 
@@ -26,12 +29,7 @@ export async function readParquet(source: Source, place: Workplace, notices: str
 
 async function spread(scan: string, source: Source, {connection}: Workplace, notices: string[]): Promise<Nested> {
 	const probe = await connection.stream(`SELECT * FROM ${scan} LIMIT 0`).catch((error: unknown) => {
-		const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-		throw unreadable(
-			source.name,
-			message.replace(/(["'])\/[^"']*\1/g, '$1(file)$1'),
-			'check the file with the program that wrote it',
-		);
+		throw engineRefusal(error, source.name);
 	});
 	const columns = columnsOf(probe);
 	const parts = columns.flatMap(({name, type}, index) => partsOf(name, type, rawColumn(index)));
@@ -48,6 +46,8 @@ function columnsOf(result: DuckDBResult): {name: string; type: DuckDBType}[] {
 }
 
 function partsOf(name: string, type: DuckDBType, sql: string): {name: string; sql: string}[] {
+	// Values of several types: a text among them is itself, and not the JSON that spells it.
+	if (type.alias === 'JSON') return [{name, sql: `(${sql} ->> '$')`}];
 	if (!(type instanceof DuckDBStructType)) return [{name, sql: storable(sql, type)}];
 	return type.entryNames.map((field, index) => ({
 		name: `${name}_${field}`,

@@ -1,7 +1,7 @@
 /** Looks at the bytes of a file, not at its name, and says what it is: a hostile file is refused here, with the reason. */
 import {isUtf8} from 'node:buffer';
 import {closeSync, openSync, readSync} from 'node:fs';
-import {Readable} from 'node:stream';
+import {Readable, type Transform} from 'node:stream';
 import {createGunzip} from 'node:zlib';
 import {RunnerError} from '../frames.ts';
 
@@ -65,6 +65,34 @@ export function unreadable(name: string, reason: string, hint: string): RunnerEr
 	return new RunnerError('unreadable_file', `\`${name}\` cannot be read: ${reason}`, {hint, details: {file: name}});
 }
 
+/** What the engine objected to in a file, for its owner. */
+export function engineRefusal(error: unknown, name: string): RunnerError {
+	if (error instanceof RunnerError) return error;
+	const message = error instanceof Error ? error.message : String(error);
+	if (/out of memory|max_temp_directory_size/i.test(message))
+		return new RunnerError('runner_resource_exceeded', `\`${name}\` needs more memory than the sandbox has`, {
+			hint: 'split the file, or raise the memory of the sandbox',
+			details: {limit: 'memoryBytes'},
+		});
+	if (/No space left|File too large|write file/i.test(message))
+		return new RunnerError('runner_resource_exceeded', `there is no room for \`${name}\``, {
+			hint: 'free some space where the datasets are kept',
+			details: {limit: 'fileBytes'},
+		});
+	return unreadable(name, plainReason(message), 'check the file with the program that wrote it');
+}
+
+/** The engine's first line, without what only its developers need. */
+export function plainReason(message: string): string {
+	const [first = message] = message.split('\n');
+	return first
+		.replace(/^([A-Z][A-Za-z]* )+Error: /, '')
+		.replace(/,? (in|from) file (["'])\/[^"']*\2/g, '')
+		.replace(/file (["'])\/[^"']*\1/g, 'the file')
+		.trim()
+		.replace(/\.$/, '');
+}
+
 /** The text of a file in its own encoding, from its beginning. */
 export async function* textOf(path: string, name: string, {gzip, encoding}: Recognised): AsyncGenerator<string> {
 	const decoder = new TextDecoder(encoding);
@@ -98,6 +126,13 @@ async function* chunks(path: string): AsyncGenerator<Buffer> {
 	}
 }
 
+/** What `transform` makes of the pieces; an error of either ends both. */
+export function through(pieces: AsyncIterable<Buffer> | Iterable<Buffer>, transform: Transform): AsyncIterable<Buffer> {
+	const source = Readable.from(pieces);
+	source.on('error', (error) => transform.destroy(error));
+	return source.pipe(transform);
+}
+
 async function* gunzipped(path: string, name: string): AsyncGenerator<Buffer> {
 	let packed = 0;
 	let unpacked = 0;
@@ -108,7 +143,7 @@ async function* gunzipped(path: string, name: string): AsyncGenerator<Buffer> {
 		}
 	};
 	try {
-		for await (const chunk of Readable.from(counted()).pipe(createGunzip()) as AsyncIterable<Buffer>) {
+		for await (const chunk of through(counted(), createGunzip())) {
 			unpacked += chunk.length;
 			if (unpacked > RATIO_FROM && unpacked > packed * MAX_RATIO)
 				throw unreadable(name, `it unpacks to more than ${MAX_RATIO} times its size`, 'unpack it and add the file itself');
@@ -152,6 +187,7 @@ async function readText(
 	const text = new TextDecoder(encoding).decode(
 		head.subarray(0, encoding === 'utf-8' ? head.length - unfinished(head) : head.length),
 	);
+	if (text.trim() === '') throw unreadable(name, 'it is empty', 'add at least a header line');
 	assertText(text, name);
 	return {encoding, head: text};
 }

@@ -1,9 +1,8 @@
 /** Reads ZIP archives that nobody vouches for: sizes are counted while unpacking, never believed. */
 import {closeSync, fstatSync, openSync, readSync} from 'node:fs';
-import {Readable} from 'node:stream';
 import {createInflateRaw} from 'node:zlib';
 import {RunnerError} from '../frames.ts';
-import {unreadable} from './recognise.ts';
+import {through, unreadable} from './recognise.ts';
 
 const MAX_ENTRIES = 10_000;
 const MAX_UNPACKED = 4 * 2 ** 30;
@@ -52,8 +51,8 @@ export class ZipReader {
 
 	async *#unpack(entry: Entry): AsyncGenerator<Buffer> {
 		if (entry.method !== 0 && entry.method !== 8) throw this.#damaged();
-		const packed = Readable.from(this.#packed(entry));
-		const stream = (entry.method === 8 ? packed.pipe(createInflateRaw()) : packed) as AsyncIterable<Buffer>;
+		const packed = this.#packed(entry);
+		const stream = entry.method === 8 ? through(packed, createInflateRaw()) : packed;
 		try {
 			for await (const chunk of stream) {
 				this.#unpacked += chunk.length;
