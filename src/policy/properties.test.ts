@@ -8,8 +8,8 @@ import {loadDefaultPolicy} from './policy.ts';
 import {groupsOf, toPrincipalEntity, toRequest} from './request.ts';
 import {sampleAction, sampleFacts, samplePolicy} from './sample.ts';
 
-/** The default schema, with a group that only the schema knows. */
-const schema = `${loadDefaultPolicy().schema}
+/** The default schema, with a tool in a group that only the schema knows. */
+const schema = `${loadDefaultPolicy().schema.replace('"analyst.sql", ', '')}
 action sensitive appliesTo {principal: [User, Agent, Schedule, Service], resource: [Dataset, Run, Thread], context: Request};
 action "analyst.sql" in [sensitive]
 	appliesTo {principal: [User, Agent, Schedule, Service], resource: [Dataset, Run, Thread], context: Request};`;
