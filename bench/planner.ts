@@ -47,7 +47,7 @@ const figures = [
 		];
 	}),
 	{
-		name: 'planner: time to plan',
+		name: 'planner: time to plan, warm',
 		unit: 'ms',
 		p50: at(0.5),
 		p95: at(0.95),

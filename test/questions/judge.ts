@@ -33,6 +33,7 @@ export type Judged = {
 	readonly isAnswerable: boolean;
 	readonly verdict: Verdict;
 	readonly planned: Planned;
+	/** to plan it once more, when the code and the dataset's vocabulary are warm */
 	readonly ms: number;
 	readonly detail: string;
 };
@@ -59,8 +60,9 @@ async function judge(item: Question, loaded: Loaded): Promise<Omit<Judged, 'half
 	const {dataset} = loaded;
 	const before = item.after === undefined ? null : planQuestion(item.after, dataset);
 	const previous = before?.kind === 'plan' ? requirePlan(before.plan, dataset) : undefined;
-	const start = performance.now();
 	const planned = planQuestion(item.question, dataset, {previous});
+	const start = performance.now();
+	planQuestion(item.question, dataset, {previous});
 	const ms = performance.now() - start;
 	const isAnswerable = item.abstain !== true;
 	const base = {dataset: dataset.id, question: item.question, isAnswerable, planned, ms};

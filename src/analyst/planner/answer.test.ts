@@ -59,7 +59,7 @@ test('a question is answered with its result and its reading, and its numbers ar
 	);
 	assert.match(
 		response.assistant_message,
-		/^3 rows, the first: region = west, total amount = 160\. I read this as: Sum of amount/,
+		/^3 rows, the first: region = west, total amount = 160\. All are in the result table\. I read this as: Sum of amount/,
 	);
 	const events = await world.platform.store.read(response.run_id);
 	const [checked] = events.filter(({type}) => type === 'answer.checked');

@@ -71,6 +71,7 @@ function composeMode(making: Making): Composed {
 
 function composeAggregate(making: Making): Composed {
 	const {draft} = making;
+	if (isOnlyGroups(draft)) return {problem: 'what to compute for each group is not said'};
 	const parts: Part[] = [];
 	for (const group of allGroups(making)) {
 		const part = groupItem(making, group);
@@ -82,6 +83,10 @@ function composeAggregate(making: Making): Composed {
 	const measures = share ? share.items : composeMeasures(making);
 	if ('problem' in measures) return measures;
 	return finish(making, {groups: parts, measures, direction: draft.sort ?? 'desc', limit: null});
+}
+
+function isOnlyGroups({subject, measures, columns, share, filters, isCounted, isSpread}: Draft): boolean {
+	return subject === null && share === null && !isCounted && !isSpread && measures.length + columns.length + filters.length === 0;
 }
 
 /** The groups asked for; of a development over time, also the time. */
