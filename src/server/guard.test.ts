@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import {request as httpRequest} from 'node:http';
+import {connect} from 'node:net';
 import {test} from 'node:test';
 import {WritError} from '#contract/errors.ts';
 import {batch, finished, started} from '#store/sample-run.ts';
 import {listening, testServer} from './doubles/test-server.ts';
+import {isLoopback} from './guard.ts';
 
 const QUESTION = {dataset_id: 'support', message: 'how many?'};
 const TOKENS = [
@@ -21,6 +23,20 @@ function raw(url: string, headers: Record<string, string>, method = 'GET', path 
 	});
 	request.on('error', reject);
 	request.end(method === 'POST' ? JSON.stringify(QUESTION) : undefined);
+	return promise;
+}
+
+/** The status of a POST with these headers and no body, as curl sends it. */
+function headOnly(url: string, headers: string): Promise<string> {
+	const {promise, resolve, reject} = Promise.withResolvers<string>();
+	const {hostname, port, host} = new URL(url);
+	const head = `POST /runs/run_none/verify HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n${headers}\r\n`;
+	const socket = connect(Number(port), hostname, () => socket.write(head));
+	socket.once('data', (reply) => {
+		resolve(String(reply).slice(9, 12));
+		socket.destroy();
+	});
+	socket.once('error', reject);
 	return promise;
 }
 
@@ -49,6 +65,23 @@ test('a loopback server answers to each of its own names with its port', async (
 		const {port} = new URL(url);
 		for (const name of ['localhost', '127.0.0.1', '[::1]', 'LOCALHOST'])
 			assert.equal(await raw(url, {host: `${name}:${port}`}), 200, name);
+	});
+});
+
+test('what only looks like a loopback address is another host', async () => {
+	await listening(testServer().server, async ({url}) => {
+		for (const name of ['127.999.1.1', '127.1', '127.0.0.1.evil.example'])
+			assert.notEqual(await raw(url, {host: `${name}:${new URL(url).port}`}), 200, name);
+	});
+	assert.equal(isLoopback('127.999.1.1'), false);
+	assert.equal(isLoopback('127.1.2.3'), true);
+});
+
+test('a request without a body needs no content type', async () => {
+	await listening(testServer().server, async ({url}) => {
+		assert.equal(await headOnly(url, ''), '404');
+		assert.equal(await headOnly(url, 'content-type: text/plain\r\n'), '415');
+		assert.equal(await headOnly(url, 'content-length: 2\r\n'), '415');
 	});
 });
 

@@ -1,15 +1,16 @@
 import {createHash, timingSafeEqual} from 'node:crypto';
+import {isIPv4} from 'node:net';
 import {createMiddleware} from 'hono/factory';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
 import type {AppEnv} from './context.ts';
 import type {ServerOptions} from './deps.ts';
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
+const LOOPBACK = /^(localhost|\[?::1\]?)$/;
 const LOCAL_USER: Principal = {kind: 'user', id: 'local', tenant: 'local'};
 
 export function isLoopback(host: string): boolean {
-	return LOOPBACK.test(host);
+	return LOOPBACK.test(host) || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /** Throws `invalid_config`: without tokens, everyone who can reach the address could act. */
@@ -87,9 +88,11 @@ function digest(token: string): Buffer {
 
 /** A form of another site cannot send these types without the browser asking first. */
 export const requireJson = createMiddleware<AppEnv>(async (c, next) => {
-	const bodiless = c.req.method === 'GET' || c.req.method === 'HEAD' || c.req.header('content-length') === '0';
 	const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
-	const hasBody = !bodiless && (type !== undefined || c.req.raw.body !== null);
+	// A body is announced by one of these headers; `curl -X POST` without data sends none.
+	const length = c.req.header('content-length');
+	const announced = length !== '0' && (type ?? length ?? c.req.header('transfer-encoding')) !== undefined;
+	const hasBody = announced && c.req.method !== 'GET' && c.req.method !== 'HEAD';
 	const accepted = type === 'application/json' || (type === 'multipart/form-data' && c.req.path === '/datasets');
 	if (hasBody && !accepted) {
 		throw new WritError('unsupported_media_type', `expected a body of type application/json, got ${printable(type ?? 'none')}`);
