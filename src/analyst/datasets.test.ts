@@ -33,6 +33,18 @@ test('a published dataset is listed, found and mounted read from its snapshot', 
 	assert.equal(mode & 0o222, 0);
 });
 
+test('another user of the machine finds no snapshot: no directory lists and no pointer tells its hash', async () => {
+	await using registry = await temporary();
+	const {datasets, dir} = registry;
+	const {hash} = await publish(datasets, {orders: 'one'});
+	const modeOf = async (...place: string[]) => ((await stat(join(dir, ...place))).mode & 0o777).toString(8);
+	assert.deepEqual(
+		await Promise.all([modeOf('local'), modeOf('local', 'shop'), modeOf('local', 'shop', 'current'), modeOf('.staging')]),
+		['711', '711', '600', '711'],
+	);
+	assert.equal(await modeOf('local', 'shop', hash, 'manifest.json'), '600');
+});
+
 test('the hash says which sources under which names, in whatever order they came', () => {
 	const tables = [profile('b', 'two'), profile('a', 'one')];
 	const line = (name: string, content: string) => `${name}\t${sha256(content)}\n`;

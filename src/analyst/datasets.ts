@@ -8,7 +8,7 @@ import {join, resolve} from 'node:path';
 import {type Dataset, datasetSchema, identifierSchema} from '#contract/dataset.ts';
 import {WritError} from '#contract/errors.ts';
 import type {SandboxSpec, View} from '#contract/sandbox.ts';
-import {emptyIfMissing, isMissing, removeIfStale, replaceFile} from './durable-files.ts';
+import {emptyIfMissing, isMissing, replaceFile, sweepDirectory, UNLISTED} from './durable-files.ts';
 import {ADD_AGAIN, createSnapshots, datasetHash, notFound, seal} from './snapshots.ts';
 
 /** What a sandbox needs to read a dataset: its snapshot read-only at `/data`, and the view each table becomes. */
@@ -102,7 +102,8 @@ export function createDatasets({dir, staleMs = HOUR_MS, report = () => {}}: Data
 		async stage() {
 			const path = join(staging, randomUUID());
 			const [out, snapshot] = [join(path, 'out'), join(path, 'snapshot')];
-			await mkdir(out, {recursive: true});
+			await mkdir(path, {recursive: true, mode: UNLISTED});
+			await mkdir(out);
 			await mkdir(snapshot);
 			return {out, snapshot, [Symbol.asyncDispose]: () => rm(path, {recursive: true, force: true})};
 		},
@@ -122,18 +123,14 @@ export function createDatasets({dir, staleMs = HOUR_MS, report = () => {}}: Data
 		},
 		async remove(tenant, id) {
 			const grave = join(staging, randomUUID());
-			await mkdir(staging, {recursive: true});
+			await mkdir(staging, {recursive: true, mode: UNLISTED});
 			const place = home(tenant, id);
 			await inTurn(() => rename(place, grave)).catch((error) => {
 				throw isMissing(error) ? notFound(id) : error;
 			});
 			await rm(grave, {recursive: true, force: true});
 		},
-		async sweep() {
-			const entries = await readdir(staging).catch(emptyIfMissing);
-			const swept = await Promise.all(entries.map((name) => removeIfStale(join(staging, name), Date.now() - staleMs)));
-			return swept.filter(Boolean).length;
-		},
+		sweep: () => sweepDirectory(staging, Date.now() - staleMs),
 	};
 }
 

@@ -4,6 +4,12 @@ import {type FileHandle, open, readdir, rename, rm, stat} from 'node:fs/promises
 import {join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 
+/**
+ * A sandbox reads a snapshot as a user of its own, so others may pass; only the platform may look around, and without its hash, which
+ * only the platform can read, no snapshot is found.
+ */
+export const UNLISTED = 0o711;
+
 /** SHA-256 of a file, hex, in constant memory; null when there is no plain file under this very name. */
 export async function hashFile(path: string): Promise<string | null> {
 	const opened = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error) => {
@@ -29,7 +35,7 @@ export async function replaceFile(path: string, content: string): Promise<void> 
 	await using cleanup = new AsyncDisposableStack();
 	cleanup.defer(() => rm(temporary, {force: true}));
 	{
-		await using file = await open(temporary, 'wx', 0o644);
+		await using file = await open(temporary, 'wx', 0o600);
 		await file.writeFile(content);
 		await file.sync();
 	}
@@ -43,7 +49,7 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /** Removes a directory that nothing in it was touched in since `before`; false when something was. */
-export async function removeIfStale(path: string, before: number): Promise<boolean> {
+async function removeIfStale(path: string, before: number): Promise<boolean> {
 	const names = await readdir(path, {recursive: true}).catch(emptyIfMissing);
 	const touched = await Promise.all(
 		[path, ...names.map((name) => join(path, name))].map((name) => stat(name).catch(nullIfMissing)),
@@ -51,6 +57,13 @@ export async function removeIfStale(path: string, before: number): Promise<boole
 	if (touched.some((facts) => facts && facts.mtimeMs > before)) return false;
 	await rm(path, {recursive: true, force: true});
 	return true;
+}
+
+/** Removes what in a directory nobody touched since `before`; resolves to how much that was. */
+export async function sweepDirectory(path: string, before: number): Promise<number> {
+	const entries = await readdir(path).catch(emptyIfMissing);
+	const swept = await Promise.all(entries.map((name) => removeIfStale(join(path, name), before)));
+	return swept.filter(Boolean).length;
 }
 
 export function isCode(error: unknown, ...codes: readonly string[]): boolean {

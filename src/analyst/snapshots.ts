@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {z} from 'zod';
 import {type Dataset, datasetSchema, type TableProfile} from '#contract/dataset.ts';
 import {WritError} from '#contract/errors.ts';
-import {hashFile, isCode, isMissing, nullIfMissing, replaceFile, syncDirectory} from './durable-files.ts';
+import {hashFile, isCode, isMissing, nullIfMissing, replaceFile, syncDirectory, UNLISTED} from './durable-files.ts';
 
 const manifestSchema = z.object({
 	v: z.literal(1),
@@ -106,7 +106,7 @@ export function createSnapshots() {
 /** False when something is there already. */
 async function moveInto(from: string, to: string): Promise<boolean> {
 	const parent = join(to, '..');
-	await mkdir(parent, {recursive: true});
+	await mkdir(parent, {recursive: true, mode: UNLISTED});
 	try {
 		await rename(from, to);
 	} catch (error) {

@@ -1,3 +1,4 @@
+import {closeSync, openSync} from 'node:fs';
 import {DatabaseSync} from 'node:sqlite';
 import {WritError} from '#contract/errors.ts';
 import {type Applied, checksum, MIGRATIONS_TABLE, pending, SQLITE_MIGRATIONS} from './migrations.ts';
@@ -7,11 +8,21 @@ const BUSY_TIMEOUT_MS = 5_000;
 
 /** The connection that writes. The file is created, and brought to this version's schema, where that is needed. */
 export function openForWriting(path: string): DatabaseSync {
+	reserve(path);
 	return opened(path, false, (db) => {
 		db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
 		assertOurs(db);
 		migrate(db);
 	});
+}
+
+/** Questions and results are in it, so a new file is its owner's alone; SQLite gives the files beside it the same mode. */
+function reserve(path: string): void {
+	try {
+		closeSync(openSync(path, 'a', 0o600));
+	} catch {
+		// SQLite meets the same obstacle, and has words for it.
+	}
 }
 
 /** A connection that can only read. It sees every commit that happened before the read. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {type ChildProcess, spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
-import {mkdtemp, open, rm, writeFile} from 'node:fs/promises';
+import {mkdtemp, open, readdir, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
@@ -184,4 +184,13 @@ test('an append after the store was closed is refused', async () => {
 	const store = await openSqlite(file('closed.db'));
 	await store.close();
 	await assert.rejects(store.append(batch({runId: 'r', expectedSeq: 0}, started())), {code: 'store_unavailable'});
+});
+
+test('nobody but its owner can read a new database', async () => {
+	const store = await openSqlite(file('private.db'));
+	await store.append(batch({runId: 'r', expectedSeq: 0}, started()));
+	const names = (await readdir(place.dir)).filter((name) => name.startsWith('private.db'));
+	const modes = await Promise.all(names.map(async (name) => [name, ((await stat(file(name))).mode & 0o777).toString(8)]));
+	await store.close();
+	assert.deepEqual(Object.fromEntries(modes), {'private.db': '600', 'private.db-shm': '600', 'private.db-wal': '600'});
 });
