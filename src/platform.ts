@@ -8,6 +8,7 @@ import {specOver} from '#analyst/compute.ts';
 import {AnalystRoom} from '#analyst/create-analyst.ts';
 import {createDatasets, type Datasets} from '#analyst/datasets.ts';
 import {createDescribeTool, createListDatasetsTool} from '#analyst/discover.ts';
+import {sweepDirectory} from '#analyst/durable-files.ts';
 import {createExportTool} from '#analyst/export.ts';
 import {createIngestTool} from '#analyst/ingest.ts';
 import {createPythonTool} from '#analyst/python.ts';
@@ -50,6 +51,8 @@ export type Platform = {
 	watch(listener: (event: Event) => void): () => void;
 	/** Fills the pool for the datasets there are. */
 	warm(): Promise<void>;
+	/** Removes what crashes left in the data directory; resolves to how many leftovers there were. */
+	sweep(): Promise<number>;
 	close(): Promise<void>;
 };
 
@@ -130,6 +133,10 @@ export async function createPlatform({config, root, software, report, answerer}:
 				all.map((dataset) => ({tenant: LOCAL, spec: specOver(datasets.source(LOCAL, dataset).mounts, limits, 'sql')})),
 			);
 		},
+		async sweep() {
+			const places = ['exports', 'uploads'].map((name) => sweepDirectory(path.join(dataDir, name), Date.now() - STALE_MS));
+			return (await Promise.all([datasets.sweep(), ...places])).reduce((sum, count) => sum + count, 0);
+		},
 		async close() {
 			await runs.close();
 			await pool.close();
@@ -137,6 +144,9 @@ export async function createPlatform({config, root, software, report, answerer}:
 		},
 	};
 }
+
+/** Longer than an upload takes, or an export its client: what nobody touched for this long has no owner. */
+const STALE_MS = 2 * 3_600_000;
 
 /** The tenant of a single-user server. */
 export const LOCAL = 'local';

@@ -141,7 +141,7 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 		recovering.now = false;
 	};
 	void platform.warm().catch((error: unknown) => log.warn('pool.not_warm', {error}));
-	void platform.datasets.sweep().catch((error: unknown) => log.warn('datasets.not_swept', {error}));
+	void platform.sweep().catch((error: unknown) => log.warn('data.not_swept', {error}));
 	void recover();
 	const timer = setInterval(recover, RECOVERY_MS);
 	await new Promise<void>((resolve) =>

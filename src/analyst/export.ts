@@ -1,11 +1,12 @@
 import {createHash} from 'node:crypto';
 import {constants} from 'node:fs';
-import {mkdtemp, open} from 'node:fs/promises';
+import {mkdtemp, open, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {Json} from '#contract/json.ts';
+import type {SandboxSpec} from '#contract/sandbox.ts';
 import type {Column, Table} from '#contract/table.ts';
 import type {Tool} from '#kernel/tool.ts';
 import {type Computing, computation, toError} from './compute.ts';
@@ -54,26 +55,29 @@ export function createExportTool(computing: Computing, directory: string): Tool<
 			const {tenant} = world.principal;
 			const {mounts, views} = datasets.source(tenant, await datasets.at(tenant, dataset_id, dataset_hash));
 			const output = await mkdtemp(path.join(directory, 'export-'));
-			const request = {
-				kind: 'export' as const,
-				dataset: dataset_id,
-				views: [...views],
-				sql,
-				format,
-				neutralise,
-				maxRows: MAX_ROWS,
-			};
-			const {frames} = await world.sandbox({runner: 'sql', mounts: [...mounts], output, network: 'none', limits}, request);
-			for (const frame of frames) if (frame.type === 'error') throw toError(frame);
-			const done = frames.find((frame) => frame.type === 'done');
-			const file = frames.find((frame) => frame.type === 'file');
-			if (!(done && file)) throw new WritError('runner_internal_error', 'the sandbox ended without a file');
-			return {
-				...(await collect(path.join(output, `result.${format}`))),
-				format,
-				rows: file.rows,
-				truncated: done.truncated !== null,
-			};
+			try {
+				const spec: SandboxSpec = {runner: 'sql', mounts: [...mounts], output, network: 'none', limits};
+				const request = {
+					kind: 'export' as const,
+					dataset: dataset_id,
+					views: [...views],
+					sql,
+					format,
+					neutralise,
+					maxRows: MAX_ROWS,
+				};
+				const {frames} = await world.sandbox(spec, request);
+				for (const frame of frames) if (frame.type === 'error') throw toError(frame);
+				const done = frames.find((frame) => frame.type === 'done');
+				const file = frames.find((frame) => frame.type === 'file');
+				if (!(done && file)) throw new WritError('runner_internal_error', 'the sandbox ended without a file');
+				const collected = await collect(path.join(output, `result.${format}`));
+				world.signal.throwIfAborted(); // nobody will come for it
+				return {...collected, format, rows: file.rows, truncated: done.truncated !== null};
+			} catch (error) {
+				await rm(output, {recursive: true, force: true});
+				throw error;
+			}
 		},
 		async verify(_input, output) {
 			const {sha256} = await collect(output.path);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import {readdir} from 'node:fs/promises';
 import {test} from 'node:test';
 import {testServer} from './doubles/test-server.ts';
 
@@ -29,6 +30,19 @@ test('a run can be listed, shown, asked for its status, verified and downloaded'
 	const file = await ask('/runs/run_1/export?format=csv');
 	assert.deepEqual([file.headers.get('content-length'), await file.text()], ['4', 'n\n2\n']);
 	assert.equal(((await (await post('/runs/run_1/rerun', {})).json()) as {run_id: string}).run_id, 'run_2');
+});
+
+test('a download that nobody takes leaves no file behind', async () => {
+	const {ask, post, dir} = testServer();
+	await post('/runs', {dataset_id: 'support', sql: 'select 1'});
+	const head = await ask('/runs/run_1/export', {method: 'HEAD'});
+	assert.deepEqual([head.status, head.headers.get('content-length'), await head.text()], [200, '4', '']);
+	const unread = await ask('/runs/run_1/export');
+	assert.deepEqual(
+		(await readdir(dir)).filter((name) => name.startsWith('export-')),
+		[],
+	);
+	await unread.body?.cancel();
 });
 
 test('a dataset is described with its columns and three rows at most', async () => {

@@ -18,6 +18,8 @@ export type TestServer = {
 	readonly analyst: AnalystDouble;
 	readonly options: ServerOptions;
 	readonly logged: string[];
+	/** where its uploads and exports are */
+	readonly dir: string;
 	/** without a socket */
 	ask(path: string, init?: RequestInit): Promise<Response>;
 	post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
@@ -47,7 +49,7 @@ export function testServer(changes: Partial<ServerOptions> = {}, more: Partial<S
 	const ask = async (path: string, init?: RequestInit) => server.fetch(new Request(new URL(path, ORIGIN), init));
 	const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
 		ask(path, {method: 'POST', body: JSON.stringify(body), headers: {'content-type': 'application/json', ...headers}});
-	return {server, store, analyst, options, logged, ask, post};
+	return {server, store, analyst, options, logged, dir, ask, post};
 }
 
 const DEFAULTS = {

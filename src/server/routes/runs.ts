@@ -1,5 +1,4 @@
-import {createReadStream} from 'node:fs';
-import {rm} from 'node:fs/promises';
+import {open, rm} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {Readable} from 'node:stream';
 import {createRoute, z} from '@hono/zod-openapi';
@@ -137,7 +136,10 @@ export function runRoutes({deps, turns}: TurnContext) {
 		.openapi(exported, async (c) => {
 			const {runId} = await own(c, c.req.valid('param').run_id);
 			const {format} = c.req.valid('query');
-			return sendFile(await analyst.export(runId, format, {...callerOf(c), signal: c.req.raw.signal})) as never;
+			return (await sendFile(
+				await analyst.export(runId, format, {...callerOf(c), signal: c.req.raw.signal}),
+				c.req.raw,
+			)) as never;
 		})
 		.openapi(evidence, async (c) => {
 			const {runId} = await own(c, c.req.valid('param').run_id);
@@ -158,10 +160,10 @@ function notHere(status: string): WritError {
 	return new WritError('conflict', `the run is ${status} and not in progress here`, {hint});
 }
 
-/** Sends the file and removes its directory, whether or not the client takes all of it. */
-function sendFile({path, name, mediaType, bytes, sha256, runId}: ExportedFile): Response {
-	const stream = createReadStream(path);
-	stream.once('close', () => void rm(dirname(path), {recursive: true, force: true}));
+/** INVARIANT: the file has no name any more when its first byte leaves, so nothing is left behind however the client behaves. */
+async function sendFile({path, name, mediaType, bytes, sha256, runId}: ExportedFile, request: Request): Promise<Response> {
+	const file = await open(path, 'r');
+	await rm(dirname(path), {recursive: true, force: true});
 	const headers = {
 		'content-type': mediaType,
 		'content-length': String(bytes),
@@ -169,6 +171,12 @@ function sendFile({path, name, mediaType, bytes, sha256, runId}: ExportedFile): 
 		'x-writ-run-id': runId,
 		...attachment(name),
 	};
+	if (request.method === 'HEAD' || request.signal.aborted) {
+		await file.close();
+		return new Response(null, {headers});
+	}
+	const stream = file.createReadStream();
+	request.signal.addEventListener('abort', () => stream.destroy(), {once: true});
 	return new Response(Readable.toWeb(stream) as ReadableStream<Uint8Array>, {headers});
 }
 
