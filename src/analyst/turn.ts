@@ -118,12 +118,7 @@ export function outcomeText(outcome: Outcome): string {
 
 type EndStatus = Exclude<RunStatus, 'running' | 'awaiting_approval'>;
 
-const REJECTIONS: ReadonlySet<string> = new Set([
-	'sql_policy_violation',
-	'python_policy_violation',
-	'feature_disabled',
-	'policy_denied',
-]);
+const REJECTIONS: ReadonlySet<string> = new Set(['sql_policy_violation', 'feature_disabled', 'policy_denied']);
 
 function endStatus({outcome, error}: Answer): EndStatus {
 	if (error?.code === 'cancelled') return 'cancelled';
