@@ -86,7 +86,7 @@ export function resultAction(
 }
 
 /** Why a run has no result: the outcome's error, the gate that denied, or how the run ended. */
-export function errorOf(events: readonly Event[]): ErrorBody | null {
+function errorOf(events: readonly Event[]): ErrorBody | null {
 	const action = resultAction(events);
 	const finished = all(events, 'run.finished').at(-1);
 	if (finished?.error) return finished.error as ErrorBody;

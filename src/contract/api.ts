@@ -8,7 +8,7 @@ import {actionStateSchema, effectSchema, errorBodySchema, riskSchema, runStatusS
 import {actionLimitsSchema} from './limits.ts';
 import {columnTypeSchema, truncationSchema} from './table.ts';
 
-export const queryModeSchema = z.enum(['sql', 'python', 'plan', 'chat', 'export', 'ingest']);
+const queryModeSchema = z.enum(['sql', 'python', 'plan', 'chat', 'export', 'ingest']);
 export type QueryMode = z.infer<typeof queryModeSchema>;
 
 export const chatRequestSchema = z.object({
@@ -147,7 +147,7 @@ export type ErrorReply = z.infer<typeof errorReplySchema>;
 export const datasetsReplySchema = z.object({datasets: z.array(datasetSummarySchema)});
 
 /** One file of a dataset: the reference's column map, enriched with what profiling learned. */
-export const datasetFileSchema = z.object({
+const datasetFileSchema = z.object({
 	name: z.string(),
 	path: z.string(),
 	description: z.string(),

@@ -7,7 +7,7 @@ export const identifierSchema = z
 	.regex(/^[a-z_][a-z0-9_]{0,62}$/, 'use lower-case letters, digits and _, starting with a letter; at most 63');
 
 /** What profiling learned of one column, computed in the sandbox over all rows. */
-export const columnProfileSchema = z.object({
+const columnProfileSchema = z.object({
 	name: z.string(),
 	/** the header as the file had it, when it had to be renamed (empty, duplicate) */
 	originalName: z.string().optional(),

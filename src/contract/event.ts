@@ -20,7 +20,7 @@ export const labelSchema = z.enum(['untrusted', 'personal', 'secret']);
 export type Label = z.infer<typeof labelSchema>;
 
 /** `deny` beats `ask` beats `allow`. `rules` are the ids of the rules that decided; never empty. */
-export const gateResultSchema = z.object({
+const gateResultSchema = z.object({
 	gate: z.enum(['schema', 'permission', 'policy', 'budget', 'risk', 'flow']),
 	effect: z.enum(['allow', 'ask', 'deny']),
 	rules: z.array(z.string()).min(1),
@@ -28,7 +28,7 @@ export const gateResultSchema = z.object({
 });
 export type GateResult = z.infer<typeof gateResultSchema>;
 
-export const decisionSchema = z.object({
+const decisionSchema = z.object({
 	effect: z.enum(['allow', 'ask', 'deny']),
 	gates: z.array(gateResultSchema),
 	risk: riskSchema,

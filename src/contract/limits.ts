@@ -9,7 +9,7 @@ export const actionLimitsSchema = z.object({
 export type ActionLimits = z.infer<typeof actionLimitsSchema>;
 
 /** What one run may use up before its next action is denied. */
-export const budgetSchema = z.object({
+const budgetSchema = z.object({
 	actions: z.int().positive(),
 	tokens: z.int().positive(),
 	costUsd: z.number().positive(),

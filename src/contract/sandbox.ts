@@ -2,11 +2,11 @@ import {z} from 'zod';
 import {columnSchema, truncationSchema} from './table.ts';
 
 /** What runs inside a sandbox. `sql` and `ingest` are DuckDB, `python` is CPython with pandas and numpy. */
-export const runnerNameSchema = z.enum(['sql', 'python', 'ingest']);
+const runnerNameSchema = z.enum(['sql', 'python', 'ingest']);
 export type RunnerName = z.infer<typeof runnerNameSchema>;
 
 /** Limits of one sandbox. Reaching one ends the run with a typed error that names it. */
-export const sandboxLimitsSchema = z.object({
+const sandboxLimitsSchema = z.object({
 	wallMs: z.int().positive(),
 	memoryBytes: z.int().positive(),
 	/** processors' worth of time, e.g. 1.5 */
@@ -28,7 +28,7 @@ export const mountSchema = z.object({source: z.string(), target: z.string()});
  * What to build. `mounts` are read-only; `output`, if any, is the one host directory mounted writable (at `/out`).
  * Two sandboxes with equal specs are interchangeable until one is used; a used one is destroyed.
  */
-export const sandboxSpecSchema = z.object({
+const sandboxSpecSchema = z.object({
 	runner: runnerNameSchema,
 	mounts: z.array(mountSchema),
 	output: z.string().optional(),
@@ -38,11 +38,11 @@ export const sandboxSpecSchema = z.object({
 export type SandboxSpec = z.infer<typeof sandboxSpecSchema>;
 
 /** A dataset file as the runner sees it: a Parquet snapshot under `/data` that becomes a view (SQL) or a frame (Python). */
-export const viewSchema = z.object({table: z.string(), path: z.string()});
+const viewSchema = z.object({table: z.string(), path: z.string()});
 export type View = z.infer<typeof viewSchema>;
 
 /** Sent once to a runner, on its standard input, as one frame. */
-export const runnerRequestSchema = z.discriminatedUnion('kind', [
+const runnerRequestSchema = z.discriminatedUnion('kind', [
 	z.object({
 		kind: z.literal('sql'),
 		views: z.array(viewSchema),

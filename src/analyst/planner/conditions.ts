@@ -244,7 +244,7 @@ function isBetween(value: string, {column: {min, max}}: Col): boolean {
 	return String(min).toLowerCase() <= lower && lower <= String(max).toLowerCase();
 }
 
-export function pushFilter(draft: Draft, filter: Filter): boolean {
+function pushFilter(draft: Draft, filter: Filter): boolean {
 	const names = rivals(filter.ref);
 	if (names.length > 0) {
 		draft.problems.push(`“${draft.chunks[filter.at]?.text}” could be about ${[...new Set(names)].join(' or ')}`);

@@ -51,7 +51,7 @@ const YES_NO =
 type Plan = Extract<Planned, {kind: 'plan'}>;
 
 /** The plan, or why there is none. */
-export function planDirectly(question: string, dataset: Dataset): Plan | string {
+function planDirectly(question: string, dataset: Dataset): Plan | string {
 	const tokens = tokenise(question);
 	if (tokens.length === 0) return 'it has no words';
 	if (YES_NO.test(question)) return 'it asks for yes or no, or for a reason';

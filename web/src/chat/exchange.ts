@@ -82,7 +82,7 @@ export function applyFrame(exchange: Exchange, event: TurnEvent, at: number): Ex
 	}
 }
 
-export function applyResponse(
+function applyResponse(
 	exchange: Exchange,
 	{run_id, assistant_message, status, result, details}: ChatResponse,
 	at: number,

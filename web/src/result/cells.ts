@@ -56,7 +56,7 @@ function groupDigits(value: string): string {
 }
 
 /** The value itself, unformatted: what belongs into another program. */
-export function rawCell(value: Cell): string {
+function rawCell(value: Cell): string {
 	if (value === null) return '';
 	return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

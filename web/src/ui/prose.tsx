@@ -17,7 +17,7 @@ type Block =
 const ITEM = /^\s*(?:[-*•]|\d+[.)])\s+/;
 const RULE = /^\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$/;
 
-export function splitBlocks(text: string): Block[] {
+function splitBlocks(text: string): Block[] {
 	const lines = text.replaceAll('\r\n', '\n').split('\n');
 	const blocks: Block[] = [];
 	for (let at = 0; at < lines.length; ) {
