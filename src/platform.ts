@@ -1,5 +1,5 @@
 import {randomBytes, randomUUID} from 'node:crypto';
-import {mkdirSync, readFileSync} from 'node:fs';
+import {accessSync, constants, mkdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
 import {createNews, type News} from '#agents/news.ts';
 import {createRuns, type Runs} from '#agents/runs.ts';
@@ -74,7 +74,7 @@ const LEASE_MS = {sqlite: 5_000, postgres: 15_000};
 
 export async function createPlatform({config, root, software, report, answerer}: PlatformOptions): Promise<Platform> {
 	const dataDir = path.resolve(config.data.dir);
-	for (const name of ['exports', 'uploads', 'samples']) mkdirSync(path.join(dataDir, name), {recursive: true, mode: 0o711});
+	prepareDirectory(dataDir);
 	const redact = createRedactor(secretsOf(config));
 	const clock = {now: () => new Date()};
 	const news = createNews<Progress>();
@@ -153,6 +153,20 @@ export const LOCAL = 'local';
 
 /** The channel on which every run's events are published. */
 const ALL = '*';
+
+/** Throws `store_unavailable` where nothing could be kept. */
+function prepareDirectory(dataDir: string): void {
+	try {
+		for (const name of ['exports', 'uploads', 'samples']) mkdirSync(path.join(dataDir, name), {recursive: true, mode: 0o711});
+		accessSync(dataDir, constants.W_OK);
+	} catch (cause) {
+		const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+		throw new WritError('store_unavailable', `the data directory \`${dataDir}\` cannot be written: ${reason}`, {
+			hint: 'make it writable, or name another with WRIT_DATA_DIR',
+			cause,
+		});
+	}
+}
 
 /** The built-in rules and those of the policy file. Throws `invalid_config` when there is no such file. */
 function loadPolicy({governance}: Config): ReturnType<typeof loadDefaultPolicy> {
