@@ -8,9 +8,10 @@ import {DuckDBInstance} from '@duckdb/node-api';
 import type {Capsule, ChatResponse, Verification} from '#contract/api.ts';
 import {freshData, ingestedSamples, runWrit, startWrit} from './server.ts';
 
-const cwd = freshData({after});
-const dataDir = freshData({after}, await ingestedSamples());
-const writ = await startWrit({after}, {dataDir: freshData({after}, dataDir), env: {WRIT_POOL_SIZE: '1'}});
+const scope = {after};
+const cwd = freshData(scope);
+const dataDir = freshData(scope, await ingestedSamples());
+const writ = await startWrit(scope, {dataDir: freshData(scope, dataDir), env: {WRIT_POOL_SIZE: '1'}});
 /** Nothing listens there, so a command without a server never finds one that somebody else runs. */
 const NO_SERVER = {WRIT_PORT: '1'};
 

@@ -14,8 +14,21 @@ import type {Event} from '#contract/event.ts';
 export const ROOT = path.resolve(import.meta.dirname, '..');
 export const WRIT = path.join(ROOT, 'bin/writ');
 
-/** Whatever ends what was begun: a test's context, or `node:test` itself for a whole file. */
+/** Whatever ends what was begun: a test's context, or `{after}` of `node:test` for a whole file. */
 export type Scope = {after(work: () => Promise<void> | void): void};
+
+const endings = new WeakMap<Scope, (() => Promise<void> | void)[]>();
+
+/** Runs `work` at the end of `scope`, what was begun last first: a server ends before its directory is removed. */
+export function atEnd(scope: Scope, work: () => Promise<void> | void): void {
+	const known = endings.get(scope);
+	if (known) return void known.push(work);
+	const stack = [work];
+	endings.set(scope, stack);
+	scope.after(async () => {
+		for (const end of stack.toReversed()) await end();
+	});
+}
 
 export type Env = Readonly<Record<string, string>>;
 
@@ -62,20 +75,26 @@ export async function startWrit(scope: Scope, options: WritOptions = {}): Promis
 		stdio: ['ignore', 'pipe', 'pipe'],
 	});
 	const exited = exitOf(child);
-	scope.after(async () => {
+	const kill = async () => {
 		child.kill('SIGKILL');
 		await exited;
-	});
+	};
+	atEnd(scope, kill);
 	const output = {text: ''};
 	for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output.text += chunk));
-	const url = await eventually(`a server that listens; it said:\n`, () => {
-		if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server ended early:\n${output.text}`);
-		return /"url":"(http:[^"]+)","msg":"server.listening"/.exec(output.text)?.[1];
-	});
-	const writ = connectTo(url, {child, exited, dataDir, output});
-	if (until === 'ready')
-		await eventually('a server that is ready', async () => (await writ.request('/readyz').catch(() => null))?.ok || undefined);
-	return writ;
+	try {
+		const url = await eventually('server that listens', () => {
+			if (child.exitCode !== null || child.signalCode !== null) throw new Error('the server ended early');
+			return /"url":"(http:[^"]+)","msg":"server.listening"/.exec(output.text)?.[1];
+		});
+		const writ = connectTo(url, {child, exited, dataDir, output});
+		if (until === 'ready')
+			await eventually('server that is ready', async () => (await writ.request('/readyz').catch(() => null))?.ok || undefined);
+		return writ;
+	} catch (error) {
+		await kill(); // a file that fails while it is loaded runs no hooks
+		throw new Error(`${error instanceof Error ? error.message : error}; it said:\n${output.text}`, {cause: error});
+	}
 }
 
 type Process = {
@@ -134,7 +153,7 @@ export function jsonPost(body: unknown): RequestInit {
 /** A directory of its own, with a copy of `source` in it if there is one; removed at the end of `scope`. */
 export function freshData(scope: Scope, source?: string): string {
 	const directory = mkdtempSync(path.join(tmpdir(), 'writ-test-'));
-	scope.after(() => rmSync(directory, {recursive: true, force: true}));
+	atEnd(scope, () => rmSync(directory, {recursive: true, force: true}));
 	if (source !== undefined) cpSync(source, directory, {recursive: true});
 	return directory;
 }
