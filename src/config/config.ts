@@ -8,7 +8,8 @@ import {parse as parseYaml} from 'yaml';
 import type {z} from 'zod';
 import type {ConfigReply} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
-import type {Json} from '#contract/json.ts';
+import {isRecord, type Json} from '#contract/json.ts';
+import {suggestion} from '#contract/nearest.ts';
 import {type Config, configSchema, listSettings, type Setting} from './settings.ts';
 
 export type {Config} from './settings.ts';
@@ -113,20 +114,16 @@ function* flatten(document: unknown, settings: readonly Setting[], problems: str
 		return;
 	}
 	for (const [section, body] of Object.entries(document)) {
-		if (!sections.includes(section)) problems.push(`writ.yaml: unknown section \`${section}\`${suggest(section, sections)}`);
+		if (!sections.includes(section)) problems.push(`writ.yaml: unknown section \`${section}\`; ${suggestion(section, sections)}`);
 		else if (!isRecord(body)) problems.push(`writ.yaml: \`${section}\` holds settings, one a line`);
 		else {
 			for (const [key, value] of Object.entries(body)) {
 				const path = `${section}.${key}`;
 				if (known.includes(path)) yield [path, value];
-				else problems.push(`writ.yaml: unknown setting \`${path}\`${suggest(path, known)}`);
+				else problems.push(`writ.yaml: unknown setting \`${path}\`; ${suggestion(path, known)}`);
 			}
 		}
 	}
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-	return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function fromText({kind}: Setting, raw: string): unknown {
@@ -161,27 +158,7 @@ function strangers(env: Environment, settings: readonly Setting[]): string[] {
 	const known = settings.map((setting) => setting.env);
 	return Object.keys(env)
 		.filter((name) => name.startsWith('WRIT_') && !known.includes(name))
-		.map((name) => `the environment has ${name}, which is not a setting${suggest(name, known)}`);
-}
-
-function suggest(name: string, known: readonly string[]): string {
-	const [best] = known.map((candidate) => ({candidate, far: distance(name, candidate)})).sort((a, b) => a.far - b.far);
-	return best && best.far <= Math.max(2, name.length / 3)
-		? `; did you mean \`${best.candidate}\`?`
-		: `; known: ${known.join(', ')}`;
-}
-
-/** Levenshtein. */
-function distance(a: string, b: string): number {
-	let row = Array.from({length: b.length + 1}, (_, index) => index);
-	for (const [i, letter] of [...a].entries()) {
-		const next = [i + 1];
-		for (const [j, other] of [...b].entries()) {
-			next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, (row[j] ?? 0) + (letter === other ? 0 : 1)));
-		}
-		row = next;
-	}
-	return row[b.length] ?? 0;
+		.map((name) => `the environment has ${name}, which is not a setting; ${suggestion(name, known)}`);
 }
 
 function valueAt(config: Config, path: string): unknown {

@@ -12,6 +12,7 @@ import {
 	type SignedHead,
 	signedHeadSchema,
 } from '#contract/event.ts';
+import {isRecord} from '#contract/json.ts';
 import {canonical, digest} from './canonical.ts';
 
 /** One thing that was looked at. The worst verdict counts; `position` is the seq of the first event that is wrong. */
@@ -34,7 +35,7 @@ type Signer = {readonly key: KeyObject; readonly keyId: string};
  */
 export function verifyCapsule(capsule: unknown, {trustedKeyId}: {readonly trustedKeyId?: string} = {}): Verification {
 	const {value, findings} = readFile(capsule);
-	if (!isObject(value) || value.format !== 'writ-capsule/1' || !Array.isArray(value.events)) {
+	if (!isRecord(value) || value.format !== 'writ-capsule/1' || !Array.isArray(value.events)) {
 		const detail = 'this is no capsule of format writ-capsule/1; export one with `writ evidence export`';
 		return conclude([{name: 'format', verdict: 'cannot_tell', detail}], [], null);
 	}
@@ -131,7 +132,7 @@ function checkChain(events: readonly unknown[]): Finding {
 	let prev = '0'.repeat(64);
 	const runId = runIdOf(events);
 	for (const [index, event] of events.entries()) {
-		const fault = isObject(event) ? linkFault(event, {seq: index + 1, runId, prev}) : 'it is no event';
+		const fault = isRecord(event) ? linkFault(event, {seq: index + 1, runId, prev}) : 'it is no event';
 		if (fault) return {name: 'chain', verdict: 'tampered', detail: `event ${index + 1}: ${fault}`, position: index + 1};
 		prev = String((event as {hash?: unknown}).hash);
 	}
@@ -190,7 +191,7 @@ function compareHead(events: readonly unknown[], head: SignedHead): Finding {
 	const last = events.at(-1);
 	if (head.seq > count) return fail(`the run has ${head.seq} events, of which ${count} are here`, count + 1);
 	if (head.seq < count) return fail(`the run ended with event ${head.seq}`, head.seq + 1);
-	if (!isObject(last) || last.type !== 'run.finished') return fail('a head is signed when a run finishes, and this one has not');
+	if (!isRecord(last) || last.type !== 'run.finished') return fail('a head is signed when a run finishes, and this one has not');
 	if (head.hash !== last.hash || head.at !== last.at || head.runId !== last.runId)
 		return fail('the last event is not the one that was signed');
 	return {name, verdict: 'valid', detail: `event ${head.seq} is the signed end`};
@@ -343,12 +344,8 @@ function approvalFault({request, executeBy, rejected, used}: ApprovalRecord, bin
 	return Date.parse(at) > Date.parse(executeBy) ? `it was started after ${executeBy}, when its approval had run out` : null;
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-	return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function runIdOf([first]: readonly unknown[]): string | null {
-	return isObject(first) && typeof first.runId === 'string' ? first.runId : null;
+	return isRecord(first) && typeof first.runId === 'string' ? first.runId : null;
 }
 
 function tryParse(value: unknown): Event | null {

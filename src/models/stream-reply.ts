@@ -1,4 +1,5 @@
 import type {JSONSchema7, LanguageModelV4, LanguageModelV4Message, LanguageModelV4StreamPart} from '@ai-sdk/provider';
+import {isRecord} from '#contract/json.ts';
 import type {ModelMessage, ModelReply, ModelRequest, ToolCall} from './model.ts';
 
 type Usage = {readonly inputTokens: number; readonly outputTokens: number};
@@ -64,9 +65,7 @@ function ending({
 function toToolCall({toolCallId, toolName, input}: Extract<LanguageModelV4StreamPart, {type: 'tool-call'}>): ToolCall {
 	try {
 		const parsed: unknown = JSON.parse(input.trim() === '' ? '{}' : input);
-		if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) {
-			return {id: toolCallId, name: toolName, input: parsed, malformed: null};
-		}
+		if (isRecord(parsed)) return {id: toolCallId, name: toolName, input: parsed, malformed: null};
 		return {id: toolCallId, name: toolName, input: null, malformed: 'the arguments are not a JSON object'};
 	} catch (error) {
 		return {id: toolCallId, name: toolName, input: null, malformed: (error as SyntaxError).message};

@@ -1,4 +1,5 @@
 /** Expressions and conditions of a plan with their names resolved and their types checked. */
+import {isRecord} from '#contract/json.ts';
 import type {
 	AggregateExpr,
 	Bucket,
@@ -14,7 +15,6 @@ import type {ColumnType} from '#contract/table.ts';
 import {aggregate, aggregateProblem} from './aggregate.ts';
 import {asMoment, literal, nowOf} from './bound-literal.ts';
 import {call, operandWords, wantsDate} from './calls.ts';
-import {isRecord} from './explain.ts';
 import {parseFormula} from './formula.ts';
 import {familyOf, isComparable, typeWords} from './literal.ts';
 import {combine, compare, predicate} from './predicate.ts';

@@ -3,8 +3,9 @@
  * find the place, the nearest valid spelling and, among alternatives, the one the writer most likely meant.
  */
 import {z} from 'zod';
+import {isRecord} from '#contract/json.ts';
+import {nearest} from '#contract/nearest.ts';
 import type {PlanProblem} from '#contract/query-plan.ts';
-import {nearest} from './nearest.ts';
 
 /** Keys and values that other query languages, and models, use for ours; where a key has two meanings, the one that fits counts. */
 const FOREIGN_KEYS: Readonly<Record<string, string>> = {
@@ -199,8 +200,4 @@ export function clip(text: string): string {
 
 export function join(path: string, key: string): string {
 	return path === '' ? clip(key) : `${path}.${clip(key)}`;
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-	return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

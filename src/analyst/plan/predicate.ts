@@ -1,10 +1,11 @@
 /** Comparisons as SQL predicates. Values of a plan become typed literals here and nowhere else. */
+import {isRecord} from '#contract/json.ts';
+import {nearest} from '#contract/nearest.ts';
 import {type FilterOp, type FilterValue, PERIODS} from '#contract/query-plan.ts';
 import {asMoment, literal, nowOf} from './bound-literal.ts';
 import {operandSql, operandWords} from './calls.ts';
-import {isRecord, show} from './explain.ts';
+import {show} from './explain.ts';
 import {familyOf, isComparable, likePattern, quoteText, type Scalar, typeWords} from './literal.ts';
-import {nearest} from './nearest.ts';
 import {type Bound, BROKEN, report, type Scope, STRENGTH, tablesOf} from './scope.ts';
 import {isDateOnly, momentSql, momentWords, periodBounds, shift} from './time.ts';
 

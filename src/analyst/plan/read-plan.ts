@@ -1,5 +1,6 @@
+import {isRecord} from '#contract/json.ts';
 import {type PlanProblem, type QueryPlanInput, queryPlanSchema} from '#contract/query-plan.ts';
-import {explain, isRecord, join, MAX_PROBLEMS} from './explain.ts';
+import {explain, join, MAX_PROBLEMS} from './explain.ts';
 
 /** Bounds of what is looked at, so that a hostile plan costs its sender more than it costs us. */
 const MAX_DEPTH = 40;

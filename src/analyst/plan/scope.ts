@@ -1,10 +1,10 @@
 /** What a plan's names can mean at one place of the plan, and what an expression turns into once they are known. */
 import type {ColumnProfile, Dataset, TableProfile} from '#contract/dataset.ts';
+import {suggestion} from '#contract/nearest.ts';
 import type {PlanProblem} from '#contract/query-plan.ts';
 import type {ColumnType} from '#contract/table.ts';
 import {clip, MAX_PROBLEMS} from './explain.ts';
 import {quoteIdentifier, type Scalar} from './literal.ts';
-import {suggestion} from './nearest.ts';
 
 /** An expression with its SQL, its words and what has to be known to put it into a larger one. */
 export type Bound = {
