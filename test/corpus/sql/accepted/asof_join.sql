@@ -1,0 +1,1 @@
+SELECT * FROM tickets ASOF JOIN customers USING (id)

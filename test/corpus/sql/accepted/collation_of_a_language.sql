@@ -1,0 +1,1 @@
+SELECT status COLLATE "de.NOCASE" FROM tickets

@@ -1,0 +1,2 @@
+SELECT /* ; DROP */ id -- read_text('x')
+FROM /**/ tickets

@@ -1,0 +1,1 @@
+FROM tickets SELECT max(id) WHERE id > 2

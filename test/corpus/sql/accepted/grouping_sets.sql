@@ -1,0 +1,1 @@
+SELECT status, customer, count(*) FROM tickets GROUP BY CUBE (status, customer)

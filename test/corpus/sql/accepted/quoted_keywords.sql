@@ -1,0 +1,1 @@
+SELECT "select"."from" FROM (SELECT 1 AS "from") AS "select"

@@ -1,0 +1,1 @@
+SELECT id FROM tickets LIMIT 50 PERCENT

@@ -1,0 +1,1 @@
+SELECT * FROM tickets TABLESAMPLE reservoir(5 ROWS) REPEATABLE (3)

@@ -1,0 +1,1 @@
+SELECT * FROM tickets SEMI JOIN customers USING (id)

@@ -1,0 +1,1 @@
+SELECT * RENAME (id AS x) FROM tickets

@@ -1,0 +1,1 @@
+SELECT id AS "größe", 'ß' AS 名前 FROM tickets

@@ -1,0 +1,1 @@
+UNPIVOT tickets ON COLUMNS(* EXCLUDE (status))

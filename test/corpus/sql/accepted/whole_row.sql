@@ -1,0 +1,1 @@
+SELECT tickets, unnest(tickets) FROM tickets

@@ -1,0 +1,1 @@
+COPY tickets TO '/data/tickets.csv'

@@ -1,0 +1,1 @@
+WITH t AS MATERIALIZED (FROM '/etc/passwd.csv') SELECT 1

@@ -1,0 +1,1 @@
+SELECT ARRAY(FROM '/etc/passwd.csv')

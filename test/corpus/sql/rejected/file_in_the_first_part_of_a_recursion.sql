@@ -1,0 +1,1 @@
+WITH RECURSIVE a AS (FROM '/etc/passwd.csv' UNION ALL FROM a) FROM a

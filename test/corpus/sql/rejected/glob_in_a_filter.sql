@@ -1,0 +1,1 @@
+SELECT count(*) FILTER (WHERE EXISTS (FROM glob('*'))) FROM tickets

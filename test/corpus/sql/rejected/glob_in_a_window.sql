@@ -1,0 +1,1 @@
+SELECT sum(id) OVER (ORDER BY (SELECT count(*) FROM glob('*'))) FROM tickets

@@ -1,0 +1,1 @@
+SELECT first(id ORDER BY (SELECT 1 FROM glob('*'))) FROM tickets

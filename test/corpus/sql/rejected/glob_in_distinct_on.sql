@@ -1,0 +1,1 @@
+SELECT DISTINCT ON ((SELECT 1 FROM glob('*'))) id FROM tickets

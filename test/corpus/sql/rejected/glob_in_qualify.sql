@@ -1,0 +1,1 @@
+SELECT 1 QUALIFY (SELECT 1 FROM glob('*')) = 1

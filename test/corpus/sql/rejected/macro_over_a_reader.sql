@@ -1,0 +1,1 @@
+CREATE MACRO leak() AS TABLE SELECT * FROM read_text('/etc/passwd')

@@ -1,0 +1,1 @@
+MERGE INTO tickets USING customers ON true WHEN MATCHED THEN DELETE

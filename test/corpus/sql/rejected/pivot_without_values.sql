@@ -1,0 +1,1 @@
+PIVOT tickets ON status USING count(*)

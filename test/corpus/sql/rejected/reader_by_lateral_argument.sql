@@ -1,0 +1,1 @@
+FROM unnest(['/etc/passwd']) t(f), read_text(f)

@@ -1,0 +1,1 @@
+SELECT [x FOR x IN (SELECT [content] FROM read_text('/etc/passwd'))]

@@ -1,0 +1,1 @@
+FROM tickets SELECT * LIMIT (SELECT count(*) FROM read_text('/etc/passwd'))

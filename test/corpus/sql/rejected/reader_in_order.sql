@@ -1,0 +1,1 @@
+SELECT * FROM tickets ORDER BY (SELECT max(content) FROM read_text('/etc/passwd'))

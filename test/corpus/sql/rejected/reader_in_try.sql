@@ -1,0 +1,1 @@
+SELECT try(read_text('x'))

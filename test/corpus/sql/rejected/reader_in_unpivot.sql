@@ -1,0 +1,1 @@
+UNPIVOT (FROM read_text('/etc/passwd')) ON filename

@@ -1,0 +1,1 @@
+VALUES ((SELECT content FROM read_text('/etc/passwd')))

@@ -1,0 +1,1 @@
+FROM json_execute_serialized_sql(json_serialize_sql('select 1'))

@@ -1,0 +1,1 @@
+FROM st_read('/etc/passwd')

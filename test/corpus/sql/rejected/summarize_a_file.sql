@@ -1,0 +1,1 @@
+SUMMARIZE '/etc/passwd.csv'

@@ -1,0 +1,1 @@
+CREATE VIEW leak AS SELECT * FROM read_text('/etc/passwd')
