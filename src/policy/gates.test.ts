@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {budgetGate} from './budget.ts';
 import {flowGate} from './flow.ts';
-import {createPolicyFileGate} from './policy-file.ts';
 import {createRiskGate} from './risk.ts';
 import {NOW, sampleAction, sampleFacts} from './sample.ts';
+import {createSwitchGate} from './switches.ts';
 
 const AGENT = {kind: 'agent', id: 'analyst'} as const;
 
@@ -109,7 +109,7 @@ for (const [title, tool, labels, principal, effect, rule] of [
 }
 
 test('a tool that is switched off is denied, and the reason says how to switch it on', () => {
-	const gate = createPolicyFileGate(new Map([['analyst.python', 'set ENABLE_PYTHON_EXECUTION=true to switch it on']]));
+	const gate = createSwitchGate(new Map([['analyst.python', 'set ENABLE_PYTHON_EXECUTION=true to switch it on']]));
 	assert.deepEqual(gate.decide(sampleAction({}, {name: 'analyst.python'}), sampleFacts()), {
 		gate: 'policy',
 		effect: 'deny',

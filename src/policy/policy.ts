@@ -9,9 +9,9 @@ import type {Policy} from '#kernel/ports.ts';
 import {budgetGate} from './budget.ts';
 import {createPermissionGate} from './cedar.ts';
 import {flowGate} from './flow.ts';
-import {createPolicyFileGate} from './policy-file.ts';
 import {createRiskGate} from './risk.ts';
 import {loadRules, type Rule, type RuleSet} from './rules.ts';
+import {createSwitchGate} from './switches.ts';
 
 export type PolicyOptions = {
 	/** Cedar policies and the schema they are checked against, as text */
@@ -38,7 +38,7 @@ export function createPolicy(options: PolicyOptions): Policy & {readonly problem
 		version: digest([GATES_VERSION, getCedarVersion(), policies, schema, disabled, maxRisk]),
 		gates: [
 			createPermissionGate(ruleSet),
-			createPolicyFileGate(new Map(disabledTools)),
+			createSwitchGate(new Map(disabledTools)),
 			budgetGate,
 			createRiskGate(maxRisk),
 			flowGate,

@@ -1,7 +1,7 @@
 import type {Gate} from '#kernel/ports.ts';
 
 /** Denies tools that configuration has switched off. `disabled` maps a tool's name to how it is switched on. */
-export function createPolicyFileGate(disabled: ReadonlyMap<string, string>): Gate {
+export function createSwitchGate(disabled: ReadonlyMap<string, string>): Gate {
 	return {
 		name: 'policy',
 		decide({tool}) {
