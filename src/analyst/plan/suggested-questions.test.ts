@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {compilePlan} from './compile-plan.ts';
 import {requirePlan} from './parse-plan.ts';
-import {SUGGESTED} from './suggested-questions.ts';
 import {openEngine} from './test-datasets.ts';
+import {SUGGESTED} from './test-questions.ts';
 
 test('every suggested question is a plan with the SQL and the sentence on record', (t) => {
 	const record = SUGGESTED.map(([question, dataset, plan]) => {
