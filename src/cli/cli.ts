@@ -1,3 +1,7 @@
+/**
+ * The command line: a client of the HTTP API, whether the server is elsewhere or in this process. It decides nothing and keeps
+ * nothing; it asks, prints, and exits with the code the error catalogue gives.
+ */
 import {CommanderError, Command as Program} from 'commander';
 import {ERRORS, type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
 import {askCommands} from './commands/ask.ts';

@@ -1,3 +1,7 @@
+/**
+ * Events: what a run leaves behind, and all that is known of it. Like everything in this room they are types and schemas of what
+ * crosses a process, a disk or a network; nothing here decides, waits or reads anything.
+ */
 import {z} from 'zod';
 import {isolationSchema, usageSchema} from './sandbox.ts';
 

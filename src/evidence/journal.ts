@@ -1,3 +1,8 @@
+/**
+ * Evidence: what happened, so that somebody who does not trust us can check it. A journal redacts and chains each event before it
+ * is stored, under the token of whoever holds the run. Nothing here decides, and nothing is changed once written. The verifier
+ * (verify.ts) shares only the canonical form with this file.
+ */
 import {WritError} from '#contract/errors.ts';
 import {EVENTS, type Event, type EventBody, type EventData, type Principal, type SignedHead} from '#contract/event.ts';
 import type {AppendBatch, Clock, Journal, Redactor, Store} from '#kernel/ports.ts';

@@ -1,3 +1,7 @@
+/**
+ * The HTTP server: routes, and in what order a request passes its guards. A request becomes a call of `ServerDeps`, an event a
+ * frame, an error a status. Nothing here decides what an agent may do, and nothing is kept but connections.
+ */
 import {Server as HttpServer} from 'node:http';
 import {createAdaptorServer, type ServerType} from '@hono/node-server';
 import {bodyLimit} from 'hono/body-limit';

@@ -1,3 +1,8 @@
+/**
+ * Stores: the events of runs, and the rows projected from them, behind the one port `Store`. This one, in memory, is the shortest
+ * to read; SQLite and PostgreSQL share its rules (admit.ts, project.ts) and its tests. All SQL of the platform is in this room, and
+ * no decision about an action: what is refused here is a second writer or a second use, never a proposal.
+ */
 import type {AppendBatch, ApprovalRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
 import {admit, type Changes, type RunState} from './admit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
