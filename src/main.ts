@@ -1,6 +1,6 @@
 /**
  * Writ's composition root: the command line with everything it can reach. Rooms are built in platform.ts and served in serve.ts;
- * nobody imports these files.
+ * no room imports these files.
  */
 import {openAsBlob} from 'node:fs';
 import {open, readFile} from 'node:fs/promises';
@@ -9,6 +9,8 @@ import {text} from 'node:stream/consumers';
 import {runCli} from '#cli/cli.ts';
 import type {Io, Local} from '#cli/io.ts';
 import {type LoadedConfig, loadConfig} from '#config/config.ts';
+import {WritError} from '#contract/errors.ts';
+import {keyIdOf} from '#evidence/keys.ts';
 import {verifyCapsule} from '#evidence/verify.ts';
 import {readVersion} from './doctor.ts';
 
@@ -56,7 +58,7 @@ const local: Local = {
 	async verifyDatasets(id) {
 		return (await rooms.samples()).verifyDatasets(loadConfig(), id);
 	},
-	verifyFile: (bytes) => verifyCapsule(bytes),
+	verifyFile: (bytes, publicKey) => verifyCapsule(bytes, publicKey === null ? {} : {trustedKeyId: trustedKey(publicKey)}),
 };
 
 process.exitCode = await runCli(process.argv.slice(2), {
@@ -66,6 +68,17 @@ process.exitCode = await runCli(process.argv.slice(2), {
 	version: await readVersion(root),
 	signal: interrupt.signal,
 });
+
+function trustedKey(publicKey: string): string {
+	try {
+		return keyIdOf(publicKey);
+	} catch (cause) {
+		throw new WritError('invalid_request', 'the key file holds no public key', {
+			hint: 'give the signing.pem.pub of the platform that ran this',
+			cause,
+		});
+	}
+}
 
 /** The server the settings name, a local one that answers, or one inside this process. */
 async function connect() {

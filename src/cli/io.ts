@@ -1,8 +1,4 @@
-/**
- * The command line: a client of the HTTP API, whether the server is elsewhere or in this process. It decides nothing; it asks,
- * prints and exits with the code the error catalogue gives.
- */
-
+/** What the command line is given by its process, and how it prints. Text of others passes `printable` before a terminal sees it. */
 import type {Verification} from '#contract/api.ts';
 import type {Client} from '#server/client.ts';
 
@@ -43,7 +39,8 @@ export type Local = {
 		id: string | undefined,
 	): Promise<readonly {readonly name: string; readonly ok: boolean; readonly detail: string}[]>;
 	/** Checks an evidence file without a server. */
-	verifyFile(bytes: Uint8Array): Verification;
+	/** `publicKey` is the text of a `.pub` file: only what it signed is valid then. Throws `invalid_request` when it is no key. */
+	verifyFile(bytes: Uint8Array, publicKey: string | null): Verification;
 };
 
 export type CliPorts = {

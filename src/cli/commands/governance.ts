@@ -1,6 +1,7 @@
 import {resolve} from 'node:path';
 import type {Command as Program} from 'commander';
 import type {Approval, Check, Verification} from '#contract/api.ts';
+import {WritError} from '#contract/errors.ts';
 import {type Act, type Command, paint, print, printable, printJson} from '../io.ts';
 import {renderTable} from '../table.ts';
 
@@ -65,17 +66,21 @@ function evidenceCommands(program: Program, act: Act): void {
 		.command('verify')
 		.description('check the evidence of a run, or an evidence file without any server')
 		.argument('<run-or-file>')
+		.option(
+			'-k, --key <file>',
+			'the .pub file of the platform that should have signed it; a forger signs with a key of their own',
+		)
 		.addHelpText(
 			'after',
 			`
 Exit codes: 0 valid, 1 tampered (the first bad event is named), 2 cannot tell.
 Examples:
   writ evidence verify run_123
-  writ evidence verify run_123.json`,
+  writ evidence verify run_123.json --key signing.pem.pub`,
 		)
 		.action(
-			act(async (command, [target]: [string]) => {
-				const verification = await verify(command, target);
+			act(async (command, [target, {key}]: [string, {key?: string}]) => {
+				const verification = await verify(command, target, key ?? null);
 				if (command.json) printJson(command.io, verification);
 				else for (const line of describeVerification(verification, command)) print(command.io, line);
 				return VERDICT_EXIT[verification.verdict];
@@ -117,12 +122,13 @@ function platformCommands(program: Program, act: Act): void {
 }
 
 /** A path that exists is a file; everything else names a run. */
-async function verify({connect, io, local}: Command, target: string): Promise<Verification> {
+async function verify({connect, io, local}: Command, target: string, key: string | null): Promise<Verification> {
 	const bytes = await io.readBytes(resolve(io.cwd, target)).catch((error: NodeJS.ErrnoException) => {
 		if (error.code === 'ENOENT' && !/[/\\.]/.test(target)) return null;
 		throw error;
 	});
-	if (bytes) return local.verifyFile(bytes);
+	if (bytes) return local.verifyFile(bytes, key === null ? null : await io.readFile(resolve(io.cwd, key)));
+	if (key !== null) throw new WritError('invalid_request', '--key goes with a file; a server checks its runs with its own key');
 	const client = await connect();
 	return (await client.api.runs[':run_id'].verify.$post({param: {run_id: target}})).json() as Promise<Verification>;
 }
