@@ -3,12 +3,16 @@
  * is no failure; a figure that could not be measured is.
  */
 import {spawn} from 'node:child_process';
+import {globSync} from 'node:fs';
 import path from 'node:path';
 import {parseArgs} from 'node:util';
 import {type Figure, print} from './harness.ts';
 
-/** In the order they run: what suffers most from a warm and busy machine first. */
-const FILES = ['govern-memory', 'policy', 'start', 'govern-durable', 'store', 'sandbox', 'query', 'limits', 'analytic'];
+const SUPPORT = new Set(['bench', 'harness', 'noop-kernel', 'peers']);
+/** In the order they run: what suffers most from a warm and busy machine first, what is not named here last. */
+const ORDER = ['govern-memory', 'policy', 'start', 'govern-durable', 'store', 'sandbox', 'query', 'limits', 'analytic'];
+const found = globSync('*.ts', {cwd: import.meta.dirname}).map((file) => file.replace(/\.ts$/, ''));
+const FILES = [...new Set([...ORDER, ...found])].filter((name) => found.includes(name) && !SUPPORT.has(name));
 
 const {values} = parseArgs({
 	options: {

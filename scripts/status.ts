@@ -1,0 +1,226 @@
+/**
+ * docs/status.md from a test run: what works, on what, and how to see it.
+ *   node scripts/status.ts               runs all tests and writes the page
+ *   node scripts/status.ts --from FILE   writes it from a run that was reported by scripts/test-events.ts
+ *   node scripts/status.ts --check       fails when the page is not of the table below, or the table not of the tests there are
+ */
+import {spawnSync} from 'node:child_process';
+import {createHash} from 'node:crypto';
+import {globSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {parseArgs} from 'node:util';
+import type {TestEnd} from './test-events.ts';
+
+type Capability = {
+	readonly name: string;
+	/** what a person types to see it */
+	readonly command: string;
+	readonly tests: readonly string[];
+};
+
+const CAPABILITIES: readonly Capability[] = [
+	{name: 'First run, from nothing to evidence', command: 'make first-run-check', tests: ['test/first-run.test.ts']},
+	{
+		name: 'One governed path for every effect',
+		command: "node --test 'src/kernel/*.test.ts'",
+		tests: ['src/kernel/*.test.ts', 'src/platform.test.ts', 'test/architecture.test.ts'],
+	},
+	{
+		name: 'Policy: Cedar, budgets, risk, information flow',
+		command: 'curl 127.0.0.1:8000/api/v1/policy',
+		tests: ['src/policy/*.test.ts'],
+	},
+	{
+		name: 'Approvals of exactly one action, once',
+		command: 'writ approvals list',
+		tests: ['src/approvals/*.test.ts', 'test/approvals.test.ts'],
+	},
+	{
+		name: 'Evidence: hash chain, signed heads, offline verifier',
+		command: 'writ evidence verify RUN',
+		tests: ['src/evidence/*.test.ts', 'test/tamper.test.ts', 'test/trusted-key.test.ts'],
+	},
+	{name: 'Store on SQLite and PostgreSQL', command: "node --test 'src/store/*.test.ts'", tests: ['src/store/*.test.ts']},
+	{
+		name: 'Crashes: kill -9 at every durable write',
+		command: 'node --test test/faults.test.ts',
+		tests: ['test/faults.test.ts'],
+	},
+	{
+		name: 'A store that is full, read-only or restarted',
+		command: 'node --test test/storage-faults.test.ts',
+		tests: ['test/storage-faults.test.ts'],
+	},
+	{
+		name: 'Sandbox: the process provider under attack',
+		command: 'writ doctor',
+		tests: ['src/sandbox/*.test.ts', 'test/attack*.test.ts'],
+	},
+	{
+		name: 'SQL and Python, decided and run inside',
+		command: 'writ run -d support --sql "select count(*) from tickets"',
+		tests: ['src/sandbox/runners/**/*.test.ts', 'test/sql-gate.test.ts'],
+	},
+	{
+		name: 'Programs that abort, flood, fork or fill',
+		command: 'node --test test/runner-faults.test.ts',
+		tests: ['test/runner-faults.test.ts'],
+	},
+	{name: 'Sample datasets', command: 'writ datasets verify', tests: ['src/analyst/samples/*.test.ts']},
+	{
+		name: 'Your own data: CSV, Parquet, JSON, XLSX',
+		command: 'writ datasets add FILE…',
+		tests: ['src/analyst/{datasets,ingest,infer-}*.test.ts', 'test/user-data.test.ts'],
+	},
+	{
+		name: 'Answers, charts and exports',
+		command: 'writ runs export RUN --format xlsx',
+		tests: ['src/analyst/*.test.ts'],
+	},
+	{name: 'Query plans', command: 'writ run -d support --plan FILE', tests: ['src/analyst/plan/*.test.ts']},
+	{
+		name: 'Questions without a model: the planner',
+		command: 'writ ask -d support "SLA compliance by priority"',
+		tests: ['src/analyst/planner/**/*.test.ts', 'test/questions/**/*.test.ts'],
+	},
+	{
+		name: 'Agents with a model',
+		command: 'OPENAI_API_KEY=… writ ask -d support "why are tickets late?"',
+		tests: ['src/agents/*.test.ts', 'src/models/*.test.ts', 'src/answerer.test.ts'],
+	},
+	{
+		name: 'HTTP API',
+		command: 'curl 127.0.0.1:8000/openapi.json',
+		tests: ['src/server/*.test.ts', 'src/contract/*.test.ts', 'test/api.test.ts'],
+	},
+	{name: 'Command line', command: 'writ --help', tests: ['src/cli/**/*.test.ts', 'test/cli.test.ts']},
+	{name: 'Page', command: 'make run', tests: ['web/**/*.test.ts', 'test/page*.test.ts']},
+	{name: 'Configuration', command: 'writ doctor', tests: ['src/config/*.test.ts']},
+];
+
+/** What each mode is shown by, on the one provider of this version. */
+const MODES: Readonly<Record<string, {readonly file: string; readonly title: RegExp}>> = {
+	sql: {file: 'test/api.test.ts', title: /^a direct run takes SQL, Python or a plan/},
+	python: {file: 'test/api.test.ts', title: /^a direct run takes SQL, Python or a plan/},
+	plan: {file: 'test/api.test.ts', title: /^a direct run takes SQL, Python or a plan/},
+	chat: {file: 'test/api.test.ts', title: /^SQL: in a chat/},
+	export: {file: 'test/api.test.ts', title: /^an export holds every row/},
+	ingest: {file: 'test/cli.test.ts', title: /^datasets are added from CSV/},
+};
+const PROVIDERS = ['process', 'docker', 'wasm', 'microsandbox', 'kubernetes'];
+
+const root = path.resolve(import.meta.dirname, '..');
+const page = path.join(root, 'docs/status.md');
+const {values} = parseArgs({options: {check: {type: 'boolean', default: false}, from: {type: 'string'}}});
+const problems = values.check ? check() : write(values.from === undefined ? runTests() : readEnds(values.from));
+for (const problem of problems) console.error(problem);
+process.exitCode = problems.length > 0 ? 1 : 0;
+
+/** Writes the page whatever the result: it says what works, and what does not. */
+function write(ends: readonly TestEnd[]): readonly string[] {
+	writeFileSync(page, render(ends));
+	return [
+		...gaps(),
+		...CAPABILITIES.filter(({tests}) => ended(ends, tests).length === 0).map(({name}) => `${name}: no test ran`),
+		...ends.filter(({result}) => result === 'failed').map(({file, title}) => `failed: ${file}: ${title}`),
+	];
+}
+
+function check(): readonly string[] {
+	const text = globSync(page).length > 0 ? readFileSync(page, 'utf8') : '';
+	const stale = text.includes(stamp()) ? [] : ['docs/status.md is not of the present table: run `node scripts/status.ts`'];
+	return [...stale, ...gaps()];
+}
+
+/** Capabilities without tests, tests without a capability, and cells of the matrix that nothing shows. */
+function gaps(): readonly string[] {
+	const claimed = new Set(CAPABILITIES.flatMap(({tests}) => filesOf(tests)));
+	const all = globSync(['{src,test}/**/*.test.ts', 'web/src/**/*.test.ts'], {cwd: root});
+	return [
+		...CAPABILITIES.filter(({tests}) => filesOf(tests).length === 0).map(({name}) => `${name}: its tests are gone`),
+		...all.filter((file) => !claimed.has(file)).map((file) => `${file} is of no capability: add it to scripts/status.ts`),
+		...Object.entries(MODES).flatMap(([mode, {file, title}]) =>
+			shows(file, title) ? [] : [`${mode}: no test ${title} in ${file}`],
+		),
+	];
+}
+
+function shows(file: string, title: RegExp): boolean {
+	const source = readFileSync(path.join(root, file), 'utf8');
+	return [...source.matchAll(/\btest\(\s*'([^']+)'/g)].some(([, name = '']) => title.test(name));
+}
+
+function filesOf(tests: readonly string[]): readonly string[] {
+	return globSync([...tests], {cwd: root, exclude: ['**/node_modules/**']});
+}
+
+function render(ends: readonly TestEnd[]): string {
+	const rows = CAPABILITIES.map(({name, command, tests}) => `| ${name} | \`${command}\` | ${summarise(ended(ends, tests))} |`);
+	const matrix = Object.entries(MODES).map(([mode, {file, title}]) => {
+		const shown = ends.filter((end) => end.file === file && title.test(end.title));
+		const cells = PROVIDERS.map((provider) => (provider === 'process' ? verdict(shown) : 'not in this version'));
+		return `| ${mode} | ${cells.join(' | ')} |`;
+	});
+	return [
+		'# Status',
+		'',
+		'What works, generated from a test run by `node scripts/status.ts`. No other page says so.',
+		'',
+		stamp(),
+		'',
+		'| Capability | Command that shows it | Tests |',
+		'|---|---|---|',
+		...rows,
+		'',
+		'## Modes and sandbox providers',
+		'',
+		`| Mode | ${PROVIDERS.join(' | ')} |`,
+		`|---|${PROVIDERS.map(() => '---|').join('')}`,
+		...matrix,
+		'',
+	].join('\n');
+}
+
+function summarise(ends: readonly TestEnd[]): string {
+	const count = (result: TestEnd['result']) => ends.filter((end) => end.result === result).length;
+	const parts = (['passed', 'failed', 'skipped'] as const).filter((result) => count(result) > 0);
+	return parts.map((result) => `${count(result)} ${result}`).join(', ') || 'none ran';
+}
+
+function verdict(ends: readonly TestEnd[]): string {
+	if (ends.length === 0 || ends.some(({result}) => result === 'skipped')) return 'not shown';
+	return ends.every(({result}) => result === 'passed') ? 'works' : 'fails';
+}
+
+function ended(ends: readonly TestEnd[], tests: readonly string[]): readonly TestEnd[] {
+	return ends.filter(({file}) => tests.some((pattern) => path.matchesGlob(file, pattern)));
+}
+
+/** Names the table the page was made of. */
+function stamp(): string {
+	const table = JSON.stringify([
+		CAPABILITIES,
+		Object.entries(MODES).map(([mode, {file, title}]) => [mode, file, title.source]),
+		PROVIDERS,
+	]);
+	return `<!-- table ${createHash('sha256').update(table).digest('hex').slice(0, 16)} -->`;
+}
+
+function runTests(): readonly TestEnd[] {
+	const directory = mkdtempSync(path.join(tmpdir(), 'writ-status-'));
+	const file = path.join(directory, 'ends.jsonl');
+	const reporter = path.join(import.meta.dirname, 'test-events.ts');
+	const args = ['--test', '--test-concurrency=2', `--test-reporter=${reporter}`, `--test-reporter-destination=${file}`];
+	try {
+		spawnSync(process.execPath, [...args, ...filesOf(CAPABILITIES.flatMap(({tests}) => tests))], {cwd: root, stdio: 'inherit'});
+		return readEnds(file);
+	} finally {
+		rmSync(directory, {recursive: true});
+	}
+}
+
+function readEnds(file: string): readonly TestEnd[] {
+	const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
+	return lines.map((line) => JSON.parse(line) as TestEnd);
+}
