@@ -4,6 +4,9 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test} from 'node:test';
 import {loadConfig} from '#config/config.ts';
+import type {Decision, GateResult} from '#contract/event.ts';
+import {verifyRun} from '#evidence/verify.ts';
+import {sampleAction, sampleFacts} from '#policy/sample.ts';
 import {createPlatform, type Platform} from './platform.ts';
 
 test('a policy file may call every tool by its name', async (t) => {
@@ -21,6 +24,62 @@ test('a policy file may call every tool by its name', async (t) => {
 		await rm(dir, {recursive: true});
 	});
 	assert.deepEqual(governed.policy.problems, []);
+});
+
+test('what is riskier than the settings allow is denied, with the setting to raise', async (t) => {
+	const dir = await mkdtemp(path.join(tmpdir(), 'writ-platform-'));
+	const medium = sampleAction({risk: 'medium'});
+	const verdicts: unknown[] = [];
+	for (const env of [{}, {WRIT_MAX_RISK: 'low'}]) {
+		const {policy, close} = await platformIn(dir, env);
+		verdicts.push(policy.gates.find(({name}) => name === 'risk')?.decide(medium, sampleFacts()));
+		await close();
+	}
+	t.after(() => rm(dir, {recursive: true}));
+	const reason = 'the risk is medium, the most this server allows is low; to allow more, raise WRIT_MAX_RISK';
+	assert.deepEqual(verdicts, [
+		{gate: 'risk', effect: 'allow', rules: ['max-risk'], reason: 'the risk is medium, within critical'},
+		{gate: 'risk', effect: 'deny', rules: ['max-risk'], reason},
+	]);
+});
+
+test('every action that was under way when a server died is on record as unknown', async (t) => {
+	const dir = await mkdtemp(path.join(tmpdir(), 'writ-platform-'));
+	const {runs, analyst, store, kernel, key, close} = await platformIn(dir, {});
+	t.after(async () => {
+		await close();
+		await rm(dir, {recursive: true});
+	});
+	const actor = {kind: 'user', id: 'ada', tenant: 'local'} as const;
+	const signal = new AbortController().signal;
+	const started = {job: 'analyst', mode: 'chat', threadId: null, question: null, dataset: null} as const;
+	const run = await runs.open({...started, principal: actor, software: 'writ', policyVersion: 'p'}, actor, signal);
+	const input = {dataset_id: 'support', sql: 'SELECT 1'};
+	const inputDigest = kernel.digest(input);
+	const gate: GateResult = {gate: 'permission', effect: 'allow', rules: ['r'], reason: ''};
+	const decision: Decision = {effect: 'allow', gates: [gate], risk: 'low', policyVersion: 'p'};
+	for (const actionId of ['act_1', 'act_2', 'act_3']) {
+		const proposal = {actionId, tool: 'analyst.sql', toolVersion: '1', input, inputDigest, redactions: 0};
+		await run.journal.append(
+			{type: 'action.proposed', actor, data: proposal},
+			{type: 'action.decided', actor, data: {actionId, decision}},
+			{type: 'action.intent', actor, data: {actionId, permitId: 'p', approvalId: null, binding: 'b', limits: {}}},
+		);
+	}
+	run.park();
+
+	await analyst.recover(await runs.take(run.id, signal));
+
+	const outcomes = (await store.read(run.id)).filter((event) => event.type === 'action.outcome');
+	assert.deepEqual(
+		outcomes.map(({data}) => [data.actionId, data.status]),
+		[
+			['act_1', 'unknown'],
+			['act_2', 'unknown'],
+			['act_3', 'unknown'],
+		],
+	);
+	assert.equal(verifyRun(await store.rawEvents(run.id), await store.head(run.id), key.publicKey).verdict, 'valid');
 });
 
 function platformIn(dir: string, env: Readonly<Record<string, string>>): Promise<Platform> {

@@ -226,6 +226,8 @@ export class AnalystRoom implements Analyst {
 		const dataset = subject && (await this.#options.datasets.at(principal.tenant, subject.id, subject.hash));
 		const turn = this.#turn(run, dataset, emit);
 		const last = events.findLast((event) => event.type === 'action.proposed');
+		// Calls a model made side by side: of those that were under way the record says that nobody knows what became of them.
+		for (const {data} of underWay(events)) if (data !== last?.data) await act(turn, this.#options, {...data, id: data.actionId});
 		if (last) return this.#direct(turn, {id: last.data.actionId, tool: last.data.tool, input: last.data.input});
 		if (mode === 'chat') return this.#chat(turn);
 		const error = new WritError('interrupted', 'the platform stopped before this run had done anything').toJSON();
@@ -254,6 +256,15 @@ async function hear({run, threadId, dataset, question}: Turn): Promise<void> {
 	if (threadId === null || run.journal.events.some((event) => event.type === 'message.added')) return;
 	const data = {role: 'user' as const, content: question, threadId, datasetId: dataset?.id ?? ''};
 	await run.journal.append({type: 'message.added', actor: startOf(run.journal.events).principal, data});
+}
+
+/** Proposals that were started and have no outcome. */
+function underWay(events: readonly Event[]) {
+	const concerns = (type: Event['type'], actionId: string) =>
+		events.some((event) => event.type === type && 'actionId' in event.data && event.data.actionId === actionId);
+	return events
+		.filter((event) => event.type === 'action.proposed')
+		.filter(({data: {actionId}}) => concerns('action.intent', actionId) && !concerns('action.outcome', actionId));
 }
 
 function startOf(events: readonly Event[]): EventData<'run.started'> {

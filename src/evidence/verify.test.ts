@@ -300,6 +300,12 @@ for (const [name, change, position, detail] of [
 		6,
 		'action act_1 has an outcome without an intent',
 	],
+	[
+		'an action of which nothing says what became of it',
+		(bodies: EventBody[]) => bodies.splice(5, 2),
+		14,
+		'action act_1 was started, and nothing says what became of it',
+	],
 	['an effect without its approval', (bodies: EventBody[]) => bodies.splice(3, 1), 5, 'approval apr_1 was not granted'],
 	[
 		'an approval for another action',

@@ -322,8 +322,13 @@ const RULES: Rules = {
 	},
 	'run.finished': {
 		check: 'outcomes',
-		rule: ({resultActionId}, {actions}) =>
-			resultActionId === null || actions.get(resultActionId)?.hasOutcome ? null : `action ${resultActionId} has no outcome`,
+		rule({resultActionId}, {actions}) {
+			const [open] = [...actions].find(([, {hasIntent, hasOutcome}]) => hasIntent && !hasOutcome) ?? [];
+			if (open !== undefined) return `action ${open} was started, and nothing says what became of it`;
+			return resultActionId === null || actions.get(resultActionId)?.hasOutcome
+				? null
+				: `action ${resultActionId} has no outcome`;
+		},
 	},
 };
 
