@@ -88,7 +88,8 @@ export async function createPlatform({config, root, software, report, answerer}:
 	});
 	const pool = createPool({...poolOptions(config), provider});
 	const cache = createPolicyCache(path.join(dataDir, 'cache'));
-	const policy = createPolicy({...loadPolicy(config), disabledTools: disabledTools(config), maxRisk: 'critical', digest, cache});
+	const {maxRisk} = config.governance;
+	const policy = createPolicy({...loadPolicy(config), disabledTools: disabledTools(config), maxRisk, digest, cache});
 	const approvals = createApprovals({
 		approveWithinMs: config.governance.approveWithinSeconds * 1_000,
 		executeWithinMs: config.governance.executeWithinSeconds * 1_000,

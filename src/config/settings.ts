@@ -3,6 +3,7 @@
  * configuration, `docs/configuration.md` and `GET /api/v1/config` are all derived from this one table.
  */
 import {z} from 'zod';
+import {riskSchema} from '#contract/event.ts';
 
 type Facts = {
 	readonly env: string;
@@ -196,6 +197,9 @@ const agent = {
 
 const governance = {
 	policyFile: setting(optionalText, 'rules added to the built-in policy', {env: 'WRIT_POLICY_FILE'}),
+	maxRisk: setting(riskSchema.default('critical'), 'the greatest risk an action may have; what is riskier is denied', {
+		env: 'WRIT_MAX_RISK',
+	}),
 	approveWithinSeconds: setting(count(1, 2_592_000, 3_600), 'how long an approval waits for its answer before it expires', {
 		env: 'WRIT_APPROVE_WITHIN_SECONDS',
 		unit: 's',

@@ -7,7 +7,7 @@ export function createRiskGate(maxRisk: Risk): Gate {
 		name: 'risk',
 		decide({risk}) {
 			if (!(rank(risk) <= rank(maxRisk))) {
-				const reason = `the risk is ${risk}, the most this server allows is ${maxRisk}`;
+				const reason = `the risk is ${risk}, the most this server allows is ${maxRisk}; to allow more, raise WRIT_MAX_RISK`;
 				return {gate: 'risk', effect: 'deny', rules: ['max-risk'], reason};
 			}
 			if (risk === 'critical')
