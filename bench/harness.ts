@@ -6,7 +6,7 @@ import {parseArgs} from 'node:util';
 
 export type Figure = {
 	readonly name: string;
-	readonly unit: 'ms' | 'µs' | '1/s' | 'MiB' | '×';
+	readonly unit: 'ms' | 'µs' | '1/s' | 'MiB' | '%';
 	/** where more is better, p95 and p99 are what the slowest 5 and 1 in a hundred reached */
 	readonly p50: number;
 	readonly p95: number;
@@ -29,13 +29,15 @@ type Measured = {
 	readonly name: string;
 	readonly unit: Figure['unit'];
 	readonly samples: readonly number[];
+	/** where a sample is itself of many, such as a share of questions */
+	readonly runs?: number;
 	readonly baseline?: readonly number[];
 	readonly target?: Target;
 };
 
 /** Throws when there is nothing to make a figure of: a benchmark that measured nothing has failed. */
-export function figure({name, unit, samples, baseline, target}: Measured): Figure {
-	if (samples.length === 0 || samples.some(Number.isNaN)) throw new Error(`${name}: nothing was measured`);
+export function figure({name, unit, samples, runs = samples.length, baseline, target}: Measured): Figure {
+	if (samples.length === 0 || runs === 0 || samples.some(Number.isNaN)) throw new Error(`${name}: nothing was measured`);
 	const rising = unit === '1/s';
 	const [p50, p95, p99] = [0.5, 0.95, 0.99].map((share) => round(quantile(samples, rising ? 1 - share : share))) as Triple;
 	const compared = baseline && round(quantile(baseline, 0.5));
@@ -44,7 +46,7 @@ export function figure({name, unit, samples, baseline, target}: Measured): Figur
 	const met = target && ('atLeast' in target ? values.p50 >= target.atLeast : values[target.of] <= target.atMost);
 	const limit = target && ('atLeast' in target ? `≥ ${target.atLeast}` : `≤ ${target.atMost}`);
 	return {
-		...{name, unit, p50, p95, p99, runs: samples.length, baseline: compared ?? null, ratio},
+		...{name, unit, p50, p95, p99, runs, baseline: compared ?? null, ratio},
 		...{target: target ? `${target.of} ${limit}` : null, ok: met ?? null},
 	};
 }
