@@ -8,6 +8,7 @@ import type {Event, EventData, EventType, RunStatus, SignedHead} from '#contract
 import {actionState} from '#kernel/action-state.ts';
 import {chartFor} from './chart.ts';
 import type {Computed} from './compute.ts';
+import {hintOf} from './hint.ts';
 import type {ComputedPlan} from './query-plan.ts';
 import {truncationNotice} from './summary.ts';
 
@@ -124,6 +125,7 @@ function toResult(events: readonly Event[]): Result {
 	const action = resultAction(events);
 	const computed = action?.outcome?.status === 'succeeded' ? (action.outcome.output as Computed) : null;
 	const error = errorOf(events);
+	const hint = error ? hintOf(error) : undefined;
 	return {
 		columns: computed?.table.columns.map((column) => column.name) ?? [],
 		column_types: computed?.table.columns.map((column) => column.type) ?? [],
@@ -132,11 +134,7 @@ function toResult(events: readonly Event[]): Result {
 		total_rows: computed?.table.totalRows ?? (computed ? null : 0),
 		truncated: computed?.table.truncated ?? null,
 		exec_time_ms: computed?.execTimeMs ?? action?.outcome?.durationMs ?? 0,
-		error: error && {
-			type: error.code.toUpperCase(),
-			message: error.message,
-			...(error.hint === undefined ? {} : {hint: error.hint}),
-		},
+		error: error && {type: error.code.toUpperCase(), message: error.message, ...(hint === undefined ? {} : {hint})},
 		...(computed && (computed.stdout || computed.stderr) ? {stdout_trunc: computed.stdout, stderr_trunc: computed.stderr} : {}),
 	};
 }

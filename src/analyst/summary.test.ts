@@ -22,6 +22,23 @@ for (const [sentence, given] of Object.entries({
 			['Low', 1],
 		],
 	),
+	'Average temperature (°C) by zone: West 23.34, East 0.1235. The result table has them too.': table(
+		['zone', 'average_temperature_c'],
+		[
+			['West', 23.344534123],
+			['East', 0.123456],
+		],
+		{
+			columns: [
+				{name: 'zone', type: 'text'},
+				{name: 'average_temperature_c', type: 'double'},
+			],
+		},
+	),
+	'6 rows of 2 columns are in the result table. The first: customer id = 2441, spend = 10,303.55.': table(
+		['customer_id', 'spend'],
+		[2441, 1, 2, 3, 4, 5].map((id) => [id, 10303.55]),
+	),
 	'6 rows of 1 column are in the result table.': table(['n'], [[1], [2], [3], [4], [5], [6]]),
 	'900 rows of 5 columns are in the result table, which shows the first 2.': table(
 		['a', 'b', 'c', 'd', 'e'],

@@ -7,12 +7,24 @@ export function summarise({columns, rows, totalRows, truncated}: Table): string 
 	if (!first) return truncated ? 'The first row is larger than the output limit, so no row could be shown.' : 'No rows matched.';
 	const names = columns.map((column) => column.name);
 	if (rows.length === 1 && names.length === 1) return scalar(names[0] ?? '', first[0] ?? null);
-	const count = `${number(totalRows ?? rows.length)} ${totalRows === 1 ? 'row' : 'rows'}`;
-	if (rows.length <= 5 && names.length <= 4) {
-		if (rows.length === 1) return `${pairs(names, first)}. The result table has it too.`;
-		return `${count}, the first: ${pairs(names, first)}. All are in the result table.`;
-	}
-	return `${count} of ${names.length} ${names.length === 1 ? 'column' : 'columns'} are in the result table${truncated ? `, which shows the first ${number(rows.length)}` : ''}.`;
+	const total = totalRows ?? rows.length;
+	const count = `${number(total)} ${total === 1 ? 'row' : 'rows'}`;
+	if (rows.length <= 5 && names.length <= 4) return few({columns, rows, truncated}, names, count);
+	const shape = `${count} of ${names.length} ${names.length === 1 ? 'column' : 'columns'}`;
+	const shown = truncated ? `, which shows the first ${number(rows.length)}` : '';
+	const top = names.length > 1 && names.length <= 4 && !truncated ? ` The first: ${pairs(names, first)}.` : '';
+	return `${shape} are in the result table${shown}.${top}`;
+}
+
+function few(
+	{columns, rows, truncated}: Pick<Table, 'columns' | 'rows' | 'truncated'>,
+	names: readonly string[],
+	count: string,
+): string {
+	const first = pairs(names, rows[0] ?? []);
+	if (rows.length === 1) return `${first}. The result table has it too.`;
+	const measured = truncated ? null : oneMeasure(columns, rows);
+	return measured ? `${measured}. The result table has them too.` : `${count}, the first: ${first}. All are in the result table.`;
 }
 
 /** The notice that goes with every result that is not whole. */
@@ -30,26 +42,66 @@ const COUNT_NAMES = new Set(['count', 'n', 'total', 'total_count', 'row_count', 
 function scalar(name: string, value: Json): string {
 	if (COUNT_NAMES.has(name.toLowerCase())) return `The answer is ${text(value)}.`;
 	if (name.toLowerCase().startsWith('total_')) return `There are ${text(value)} total ${human(name.slice('total_'.length))}.`;
-	return `${sentenceCase(human(name))}: ${text(value)}.`;
+	return `${sentenceCase(human(name))}: ${text(value, name)}.`;
 }
+
+/** Few groups with one number each are said whole: "Average discount by category: Books 9.3, Toys 8.1". */
+function oneMeasure(columns: Table['columns'], rows: Table['rows']): string | null {
+	const [group, measure, more] = columns;
+	if (!group || !measure || more || group.type !== 'text' || !NUMBERS.has(measure.type)) return null;
+	const said = rows.map((row) => `${text(row[0] ?? null)} ${text(row[1] ?? null)}`);
+	return `${sentenceCase(human(measure.name))} by ${human(group.name)}: ${said.join(', ')}`;
+}
+
+const NUMBERS: ReadonlySet<string> = new Set(['integer', 'decimal', 'double']);
 
 function pairs(names: readonly string[], row: readonly Json[]): string {
-	return names.map((name, index) => `${human(name)} = ${text(row[index] ?? null)}`).join(', ');
+	return names.map((name, index) => `${human(name)} = ${text(row[index] ?? null, name)}`).join(', ');
 }
 
-/** A cell as people write it: never rounded beyond what the table shows. */
-function text(value: Json): string {
+/** Numbers that name something: nobody groups the digits of an id or a year. */
+const NAMING = /(?:^|_)(?:id|year|zip|code)$/i;
+
+/** A cell as people write it. The table has every digit. */
+function text(value: Json, name = ''): string {
 	if (value === null) return 'empty';
-	if (typeof value === 'number') return number(value);
+	if (typeof value === 'number') return NAMING.test(name) ? String(value) : number(value);
 	return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
+/** Digits as they came when they are few, else as many as say something: 95.24180967 is 95.24, 0.000123456 is 0.0001235. */
 function number(value: number): string {
-	return value.toLocaleString('en-US', {maximumFractionDigits: 6});
+	const short = Number(value.toFixed(4)) === value || value === 0;
+	if (short) return value.toLocaleString('en-US', {maximumFractionDigits: 4});
+	return Math.abs(value) >= 10
+		? value.toLocaleString('en-US', {maximumFractionDigits: 2})
+		: value.toLocaleString('en-US', {maximumSignificantDigits: 4});
 }
 
-function human(name: string): string {
-	return name.replaceAll('_', ' ').trim();
+const UNITS: Readonly<Record<string, string>> = {
+	c: '°C',
+	f: '°F',
+	pct: '%',
+	percent: '%',
+	hours: 'hours',
+	minutes: 'minutes',
+	seconds: 'seconds',
+	days: 'days',
+	ms: 'ms',
+	hpa: 'hPa',
+	mm_s: 'mm/s',
+	km: 'km',
+	kg: 'kg',
+	usd: 'USD',
+	eur: 'EUR',
+};
+const UNIT = new RegExp(`^(.*[a-z].*)_(${Object.keys(UNITS).join('|')})$`);
+
+/** A name of a column as words: `temperature_c` is "temperature (°C)". */
+export function human(name: string): string {
+	const [, bare = name, unit = ''] = UNIT.exec(name) ?? [];
+	const words = bare.replaceAll('_', ' ').trim();
+	return unit ? `${words} (${UNITS[unit]})` : words;
 }
 
 function sentenceCase(words: string): string {

@@ -13,6 +13,7 @@ import {govern, type Outcome} from '#kernel/govern.ts';
 import type {Kernel} from '#kernel/ports.ts';
 import {denialError, toResponse} from './answer.ts';
 import type {Computed} from './compute.ts';
+import {hintOf} from './hint.ts';
 import {summarise} from './summary.ts';
 
 /** One question in the making, as whoever answers it sees it. */
@@ -97,23 +98,37 @@ export function outcomeError(outcome: Outcome): ErrorBody | null {
 
 export function outcomeText(outcome: Outcome): string {
 	const error = outcomeError(outcome);
-	const reason = error ? `${error.message}${error.hint ? ` (${error.hint})` : ''}` : '';
+	const reason = error ? reasonOf(error) : '';
 	switch (outcome.kind) {
 		case 'succeeded':
 			return summarise((outcome.output as Computed).table);
 		case 'awaiting_approval':
 			return `This needs a person's approval before ${outcome.approveBy} (${outcome.approvalId}). Nothing has been done yet.`;
 		case 'denied':
-			return `Not done: ${reason}.`;
+			return `Not done: ${reason}`;
 		case 'unknown':
 			return 'The platform stopped while this was executing, so its result is not known. Run it again to get one.';
 		case 'failed':
 			return error?.code === 'sql_policy_violation'
-				? `The SQL policy rejected the query: ${reason}.`
-				: `I couldn't execute that: ${reason}.`;
+				? `The SQL policy rejected the query: ${reason}`
+				: `I couldn't execute that: ${reason}`;
 		default:
-			return `I couldn't execute that: ${reason}.`;
+			return `I couldn't execute that: ${reason}`;
 	}
+}
+
+/** The objection and what to do about it, as sentences. Where in the code it is, the error itself shows. */
+function reasonOf(error: ErrorBody): string {
+	const [objection = ''] = error.message.replace(/^(?:Binder|Catalog|Parser) Error: /, '').split(/\n\s*\nLINE \d/);
+	const hint = hintOf(error);
+	return [objection.replaceAll(/\s*\n\s*/g, ' '), ...(hint ? [`${hint.charAt(0).toUpperCase()}${hint.slice(1)}`] : [])]
+		.map(asSentence)
+		.join(' ');
+}
+
+function asSentence(words: string): string {
+	const trimmed = words.trim();
+	return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }
 
 type EndStatus = Exclude<RunStatus, 'running' | 'awaiting_approval'>;

@@ -12,16 +12,22 @@ export function printAnswer(response: ChatResponse, {io, json}: Command): number
 	return exitOf(response);
 }
 
-function describeAnswer({assistant_message, result, details, run_id, status}: ChatResponse, io: Io): string[] {
+function describeAnswer({assistant_message, result, details, run_id, thread_id, status}: ChatResponse, io: Io): string[] {
 	const blocks = [printable(assistant_message)];
-	if (details.plan_sentence) blocks.push(paint(io, 'dim', printable(details.plan_sentence)));
+	// An answer in a conversation says itself how the question was read.
+	if (details.plan_sentence && thread_id === null) blocks.push(paint(io, 'dim', printable(details.plan_sentence)));
 	if (result.columns.length > 0) blocks.push('', renderTable(result.columns, result.rows, io), countLine(result, io));
-	if (result.error?.hint) blocks.push(paint(io, 'yellow', printable(result.error.hint)));
+	if (result.error?.hint && !saysAlready(assistant_message, result.error.hint))
+		blocks.push(paint(io, 'yellow', printable(result.error.hint)));
 	blocks.push(...details.warnings.map((warning) => paint(io, 'yellow', `note: ${printable(warning)}`)));
 	if (details.suggestions.length > 0) blocks.push('you could ask:', ...details.suggestions.map((text) => `  ${printable(text)}`));
 	if (details.approval_id) blocks.push(`waiting for a person: writ approvals grant ${details.approval_id}`);
 	blocks.push(paint(io, 'dim', `${status} · ${run_id} · writ evidence verify ${run_id}`));
 	return blocks;
+}
+
+function saysAlready(text: string, hint: string): boolean {
+	return text.toLowerCase().includes(hint.toLowerCase());
 }
 
 function countLine({row_count, total_rows, truncated}: ChatResponse['result'], io: Io): string {

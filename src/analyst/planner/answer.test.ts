@@ -59,7 +59,7 @@ test('a question is answered with its result and its reading, and its numbers ar
 	);
 	assert.match(
 		response.assistant_message,
-		/^3 rows, the first: region = west, total amount = 160\. All are in the result table\. I read this as: Sum of amount/,
+		/^Total amount by region: west 160, south 150, north 140\. The result table has them too\.\n\nI read this as: sum of amount by region in sales, highest first\./,
 	);
 	const events = await world.platform.store.read(response.run_id);
 	const [checked] = events.filter(({type}) => type === 'answer.checked');
@@ -84,7 +84,7 @@ test('a question goes on from the one before it in its thread, and not from anot
 
 test('nothing that matches is said as such, with the conditions', async () => {
 	const response = await ask('sales with an amount above 500');
-	assert.match(response.assistant_message, /^No rows matched\. I read this as: .* where amount is more than 500/);
+	assert.match(response.assistant_message, /^No rows matched\.\n\nI read this as: .* where amount is more than 500/);
 });
 
 test('a question that is not understood runs nothing and says what could be asked', async () => {

@@ -11,6 +11,7 @@ import {parsePlan} from '../plan/parse-plan.ts';
 import {summarise} from '../summary.ts';
 import {type Answer, type Answerer, outcomeError, outcomeText, type Turn} from '../turn.ts';
 import {type Planned, planQuestion} from './plan-question.ts';
+import {inWords, type PlannedQuery} from './reading-words.ts';
 
 type PlannerOptions = {readonly store: Store};
 
@@ -32,23 +33,19 @@ function said(text: string, suggestions: readonly string[] = []): Answer {
 
 async function answerWith(planned: Planned, turn: Turn, dataset: Dataset): Promise<Answer> {
 	if (planned.kind === 'chat') return said(planned.text, dataset.prompts.slice(0, 3));
-	if (planned.kind === 'abstain') return said(abstention(planned), planned.suggestions);
+	if (planned.kind === 'abstain') return said(`I cannot answer that without guessing: ${planned.reason}.`, planned.suggestions);
 	const outcome = await turn.act('analyst.query_plan', {dataset_id: dataset.id, plan: planned.plan});
-	return {text: words(outcome, planned), suggestions: [], outcome, error: outcomeError(outcome)};
+	return {text: words(outcome, planned, dataset), suggestions: [], outcome, error: outcomeError(outcome)};
 }
 
-function abstention({reason, suggestions}: Extract<Planned, {kind: 'abstain'}>): string {
-	const instead = suggestions.length > 0 ? ` I can answer, for example: ${suggestions.map((each) => `“${each}”`).join(' ')}` : '';
-	return `I cannot answer that without guessing: ${reason}.${instead}`;
-}
-
-/** What came out, how the question was read, and what was taken for granted. */
-function words(outcome: Outcome, {reading, assumptions}: Extract<Planned, {kind: 'plan'}>): string {
+/** What came out; then how the question was read and what was taken for granted, in a paragraph of its own. */
+function words(outcome: Outcome, planned: PlannedQuery, dataset: Dataset): string {
 	if (outcome.kind !== 'succeeded') return outcomeText(outcome);
 	const {table} = outcome.output as Computed;
 	const result = isNothing(table) ? 'No rows matched.' : summarise(table);
-	const granted = assumptions.length > 0 ? ` I took it that ${assumptions.join('; ')}.` : '';
-	return `${result} I read this as: ${reading}.${granted}`;
+	const {reading, assumptions} = inWords(planned, dataset);
+	const granted = assumptions.length > 0 ? ` I assumed that ${assumptions.join('; ')}.` : '';
+	return `${result}\n\nI read this as: ${reading}.${granted}`;
 }
 
 /** Aggregates over no rows: a line in which nothing stands. */
@@ -60,9 +57,14 @@ async function recordCheck(answer: Answer, planned: Planned, {run, question, emi
 	if (answer.outcome && answer.outcome.kind !== 'succeeded') return;
 	emit({event: 'status', data: {stage: 'verifying'}});
 	const results = answer.outcome?.kind === 'succeeded' ? [(answer.outcome.output as Computed).table] : [];
-	const facts = planned.kind === 'plan' ? [planned.reading, ...planned.assumptions] : schemaFacts(dataset);
+	const facts = planned.kind === 'plan' ? factsOf(planned, dataset) : schemaFacts(dataset);
 	const data = checkAnswer({answer: answer.text, question, results, facts});
 	await run.journal.append({type: 'answer.checked', actor: run.journal.principal, data});
+}
+
+function factsOf(planned: PlannedQuery, dataset: Dataset): readonly string[] {
+	const {reading, assumptions} = inWords(planned, dataset);
+	return [planned.reading, ...planned.assumptions, reading, ...assumptions];
 }
 
 function schemaFacts({name, description, prompts, tables}: Dataset): readonly string[] {
