@@ -8,6 +8,7 @@ therefore treats every frame as untrusted; what is done here only keeps honest c
 import ast
 import base64
 import builtins
+import collections.abc
 import datetime
 import decimal
 import json
@@ -118,9 +119,13 @@ NULLABLE = {
 }
 
 
-def load(path):
-    """A snapshot as a frame. Integers and booleans with gaps keep their type, dates are datetimes, decimals stay exact."""
+def load(path, days):
+    """A snapshot as a frame. Integers and booleans with gaps keep their type, dates are datetimes, decimals stay exact.
+
+    Adds the names of its date columns to `days`.
+    """
     table = pq.read_table(path, use_threads=False, memory_map=True)
+    days.update(field.name for field in table.schema if pa.types.is_date(field.type))
     frame = table.to_pandas(date_as_object=False, use_threads=False)
     for index, field in enumerate(table.schema):
         column = table.column(index)
@@ -221,6 +226,11 @@ def to_table(value):
         return frame_table(value)
     if isinstance(value, pd.Index):
         return Table([str(value.name or "value")], [value.to_series().reset_index(drop=True)], len(value))
+    if isinstance(value, collections.abc.Iterator):
+        kind = type(value).__name__
+        raise RunnerError("python_execution_error", f"the result is a {kind}, which holds no values yet", "use list(...) around it")
+    if isinstance(value, np.ndarray) and value.dtype == "datetime64[D]":
+        value = value.astype(object)
     if isinstance(value, np.ndarray) and value.ndim in (1, 2):
         if value.ndim == 1:
             return Table(["value"], [pd.Series(value)], len(value))
@@ -258,8 +268,12 @@ def index_columns(index):
 
 
 def column_name(name):
-    """The labels of a column with several levels, joined."""
-    return "_".join(str(part) for part in name if str(part) != "") if isinstance(name, tuple) else str(name)
+    """The labels of a column with several levels, joined; a label that is a day is written as one."""
+    if isinstance(name, tuple):
+        return "_".join(column_name(part) for part in name if str(part) != "")
+    if isinstance(name, pd.Timestamp) and name.tzinfo is None and name == name.normalize():
+        return name.date().isoformat()
+    return str(name)
 
 
 class Encoder:
@@ -374,11 +388,30 @@ def value_type(value):
     return next((name for kinds, name in VALUE_TYPES if isinstance(value, kinds)), "text")
 
 
-def send_table(channel, table, request):
+def only_days(column):
+    """The column as dates, unless some moment in it is not a midnight any more."""
+    if not isinstance(column, pd.Series) or not pd.api.types.is_datetime64_dtype(column.dtype):
+        return column
+    present = column.dropna()
+    return column.dt.date if len(present) and (present == present.dt.normalize()).all() else column
+
+
+def first_cells(column, count):
+    """In a column of anything but floats NaN is how pandas says that a value is missing, and nothing to be counted."""
+    if not isinstance(column, pd.Series):
+        return list(column[:count])
+    cells = list(column.iloc[:count])
+    if getattr(column.dtype, "kind", "O") == "f":
+        return cells
+    return [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
+
+
+def send_table(channel, table, request, days):
     """Sends columns and as many whole rows as the caps allow; returns what `done` has to say of them."""
     kept = min(table.length, request["maxRows"])
-    heads = [list(column.iloc[:kept] if isinstance(column, pd.Series) else column[:kept]) for column in table.columns]
-    names_and_types = zip(table.names, table.columns, heads)
+    sources = [only_days(column) if name in days else column for name, column in zip(table.names, table.columns)]
+    heads = [first_cells(column, kept) for column in sources]
+    names_and_types = zip(table.names, sources, heads)
     columns = [{"name": name, "type": column_type(column, head)} for name, column, head in names_and_types]
     channel.send({"type": "columns", "columns": columns})
     encoder, rows, size, cut = Encoder(), [], 0, None
@@ -426,14 +459,15 @@ def describe(error):
 
 def answer(channel, request):
     given = {"pd": pd, "np": np, "dfs": {}}
+    days = set()
     for view in request["views"]:
-        frame = load(view["path"])
+        frame = load(view["path"], days)
         given["dfs"][view["table"]] = frame
         given.setdefault(view["table"], frame)
     streams = [Capture(1), Capture(2)]
     try:
         names, trailing = execute(request["code"], given)
-        done = send_table(channel, choose_result(names, given, trailing), request)
+        done = send_table(channel, choose_result(names, given, trailing), request, days)
         frame = {"type": "done", **done}
     except RunnerError as error:
         frame = error.frame

@@ -28,7 +28,7 @@ const RESULTS: readonly (readonly [title: string, code: string, expected: unknow
 		't.head(1)',
 		[
 			['a', 'gap', 'b', 'd', 'money'],
-			[0, null, 'x0', '2024-01-01T00:00:00', 1.5],
+			[0, null, 'x0', '2024-01-01', 1.5],
 		],
 	],
 	['result_df wins over result', 'result = 1\nresult_df = t[["a"]].tail(1)', [['a'], [2]]],
