@@ -1,16 +1,16 @@
 import {createHash, timingSafeEqual} from 'node:crypto';
-import {isIPv4} from 'node:net';
 import {createMiddleware} from 'hono/factory';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
 import type {AppEnv} from './context.ts';
 import type {ServerOptions} from './deps.ts';
 
-const LOOPBACK = /^(localhost|\[?::1\]?)$/;
+/** Whole addresses of 127.0.0.0/8: `127.0.0.1.evil.example` is a name like any other. */
+const LOOPBACK = /^(localhost|\[?::1\]?|127(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3})$/;
 const LOCAL_USER: Principal = {kind: 'user', id: 'local', tenant: 'local'};
 
 export function isLoopback(host: string): boolean {
-	return LOOPBACK.test(host) || (isIPv4(host) && host.startsWith('127.'));
+	return LOOPBACK.test(host);
 }
 
 /** Throws `invalid_config`: without tokens, everyone who can reach the address could act. */
