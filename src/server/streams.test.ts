@@ -258,3 +258,16 @@ test('a port that is taken is said to be', async () => {
 		});
 	});
 });
+
+test('event streams have a limit, and one that is let go makes room', async () => {
+	const {ask, store} = testServer();
+	await store.append(batch({runId: 'run_9', expectedSeq: 0}, started()));
+	const watch = () => ask('/runs/run_9/events', {headers: {accept: 'text/event-stream'}});
+	const streams = await Promise.all(Array.from({length: 256}, watch));
+	assert.deepEqual([...new Set(streams.map(({status}) => status))], [200]);
+	assert.equal((await watch()).status, 429);
+	await streams[0]?.body?.cancel();
+	const next = await watch();
+	assert.equal(next.status, 200);
+	await Promise.all([...streams.slice(1), next].map(({body}) => body?.cancel()));
+});

@@ -52,8 +52,24 @@ const stream = createRoute({
 	responses: {200: {description: 'the turn as it happens', content: {'text/event-stream': {schema: turnEventSchema}}}},
 });
 
+/** Open event streams of this process; each costs a read of its run whenever something happens. */
+const MAX_WATCHERS = 256;
+
 export function streamRoutes({deps, turns, stopping}: TurnContext) {
 	const {store, options} = deps;
+	const watchers = {open: 0};
+	const watch = (frames: (signal: AbortSignal) => AsyncIterable<SseFrame>) => {
+		if (watchers.open >= MAX_WATCHERS) {
+			throw new WritError('rate_limited', `${MAX_WATCHERS} event streams are open already`, {
+				hint: 'close one, or ask for the events as JSON',
+			});
+		}
+		watchers.open += 1;
+		const closed = () => {
+			watchers.open -= 1;
+		};
+		return eventStream(frames, {heartbeatMs: options.heartbeatMs, signal: stopping, closed}) as never;
+	};
 	return createRouter()
 		.openapi(events, async (c) => {
 			const row = await ownRun(store, c.get('principal').tenant, c.req.valid('param').run_id);
@@ -64,7 +80,7 @@ export function streamRoutes({deps, turns, stopping}: TurnContext) {
 			}
 			if (row.finishedAt !== null && after >= row.seq) return c.body(null, 204) as never;
 			const frames = (signal: AbortSignal) => followEvents(deps, {runId: row.runId, after}, signal);
-			return eventStream(frames, {heartbeatMs: options.heartbeatMs, signal: stopping}) as never;
+			return watch(frames);
 		})
 		.openapi(stream, async (c) => {
 			const {runId, tenant} = await ownRun(store, c.get('principal').tenant, c.req.valid('param').run_id);
@@ -72,7 +88,7 @@ export function streamRoutes({deps, turns, stopping}: TurnContext) {
 			const turn = turns.find(runId);
 			if (turn) return streamTurn({turn, runId, after}, deps) as never;
 			const frames = (signal: AbortSignal) => awaitResult(deps, {runId, tenant}, signal);
-			return eventStream(frames, {heartbeatMs: options.heartbeatMs, signal: stopping}) as never;
+			return watch(frames);
 		});
 }
 
