@@ -3,6 +3,7 @@ import path from 'node:path';
 import type {Config} from '#config/config.ts';
 import type {Check} from '#contract/api.ts';
 import {toErrorBody} from '#contract/errors.ts';
+import {createModel} from '#models/providers.ts';
 import {LOCAL, type Platform} from './platform.ts';
 
 /** What serving needs: without a required one, no question is answered. */
@@ -65,11 +66,6 @@ export async function doctorChecks(platform: Platform, config: Config, root: str
 				fix: on ? null : 'set OTEL_EXPORTER_OTLP_ENDPOINT or MLFLOW_ENABLED to turn it on',
 			};
 		}),
-		check('docker, wasm, microsandbox, kubernetes', false, async () => ({
-			ok: false,
-			why: 'these providers are not part of this version',
-			fix: null,
-		})),
 	]);
 	return [...(await readyChecks(platform)), ...optional];
 }
@@ -98,15 +94,15 @@ async function python({provider}: Platform, {limits}: Config): Promise<Finding> 
 }
 
 function model({models}: Config): Finding {
-	const provider =
-		models.openaiApiKey || models.openaiBaseUrl ? 'OpenAI or compatible' : models.anthropicApiKey ? 'Anthropic' : null;
-	if (provider && models.provider !== 'none')
-		return {ok: true, why: `${provider}; what it proposes is governed like everything else`, fix: null};
-	return {
-		ok: true,
-		why: 'none: the built-in planner answers',
-		fix: 'set OPENAI_API_KEY, ANTHROPIC_API_KEY or OPENAI_BASE_URL to use one',
-	};
+	const chosen = createModel(models);
+	if (!chosen) {
+		return {
+			ok: true,
+			why: 'none: the built-in planner answers',
+			fix: 'set OPENAI_API_KEY, ANTHROPIC_API_KEY or OPENAI_BASE_URL to use one',
+		};
+	}
+	return {ok: true, why: `${chosen.id} (${chosen.provider}); what it proposes is governed like everything else`, fix: null};
 }
 
 type Finding = Pick<Check, 'ok' | 'why' | 'fix'> & {readonly facts?: NonNullable<Check['facts']>};
