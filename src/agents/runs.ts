@@ -15,7 +15,7 @@ export type Ending = {
 export type OpenRun = {
 	readonly id: string;
 	readonly journal: Journal;
-	/** aborted when the run is cancelled, its caller leaves, or the platform stops */
+	/** aborted when its caller cancels or leaves, another server takes the run over, or the platform stops */
 	readonly signal: AbortSignal;
 	/** Records `last` and the end in one transaction; nothing is recorded after it. */
 	finish(ending: Ending, ...last: readonly EventBody[]): Promise<void>;
@@ -31,11 +31,8 @@ export type Runs = {
 	open(started: EventData<'run.started'>, actor: Principal, caller: AbortSignal): Promise<OpenRun>;
 	/** Takes up a run that waits or was abandoned. Throws `not_found`, or `conflict` when somebody else holds it. */
 	take(runId: string, caller: AbortSignal): Promise<OpenRun>;
-	/** False when the run is not being worked on in this process. */
-	cancel(runId: string): boolean;
 	/** Takes over abandoned runs one after another, hands each to `continueRun`, and says how many there were. */
 	recover(continueRun: (run: OpenRun) => Promise<void>): Promise<number>;
-	live(): number;
 	/** Cancels what is running and waits until each run has recorded its end. */
 	close(): Promise<void>;
 };
@@ -100,11 +97,6 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 			if (!claim) throw new WritError('conflict', `run \`${runId}\` is finished or is being worked on`);
 			return hold(await journals.resume(runId, claim.token), caller, claim.token);
 		},
-		cancel(runId) {
-			const run = live.get(runId);
-			run?.cancel.abort(new WritError('cancelled', 'cancelled by request'));
-			return run !== undefined;
-		},
 		async recover(continueRun) {
 			// A machine that slept wakes up to leases that have run out, its own among them: those are not abandoned.
 			await Promise.all([...live.values()].map((run) => run.renew()));
@@ -115,7 +107,6 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 				await continueRun(run).finally(run.park);
 			}
 		},
-		live: () => live.size,
 		async close() {
 			const stopping = new WritError('cancelled', 'the server is stopping');
 			for (const run of live.values()) run.cancel.abort(stopping);
