@@ -18,7 +18,7 @@ getitimer:36:102 getpeername:52:205 getpgid:121:155 getpgrp:111:- getpid:39:172 
 getrandom:318:278 getresgid:120:150 getresuid:118:148 getrlimit:97:163 getrusage:98:165 getsid:124:156
 getsockname:51:204 getsockopt:55:209 gettid:186:178 gettimeofday:96:169 getuid:102:174 getxattr:191:8 kill:62:129
 lgetxattr:192:9 link:86:- linkat:265:37 listxattr:194:11 llistxattr:195:12 lseek:8:62 lstat:6:- madvise:28:233
-membarrier:324:283 memfd_create:319:279 mincore:27:232 mkdir:83:- mkdirat:258:34 mlock:149:228 mmap:9:222
+membarrier:324:283 mincore:27:232 mkdir:83:- mkdirat:258:34 mlock:149:228 mmap:9:222
 mprotect:10:226 mremap:25:216 msync:26:227 munlock:150:229 munmap:11:215 nanosleep:35:101 newfstatat:262:79 open:2:-
 openat:257:56 pause:34:- pipe:22:- pipe2:293:59 pkey_alloc:330:289 pkey_free:331:290 pkey_mprotect:329:288 poll:7:-
 ppoll:271:73 pread64:17:67 preadv:295:69 preadv2:327:286 prlimit64:302:261 pselect6:270:72 pwrite64:18:68 pwritev:296:70
