@@ -7,6 +7,7 @@ import path from 'node:path';
 import {after, suite, test} from 'node:test';
 import {WritError} from '#contract/errors.ts';
 import {HANDLED} from './fixtures/handled-files.ts';
+import {damaged, parquet} from './fixtures/make-files.ts';
 import {REFUSED} from './fixtures/refused-files.ts';
 import {OWNER, wholePlatform} from './platform.ts';
 
@@ -105,6 +106,35 @@ function pipe(at: string): string {
 	execFileSync('mkfifo', [at]);
 	return at;
 }
+
+test('S26: Parquet with bytes changed anywhere is taken in or refused, and nothing else happens', async () => {
+	const sound = await parquet(
+		"SELECT range AS a, 'text ' || (range % 50) AS b, {'x': [range, NULL], 'y': MAP {'k': range}} AS s FROM range(5000)",
+		', ROW_GROUP_SIZE 2048',
+	);
+	const ends: Record<string, number> = {taken: 0, refused: 0};
+	for (let seed = 1; seed <= 16; seed++) {
+		const place = (index: number) => (seed * 2_654_435_761 + index * 40_503 * seed) % (seed % 2 === 0 ? 900 : sound.length);
+		// Even seeds hit the footer, where the sizes and offsets are.
+		const changes = Array.from({length: 1 + (seed % 5)}, (_, index): [number, number] => {
+			const at = place(index);
+			return [seed % 2 === 0 ? -9 - at : at, (seed * 31 + index * 7) % 256];
+		});
+		try {
+			await whole.add(`crafted_${seed}`, filesOf([{name: 'crafted.parquet', content: damaged(sound, changes)}]));
+			ends.taken = (ends.taken ?? 0) + 1;
+		} catch (error) {
+			assert.ok(error instanceof WritError);
+			assert.match(
+				error.code,
+				/^(unreadable_file|runner_resource_exceeded)$/,
+				`seed ${seed}: ${error.message} ${JSON.stringify(error.details)}`,
+			);
+			ends.refused = (ends.refused ?? 0) + 1;
+		}
+	}
+	assert.ok((ends.refused ?? 0) > 0, JSON.stringify(ends));
+});
 
 test('after all that, the platform takes files in as before', async () => {
 	const {tables} = await whole.add('afterwards', filesOf([{name: 'a.csv', content: 'a\n1\n'}]));

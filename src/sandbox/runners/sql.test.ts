@@ -118,3 +118,9 @@ test('an export beyond its cap says how many rows there were', async () => {
 		assert.deepEqual(end.type === 'done' && end.truncated, {by: 'rows', limit: 10, total: 5000});
 	}
 });
+
+test('a workbook has no more rows than a sheet, and says how many there were', async () => {
+	const {done} = await exported('xlsx', 'SELECT NULL AS a FROM range(1048580)', true, 2_000_000);
+	const end = ending(done);
+	assert.deepEqual(end.type === 'done' && end.truncated, {by: 'rows', limit: 1_048_575, total: 1_048_580});
+});
