@@ -7,6 +7,7 @@ import {after, before, test} from 'node:test';
 import type {Answerer} from '#analyst/turn.ts';
 import {type LoadedConfig, loadConfig} from '#config/config.ts';
 import type {ChatResponse} from '#contract/api.ts';
+import {WritError} from '#contract/errors.ts';
 import type {Event, Principal} from '#contract/event.ts';
 import type {TurnEvent} from '#contract/stream.ts';
 import {verifyRun} from '#evidence/verify.ts';
@@ -325,13 +326,10 @@ test('cancelling a run while the model thinks ends it as cancelled', async () =>
 	await using double = await startOpenAi([{hang: true}]);
 	assert.ok(world.parts);
 	world.answer = createAnswerer(configWith({OPENAI_BASE_URL: double.url}).config, world.parts);
-	const accepted = Promise.withResolvers<string>();
-	const turn = world.platform.analyst.chat(
-		{dataset_id: 'sales', message: 'How many?'},
-		{...callerOf(), accepted: accepted.resolve},
-	);
+	const caller = new AbortController();
+	const turn = world.platform.analyst.chat({dataset_id: 'sales', message: 'How many?'}, {...callerOf(), signal: caller.signal});
 	while (double.requests.length === 0) await new Promise((resolve) => setImmediate(resolve));
-	world.platform.runs.cancel(await accepted.promise);
+	caller.abort(new WritError('cancelled', 'the run was cancelled'));
 	const {status, assistant_message} = await turn;
 	assert.deepEqual([status, assistant_message], ['cancelled', 'This was cancelled before there was an answer.']);
 });
