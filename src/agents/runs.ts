@@ -1,5 +1,6 @@
 /**
- * Runs in the making: each open run has one journal, one holder with a lease, and one way to end. All jobs share it.
+ * Agents: what every job shares. Here are runs in the making: each has one journal, one holder with a lease, and one way to end.
+ * Nothing in this room has an effect: a model's wishes go through `govern`.
  */
 import {type ErrorBody, WritError} from '#contract/errors.ts';
 import type {EventBody, EventData, Principal, RunStatus} from '#contract/event.ts';
