@@ -60,7 +60,7 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'SQL and Python, decided and run inside',
 		command: 'writ run -d support --sql "select count(*) from tickets"',
-		tests: ['src/sandbox/runners/**/*.test.ts', 'test/sql-gate.test.ts'],
+		tests: ['src/sandbox/runners/**/*.test.ts', 'test/sql-gate.test.ts', 'test/python-*.test.ts'],
 	},
 	{
 		name: 'Programs that abort, flood, fork or fill',
@@ -76,7 +76,7 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'Answers, charts and exports',
 		command: 'writ runs export RUN --format xlsx',
-		tests: ['src/analyst/*.test.ts'],
+		tests: ['src/analyst/!(datasets|ingest|infer-)*.test.ts', 'test/*-export.test.ts'],
 	},
 	{name: 'Query plans', command: 'writ run -d support --plan FILE', tests: ['src/analyst/plan/*.test.ts']},
 	{
@@ -96,7 +96,7 @@ const CAPABILITIES: readonly Capability[] = [
 	},
 	{name: 'Command line', command: 'writ --help', tests: ['src/cli/**/*.test.ts', 'test/cli.test.ts']},
 	{name: 'Page', command: 'make run', tests: ['web/**/*.test.ts', 'test/page*.test.ts']},
-	{name: 'Configuration', command: 'writ doctor', tests: ['src/config/*.test.ts']},
+	{name: 'Configuration and doctor', command: 'writ doctor', tests: ['src/config/*.test.ts', 'src/doctor.test.ts']},
 ];
 
 /** What each mode is shown by, on the one provider of this version. */
