@@ -50,7 +50,8 @@ function oneMeasure(columns: Table['columns'], rows: Table['rows']): string | nu
 	const [group, measure, more] = columns;
 	if (!group || !measure || more || group.type !== 'text' || !NUMBERS.has(measure.type)) return null;
 	const said = rows.map((row) => `${text(row[0] ?? null)} ${text(row[1] ?? null)}`);
-	return `${sentenceCase(human(measure.name))} by ${human(group.name)}: ${said.join(', ')}`;
+	const measured = COUNT_NAMES.has(measure.name.toLowerCase()) ? 'Count' : sentenceCase(human(measure.name));
+	return `${measured} by ${human(group.name)}: ${said.join(', ')}`;
 }
 
 const NUMBERS: ReadonlySet<string> = new Set(['integer', 'decimal', 'double']);

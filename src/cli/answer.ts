@@ -16,7 +16,7 @@ function describeAnswer({assistant_message, result, details, run_id, thread_id, 
 	const blocks = [printable(assistant_message)];
 	// An answer in a conversation says itself how the question was read.
 	if (details.plan_sentence && thread_id === null) blocks.push(paint(io, 'dim', printable(details.plan_sentence)));
-	if (result.columns.length > 0) blocks.push('', renderTable(result.columns, result.rows, io), countLine(result, io));
+	if (result.columns.length > 0) blocks.push('', ...tableOf(result, io), countLine(result, io));
 	if (result.error?.hint && !saysAlready(assistant_message, result.error.hint))
 		blocks.push(paint(io, 'yellow', printable(result.error.hint)));
 	blocks.push(...details.warnings.map((warning) => paint(io, 'yellow', `note: ${printable(warning)}`)));
@@ -24,6 +24,16 @@ function describeAnswer({assistant_message, result, details, run_id, thread_id, 
 	if (details.approval_id) blocks.push(`waiting for a person: writ approvals grant ${details.approval_id}`);
 	blocks.push(paint(io, 'dim', `${status} · ${run_id} · writ evidence verify ${run_id}`));
 	return blocks;
+}
+
+/** As many rows as a person scrolls through; whatever reads a pipe gets all. */
+const MOST_ROWS = 50;
+
+function tableOf({columns, rows}: ChatResponse['result'], io: Io): string[] {
+	const shown = Number.isFinite(io.columns) ? rows.slice(0, MOST_ROWS) : rows;
+	const left = rows.length - shown.length;
+	const more = left > 0 ? [paint(io, 'dim', `… and ${left} more rows; --json prints all of them`)] : [];
+	return [renderTable(columns, shown, io), ...more];
 }
 
 function saysAlready(text: string, hint: string): boolean {

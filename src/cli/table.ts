@@ -13,7 +13,8 @@ export function renderTable(
 	rows: readonly (readonly unknown[])[],
 	io: Pick<Io, 'columns' | 'colour'>,
 ): string {
-	const cells = rows.map((row) => header.map((_, index) => toText(row[index])));
+	const digits = header.map((_, index) => digitsOf(rows, index));
+	const cells = rows.map((row) => header.map((_, index) => toText(row[index], digits[index] ?? null)));
 	const aligns = header.map((_, index): Align => (rows.some((row) => isNumeric(row[index])) ? 'right' : 'left'));
 	const widths = header.map((name, index): Width => {
 		const natural = Math.max(widthOf(name), ...cells.map((row) => widthOf(row[index] ?? '')), 1);
@@ -43,8 +44,27 @@ function squeeze(widths: Width[], columns: number): number {
 	return fitting === -1 ? widths.length : Math.max(1, fitting);
 }
 
-function toText(value: unknown): string {
+/** Decimals of a column of computed doubles; null where the values were written with few. `--json` and exports have all. */
+function digitsOf(rows: readonly (readonly unknown[])[], index: number): number | null {
+	const values = rows.map((row) => row[index]).filter((value) => typeof value === 'number');
+	if (values.every((value) => Number(value.toFixed(6)) === value)) return null;
+	const most = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+	return most >= 10 ? 2 : most >= 1 ? 3 : 4;
+}
+
+/** Rounding must not show a small number as none, nor a huge one as exact. */
+function toRounded(value: number, digits: number): string {
+	const isTiny = value !== 0 && Math.abs(value) < 0.5 * 10 ** -digits;
+	return isTiny || Math.abs(value) >= 1e15 ? value.toPrecision(3) : value.toFixed(digits);
+}
+
+/** Times as the wire has them; people read a space. */
+const MOMENT = /^\d{4}-\d{2}-\d{2}T[\d:.]+Z?$/;
+
+function toText(value: unknown, digits: number | null): string {
 	if (value === null || value === undefined) return '';
+	if (typeof value === 'number' && digits !== null) return toRounded(value, digits);
+	if (typeof value === 'string' && MOMENT.test(value)) return value.replace('T', ' ');
 	return printable(typeof value === 'object' ? JSON.stringify(value) : String(value)).replace(/\s+/g, ' ');
 }
 

@@ -159,7 +159,7 @@ function describeDataset(
 ): string[] {
 	const lines = [
 		`${paint(io, 'bold', printable(name))} (${id})`,
-		printable(description),
+		...(description ? [printable(description)] : []),
 		`snapshot ${version_hash}${now ? `, "today" is ${now}` : ''}`,
 	];
 	for (const file of files) {

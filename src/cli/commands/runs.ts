@@ -1,7 +1,8 @@
 import {resolve} from 'node:path';
-import type {Command as Program} from 'commander';
+import {InvalidArgumentError, Option, type Command as Program} from 'commander';
 import type {Capsule, ChatResponse} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
+import {runStatusSchema} from '#contract/event.ts';
 import {createProgress, printAnswer} from '../answer.ts';
 import {type Act, type Io, paint, print, printable, printJson} from '../io.ts';
 import {renderTable} from '../table.ts';
@@ -18,8 +19,8 @@ function listCommand(runs: Program, act: Act): void {
 	runs
 		.command('list', {isDefault: true})
 		.description('the latest runs')
-		.option('-n, --limit <count>', 'how many', '20')
-		.option('--status <status>', 'running, awaiting_approval, succeeded, failed, rejected, timed_out, cancelled or unknown')
+		.option('-n, --limit <count>', 'how many', toCount, '20')
+		.addOption(new Option('--status <status>', 'how they ended').choices(runStatusSchema.options))
 		.option('-d, --dataset <id>', 'of one dataset')
 		.option('--text <words>', 'whose question holds these words')
 		.option('--cursor <cursor>', 'go on after the page that named this cursor')
@@ -38,7 +39,7 @@ function listCommand(runs: Program, act: Act): void {
 				if (json) return printJson(io, reply);
 				const rows = reply.runs.map((run) => [
 					run.run_id,
-					run.created_at.slice(0, 19),
+					run.created_at.slice(0, 19).replace('T', ' '),
 					run.status,
 					run.query_mode,
 					run.dataset_id,
@@ -46,7 +47,7 @@ function listCommand(runs: Program, act: Act): void {
 				]);
 				print(
 					io,
-					rows.length > 0 ? renderTable(['run', 'created', 'status', 'mode', 'dataset', 'question'], rows, io) : 'no runs',
+					rows.length > 0 ? renderTable(['run', 'created (UTC)', 'status', 'mode', 'dataset', 'question'], rows, io) : 'no runs',
 				);
 				if (reply.next_cursor) print(io, paint(io, 'dim', `more: --cursor ${reply.next_cursor}`));
 			}),
@@ -102,7 +103,7 @@ function exportCommand(runs: Program, act: Act): void {
 		.command('export')
 		.description('the full result of a run as a file')
 		.argument('<run>')
-		.option('--format <format>', 'csv, xlsx, parquet or json', 'csv')
+		.addOption(new Option('--format <format>', 'of the file').choices(['csv', 'xlsx', 'parquet', 'json']).default('csv'))
 		.option('-o, --output <file>', 'where to write it; by default <run>.<format> here')
 		.addHelpText('after', '\nExample:\n  writ runs export run_123 --format xlsx -o tickets.xlsx')
 		.action(
@@ -116,6 +117,12 @@ function exportCommand(runs: Program, act: Act): void {
 				else print(io, path);
 			}),
 		);
+}
+
+/** Said here because the server would answer in the terms of its API. */
+function toCount(text: string): string {
+	if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It has to be a whole number above 0.');
+	return text;
 }
 
 type ListOptions = {limit: string; status?: string; dataset?: string; text?: string; cursor?: string};
