@@ -32,12 +32,7 @@ const JOBS = ['analyst', 'quality', 'ops', 'fleet'];
 type Source = {readonly path: string; readonly room: string; readonly text: string; readonly imports: readonly string[]};
 
 const sources: readonly Source[] = globSync('src/**/*.ts')
-	.filter(
-		(path) =>
-			!/\.test\.ts$|\/(fixtures|doubles)\/|\/(test-[^/]*|sample-[^/]*|conformance|run-in-child|suggested-questions)\.ts$/.test(
-				path,
-			),
-	)
+	.filter((path) => !/\.test\.ts$|\/(fixtures|doubles)\/|\/(test-[^/]*|sample-[^/]*|conformance|run-in-child)\.ts$/.test(path))
 	.map((path) => {
 		const text = readFileSync(path, 'utf8');
 		const imports = [
