@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests, in order of risk: the checks of the source, the rooms on every store, then what crosses rooms, then the page.
+# All tests but the page's, in order of risk: the checks of the source, the rooms on every store, what crosses rooms.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 node=$(scripts/node.sh)
@@ -10,4 +10,7 @@ export DATABASE_URL
 trap 'scripts/postgres.sh stop "$PGDIR" >/dev/null' EXIT
 
 PATH="$(dirname "$node"):$PATH" npm run --silent check:source
-"$node" --test --test-concurrency=2 'src/**/*.test.ts' 'test/**/*.test.ts' 'bench/**/*.test.ts'
+crossing=$(ls test/*.test.ts | grep -v '^test/page')
+# What `scripts/status.ts --from` makes the status page of.
+events=(--test-reporter=./scripts/test-events.ts --test-reporter-destination=.writ/test-events.jsonl --test-reporter=spec --test-reporter-destination=stdout)
+"$node" --test --test-concurrency=2 "${events[@]}" 'src/**/*.test.ts' $crossing
