@@ -87,8 +87,9 @@ for (const [argv, exit, said] of [
 	[['run', '-d', 'support', '--file', 'none.sql'], 2, /^unreadable_file: none.sql: there is no such file/],
 	[['run', '-d', 'support', '--plan', '-'], 2, /^invalid_plan: the plan is not JSON/],
 	[['ask', 'q'], 2, /required option '-d, --dataset <id>' not specified/],
+	[['ask', ' ', '-d', 'support'], 2, /^invalid_request: the question is empty/],
 	[['dataset'], 2, /unknown command 'dataset'\n\(Did you mean datasets\?\)/],
-	[['runs', 'list', '--status', 'odd'], 2, /^validation_error: query.status/],
+	[['runs', 'list', '--status', 'odd'], 2, /'--status <status>' argument 'odd' is invalid. Allowed choices are running,/],
 ] as const) {
 	test(`writ ${argv.join(' ')} exits ${exit} and says why on standard error`, async () => {
 		const ran = await commandLine().run(...argv);
@@ -107,7 +108,7 @@ test('runs are listed, shown, run again, cancelled and exported', async () => {
 	await run('run', '-d', 'support', '--sql', 'select 1');
 	assert.match(
 		(await run('runs', 'list')).out,
-		/^run +created +status +mode +dataset +question\nrun_1 +2026-03-01T12:00:00 +succeeded +sql +support +select 1\n$/,
+		/^run +created \(UTC\) +status +mode +dataset +question\nrun_1 +2026-03-01 12:00:00 +succeeded +sql +support +select 1\n$/,
 	);
 	assert.match((await run('runs', 'show', 'run_1')).out, /^run_1 succeeded/);
 	assert.match((await run('runs', 'rerun', 'run_1')).out, /succeeded · run_2/);

@@ -25,6 +25,7 @@ Examples:
 		)
 		.action(
 			act(async (command, [question, options]: [string, {dataset: string; thread?: string}]) => {
+				if (question.trim() === '') throw new WritError('invalid_request', 'the question is empty');
 				const client = await command.connect();
 				const body = {dataset_id: options.dataset, message: question, ...(options.thread && {thread_id: options.thread})};
 				const response = await client.fetch('/chat/stream', jsonPost(body, command.signal));
