@@ -223,15 +223,17 @@ export class AnalystRoom implements Analyst {
 	async #carryOn(run: OpenRun, emit?: Turn['emit']): Promise<ChatResponse> {
 		const {events, principal} = run.journal;
 		const {dataset: subject, mode} = startOf(events);
-		const dataset = subject && (await this.#options.datasets.at(principal.tenant, subject.id, subject.hash));
+		const failed = (error: WritError) => ({text: error.message, suggestions: [], outcome: null, error: error.toJSON()});
+		const dataset = subject && (await this.#options.datasets.at(principal.tenant, subject.id, subject.hash).catch(asValue));
+		if (dataset instanceof WritError) return this.#ended(this.#turn(run, null, emit), async () => failed(dataset));
 		const turn = this.#turn(run, dataset, emit);
 		const last = events.findLast((event) => event.type === 'action.proposed');
 		// Calls a model made side by side: of those that were under way the record says that nobody knows what became of them.
 		for (const {data} of underWay(events)) if (data !== last?.data) await act(turn, this.#options, {...data, id: data.actionId});
 		if (last) return this.#direct(turn, {id: last.data.actionId, tool: last.data.tool, input: last.data.input});
 		if (mode === 'chat') return this.#chat(turn);
-		const error = new WritError('interrupted', 'the platform stopped before this run had done anything').toJSON();
-		return this.#ended(turn, async () => ({text: error.message, suggestions: [], outcome: null, error}));
+		const interrupted = new WritError('interrupted', 'the platform stopped before this run had done anything');
+		return this.#ended(turn, async () => failed(interrupted));
 	}
 
 	async #events(tenant: string, runId: string): Promise<readonly Event[]> {
@@ -240,6 +242,12 @@ export class AnalystRoom implements Analyst {
 			throw new WritError('not_found', `there is no run \`${runId}\``, {hint: 'list them with `writ runs`'});
 		return this.#options.store.read(runId);
 	}
+}
+
+/** A failure the platform can name; anything else is thrown on. */
+function asValue(error: unknown): WritError {
+	if (error instanceof WritError) return error;
+	throw error;
 }
 
 /** `sql: …` and `python: …` bypass the agent: the text after the first colon is the code. */

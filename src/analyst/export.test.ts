@@ -1,51 +1,46 @@
 import assert from 'node:assert/strict';
-import {mkdir, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import path from 'node:path';
-import {type TestContext, test} from 'node:test';
-import type {SandboxLimits} from '#contract/sandbox.ts';
-import type {World} from '#kernel/tool.ts';
-import type {Computing} from './compute.ts';
-import {createExportTool} from './export.ts';
+import {test} from 'node:test';
+import {DuckDBInstance} from '@duckdb/node-api';
+import type {Column, Table} from '#contract/table.ts';
+import {toLiteralSql} from './export.ts';
 
-const computing = {
-	datasets: {at: async () => ({}), source: () => ({mounts: [], views: []})},
-	limits: {} as SandboxLimits,
-	maxRows: 1,
-	maxBytes: 1,
-} as unknown as Computing;
-
-const DONE = [
-	{type: 'file', rows: 1},
-	{type: 'done', truncated: null},
-];
-
-/** Exports with a sandbox that leaves a file and these frames; resolves to what is left in the directory of exports. */
-async function leftovers(t: TestContext, frames: readonly unknown[], signal = new AbortController().signal): Promise<number> {
-	const directory = path.join(await mkdtemp(path.join(tmpdir(), 'writ-export-')), 'exports');
-	await mkdir(directory);
-	t.after(() => rm(path.dirname(directory), {recursive: true}));
-	const world = {
-		principal: {kind: 'user', id: 'ada', tenant: 'local'},
-		signal,
-		async sandbox({output}: {output: string}) {
-			await writeFile(path.join(output, 'result.csv'), 'n\n1\n');
-			return {frames};
-		},
-	} as unknown as World;
-	const input = {dataset_id: 'support', dataset_hash: 'h', sql: 'SELECT 1 AS n', format: 'csv', neutralise: true} as const;
-	await createExportTool(computing, directory)
-		.run(input, world)
-		.catch(() => {});
-	return (await readdir(directory)).length;
+async function roundTrip(columns: Column[], rows: Table['rows']): Promise<unknown[][]> {
+	const connection = await (await DuckDBInstance.create()).connect();
+	const reader = await connection.runAndReadAll(toLiteralSql({columns, rows}));
+	assert.deepEqual(
+		reader.columnNames(),
+		columns.map(({name}) => name),
+	);
+	return reader.getRowsJson() as unknown[][];
 }
 
-test('an export leaves its file for whoever asked', async (t) => {
-	assert.equal(await leftovers(t, DONE), 1);
+test('a table said again as SQL is the same table, to the last digit', async () => {
+	const columns: Column[] = [
+		{name: 'n', type: 'integer'},
+		{name: 'price', type: 'decimal'},
+		{name: 'it\'s "quoted"', type: 'text'},
+		{name: 'day', type: 'date'},
+		{name: 'ok', type: 'boolean'},
+	];
+	const rows: Table['rows'] = [
+		['170141183460469231731687303715884105727', '12345678901234567890.25', "Robert'); DROP TABLE x;--", '2026-02-02', true],
+		[1, 2.5, null, null, null],
+	];
+	assert.deepEqual(await roundTrip(columns, rows), [
+		['170141183460469231731687303715884105727', '12345678901234567890.25', "Robert'); DROP TABLE x;--", '2026-02-02', true],
+		['1', '2.50', null, null, null],
+	]);
 });
 
-test('an export that fails, or that nobody waits for any more, leaves nothing', async (t) => {
-	assert.equal(await leftovers(t, []), 0);
-	assert.equal(await leftovers(t, [{type: 'error', code: 'runner_internal_error', message: 'it broke'}]), 0);
-	assert.equal(await leftovers(t, DONE, AbortSignal.abort()), 0);
+test('an empty table keeps its columns and their types', async () => {
+	assert.deepEqual(
+		await roundTrip(
+			[
+				{name: 'a', type: 'double'},
+				{name: 'b', type: 'text'},
+			],
+			[],
+		),
+		[],
+	);
 });

@@ -126,13 +126,14 @@ function literal(cell: Json): string {
 	return `'${(typeof cell === 'string' ? cell : JSON.stringify(cell)).replaceAll("'", "''")}'`;
 }
 
-function engineType({type}: Column): string {
+function engineType({type}: Column, cells: readonly Json[]): string {
 	switch (type) {
 		case 'boolean':
 			return 'BOOLEAN';
 		case 'integer':
 			return 'HUGEINT';
 		case 'decimal':
+			return decimalType(cells);
 		case 'double':
 			return 'DOUBLE';
 		case 'date':
@@ -144,4 +145,10 @@ function engineType({type}: Column): string {
 		default:
 			return 'VARCHAR';
 	}
+}
+
+/** Wide enough for every digit there is. */
+function decimalType(cells: readonly Json[]): string {
+	const fractions = cells.map((cell) => String(cell ?? '').split('.')[1]?.length ?? 0);
+	return `DECIMAL(38, ${Math.min(18, Math.max(0, ...fractions))})`;
 }
