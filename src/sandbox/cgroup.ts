@@ -92,7 +92,10 @@ export function createGroup(host: CgroupHost, serial: number, limits: SandboxLim
 
 type Directories = Readonly<Partial<Record<Controller, string>>>;
 
-/** Scratch is memory too: the group holds both, and process-sandbox.ts watches that the processes alone stay below theirs. */
+/**
+ * Sandboxes take the processors that nobody else wants: a sixteenth of the usual share, so that the platform answers while they work.
+ * Scratch is memory too: the group holds both, and process-sandbox.ts watches that the processes alone stay below theirs.
+ */
 function settings(version: 1 | 2, {memory, cpu, pids}: Directories, limits: SandboxLimits): [file: string, value: string][] {
 	const bytes = String(limits.memoryBytes + limits.scratchBytes);
 	const quota = Math.max(1_000, Math.round(limits.cpus * PERIOD_US));
@@ -102,7 +105,7 @@ function settings(version: 1 | 2, {memory, cpu, pids}: Directories, limits: Sand
 	if (version === 2) {
 		if (memory) files.push([join(memory, 'memory.max'), bytes]);
 		if (memory) files.push(...optional(join(memory, 'memory.swap.max'), '0'), ...optional(join(memory, 'memory.oom.group'), '1'));
-		if (cpu) files.push([join(cpu, 'cpu.max'), `${quota} ${PERIOD_US}`]);
+		if (cpu) files.push([join(cpu, 'cpu.max'), `${quota} ${PERIOD_US}`], ...optional(join(cpu, 'cpu.weight'), '6'));
 		return files;
 	}
 	if (memory) files.push([join(memory, 'memory.limit_in_bytes'), bytes]);
@@ -112,6 +115,7 @@ function settings(version: 1 | 2, {memory, cpu, pids}: Directories, limits: Sand
 			...optional(join(memory, 'memory.swappiness'), '0'),
 		);
 	if (cpu) files.push([join(cpu, 'cpu.cfs_period_us'), String(PERIOD_US)], [join(cpu, 'cpu.cfs_quota_us'), String(quota)]);
+	if (cpu) files.push(...optional(join(cpu, 'cpu.shares'), '64'));
 	return files;
 }
 
