@@ -111,19 +111,23 @@ async function collect(file: string): Promise<{readonly path: string; readonly b
 
 /** A table that is already computed as the SQL that says it again, so that every result leaves by the same way. */
 export function toLiteralSql({columns, rows}: Pick<Table, 'columns' | 'rows'>): string {
-	const casts = columns.map(
-		(column, index) => `CAST("c${index}" AS ${engineType(column)}) AS "${column.name.replaceAll('"', '""')}"`,
-	);
 	const whole = rows.length > 0 ? rows : [columns.map(() => null)];
+	const casts = columns.map((column, index) => {
+		const type = engineType(
+			column,
+			whole.map((row) => row[index] ?? null),
+		);
+		return `CAST("c${index}" AS ${type}) AS "${column.name.replaceAll('"', '""')}"`;
+	});
 	const values = whole.map((row) => `(${columns.map((_, index) => literal(row[index] ?? null)).join(', ')})`);
 	const from = `FROM (VALUES\n${values.join(',\n')}) AS result(${columns.map((_, index) => `"c${index}"`).join(', ')})`;
 	return `SELECT ${casts.join(', ')}\n${from}${rows.length > 0 ? '' : '\nWHERE false'}`;
 }
 
+/** Always text, which the cast around it reads: a column may hold numbers and, where they are too long for one, strings. */
 function literal(cell: Json): string {
 	if (cell === null) return 'NULL';
-	if (typeof cell === 'number' || typeof cell === 'boolean') return String(cell);
-	return `'${(typeof cell === 'string' ? cell : JSON.stringify(cell)).replaceAll("'", "''")}'`;
+	return `'${(typeof cell === 'object' ? JSON.stringify(cell) : String(cell)).replaceAll("'", "''")}'`;
 }
 
 function engineType({type}: Column, cells: readonly Json[]): string {
