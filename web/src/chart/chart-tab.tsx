@@ -18,20 +18,25 @@ export function ChartTab({response}: {readonly response: ChatResponse}) {
 		return <Empty title="Nothing to draw">A chart needs a result with rows and a column to measure.</Empty>;
 	}
 	return (
-		<div className="grid h-full min-h-0 grid-rows-[auto_minmax(0,1fr)] overflow-auto lg:grid-cols-[minmax(0,1fr)_minmax(220px,36%)]">
-			<ChartControls
-				chart={chart}
-				columns={result.columns}
-				onChange={setEdited}
-				{...(edited ? {onReset: () => setEdited(null)} : {})}
-			/>
-			<div className="min-h-0 overflow-auto p-4">
-				<ChartView chart={chart} result={result} />
-				<SpecEditor key={JSON.stringify(chart)} chart={chart} columns={result.columns} onChange={setEdited} />
+		<div className="@container h-full min-h-0">
+			<div className="grid h-full min-h-0 grid-rows-[auto_auto_auto] content-start overflow-auto @4xl:grid-cols-[minmax(0,1fr)_minmax(220px,36%)] @4xl:content-stretch @4xl:grid-rows-[auto_minmax(0,1fr)]">
+				<ChartControls
+					chart={chart}
+					columns={result.columns}
+					onChange={setEdited}
+					{...(edited ? {onReset: () => setEdited(null)} : {})}
+				/>
+				<div className="min-w-0 p-4 @4xl:min-h-0 @4xl:overflow-auto">
+					<ChartView chart={chart} result={result} />
+					<SpecEditor key={JSON.stringify(chart)} chart={chart} columns={result.columns} onChange={setEdited} />
+				</div>
+				<section
+					aria-label="Rows of the chart"
+					className="h-72 min-h-0 border-line border-t @4xl:h-auto @4xl:border-t-0 @4xl:border-l"
+				>
+					<ResultTable result={result} label="Rows of the chart" />
+				</section>
 			</div>
-			<section aria-label="Rows of the chart" className="h-72 min-h-0 border-line max-lg:border-t lg:h-auto lg:border-l">
-				<ResultTable result={result} label="Rows of the chart" />
-			</section>
 		</div>
 	);
 }
@@ -53,7 +58,7 @@ function ChartControls({chart, columns, onChange, onReset}: ControlsProps) {
 		onChange({...chart, encoding: {...encoding, [channel]: before?.field === undefined ? {field} : next}});
 	};
 	return (
-		<div className="flex flex-wrap items-end gap-3 border-line border-b px-4 py-2 lg:col-span-2">
+		<div className="flex flex-wrap items-end gap-3 border-line border-b px-4 py-2 @4xl:col-span-2">
 			<Choice
 				label="Mark"
 				value={chart.mark}

@@ -50,7 +50,8 @@ function toDatum(value: Result['rows'][number][number], {column_types}: Result, 
 }
 
 function titleOf(field: string, aggregate: string | undefined): string {
-	return aggregate === undefined || aggregate === 'count' ? field : `${aggregate} of ${field}`;
+	const words = field.replaceAll('_', ' ');
+	return aggregate === undefined || aggregate === 'count' ? words : `${aggregate} of ${words}`;
 }
 
 /** Apart in hue and in lightness, on both grounds. */
@@ -75,6 +76,7 @@ function configOf({fg, muted, line, dark}: ChartTheme) {
 			titlePadding: 8,
 			tickSize: 4,
 		},
+		axisQuantitative: {tickCount: 5},
 		legend: label,
 		header: label,
 		view: {stroke: 'transparent'},

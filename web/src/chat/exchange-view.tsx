@@ -60,9 +60,11 @@ export function ExchangeView({exchange, shown}: {readonly exchange: Exchange; re
 	);
 }
 
-function Badge({exchange: {phase, status, error}}: {readonly exchange: Exchange}) {
+function Badge({exchange: {phase, status, error, suggestions}}: {readonly exchange: Exchange}) {
 	if (phase !== 'over') return <StatusBadge status="running" note={PHASES[phase]} />;
 	if (error) return <StatusBadge status="failed" note={error.type === 'UNREACHABLE' ? 'No connection' : 'Error'} />;
+	// Only an answer without a computation comes with questions to ask instead.
+	if (status === 'succeeded' && suggestions.length > 0) return <StatusBadge status="succeeded" note="Nothing was run" />;
 	return status ? <StatusBadge status={status} /> : null;
 }
 
@@ -70,6 +72,7 @@ function Suggestions({suggestions}: {readonly suggestions: readonly string[]}) {
 	const {session} = useChat();
 	return (
 		<div className="mt-2 flex flex-col items-start gap-1">
+			<p className="text-muted text-xs">You could ask:</p>
 			{suggestions.map((suggestion) => (
 				<button
 					key={suggestion}

@@ -14,7 +14,11 @@ export function Prompts() {
 		<section
 			id="prompts"
 			aria-label="Suggested questions"
-			className={fresh ? 'flex flex-col items-start gap-1 px-3 pb-3' : 'flex shrink-0 gap-1.5 overflow-x-auto px-3 py-2'}
+			className={
+				fresh
+					? 'flex flex-col items-start gap-1 px-3 pb-3'
+					: 'flex shrink-0 gap-1.5 overflow-x-auto px-3 py-2 [mask-image:linear-gradient(to_right,black_calc(100%-2.5rem),transparent)]'
+			}
 		>
 			{prompts.map((prompt) => (
 				<button

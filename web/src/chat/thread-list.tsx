@@ -32,7 +32,7 @@ export function ThreadList({onDone}: {readonly onDone?: () => void}) {
 							onClick={() => go(() => session.open(thread_id))}
 							className="flex h-7 w-full items-center gap-2 rounded-md px-2 text-left text-muted hover:bg-hover hover:text-fg aria-[current]:bg-hover aria-[current]:text-fg"
 						>
-							<span className="min-w-0 flex-1 truncate">{title}</span>
+							<span className="min-w-0 flex-1 truncate">{title.trim() || 'Without a question'}</span>
 							<span className="text-2xs text-faint">{formatAgo(updated_at)}</span>
 						</button>
 					</li>

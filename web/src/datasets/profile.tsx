@@ -16,13 +16,13 @@ export function Profile({schema, rows, label}: {readonly schema: Schema; readonl
 	return (
 		// biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it
 		<section aria-label={label} tabIndex={0} className="overflow-x-auto outline-offset-[-2px]">
-			<table className="w-full min-w-[880px] table-fixed text-left text-xs">
+			<table className="w-full min-w-[720px] table-fixed text-left text-xs">
 				<colgroup>
-					<col className="w-[24%]" />
-					<col className="w-[12%]" />
+					<col className="w-[21%]" />
 					<col className="w-[13%]" />
-					<col className="w-[8%]" />
-					<col className="w-[20%]" />
+					<col className="w-[13%]" />
+					<col className="w-[9%]" />
+					<col className="w-[23%]" />
 					<col />
 				</colgroup>
 				<thead className="bg-panel text-2xs text-muted">

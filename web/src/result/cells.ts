@@ -3,22 +3,46 @@ import type {Result} from '#contract/api.ts';
 import type {ColumnType} from '#contract/table.ts';
 
 export type Cell = Result['rows'][number][number];
-export type Column = {readonly name: string; readonly type: ColumnType; readonly look: Look};
+export type Column = {
+	readonly name: string;
+	readonly type: ColumnType;
+	readonly look: Look;
+	/** decimals of a column whose values have more than anybody reads; null shows them as they are */
+	readonly digits: number | null;
+};
 type Look = 'number' | 'plain-number' | 'money' | 'text';
 
 const MONEY = /revenue|price|amount|cost|total|sales|profit|discount|spend|spent/i;
 /** Numbers that name something: nobody groups the digits of a year or an id. */
 const NAMES = /(^|[_\s.-])(id|ids|year|yr|zip|zipcode|postcode|postal_code|phone)$|[a-z]I[dD]$|year_number$/i;
 
-export function columnsOf({columns, column_types}: Pick<Result, 'columns' | 'column_types'>): Column[] {
+export function columnsOf({
+	columns,
+	column_types,
+	rows = [],
+}: Pick<Result, 'columns' | 'column_types'> & Partial<Pick<Result, 'rows'>>): Column[] {
 	return columns.map((name, index) => {
 		const type = column_types[index] ?? 'text';
-		return {name, type, look: lookOf(name, type)};
+		return {name, type, look: lookOf(name, type), digits: type === 'double' ? digitsOf(rows, index) : null};
 	});
 }
 
 export function isNumeric(type: ColumnType): boolean {
 	return type === 'integer' || type === 'decimal' || type === 'double';
+}
+
+/** Data that was written with few decimals keeps them; a computed average gets as many as its size deserves. */
+function digitsOf(rows: Result['rows'], index: number): number | null {
+	let most = 0;
+	let isLong = false;
+	for (const row of rows) {
+		const value = row[index];
+		if (typeof value !== 'number') continue;
+		most = Math.max(most, Math.abs(value));
+		isLong ||= Number(value.toFixed(6)) !== value;
+	}
+	if (!isLong) return null;
+	return most >= 10 ? 2 : most >= 1 ? 3 : 4;
 }
 
 function lookOf(name: string, type: ColumnType): Look {
@@ -32,12 +56,19 @@ const MONEY_FORMAT = new Intl.NumberFormat('en-US', {minimumFractionDigits: 2, m
 const FLOAT = new Intl.NumberFormat('en-US', {maximumFractionDigits: 6});
 
 /** Null is the caller's to show: it must not look like text. */
-export function formatCell(value: Exclude<Cell, null>, {type, look}: Column): string {
+export function formatCell(value: Exclude<Cell, null>, {type, look, digits}: Column): string {
+	if (look === 'number' && digits !== null && typeof value === 'number') return formatDouble(value, digits);
 	if (look !== 'text' && (typeof value === 'number' || typeof value === 'string')) return formatNumber(value, look);
 	if (typeof value === 'object') return JSON.stringify(value);
 	if (typeof value === 'string' && (type === 'timestamp' || type === 'timestamptz'))
 		return value.replace('T', ' ').replace(/\.0+(?=Z|$)/, '');
 	return String(value);
+}
+
+function formatDouble(value: number, digits: number): string {
+	const isTiny = value !== 0 && Math.abs(value) < 0.5 * 10 ** -digits;
+	if (isTiny || Math.abs(value) >= 1e15) return value.toPrecision(3);
+	return value.toLocaleString('en-US', {minimumFractionDigits: digits, maximumFractionDigits: digits});
 }
 
 function formatNumber(value: number | string, look: Look): string {

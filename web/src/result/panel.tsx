@@ -136,7 +136,7 @@ function Notes({result, warnings}: {readonly result: Result; readonly warnings: 
 		<div className="flex max-h-[50%] shrink-0 flex-col gap-2 overflow-y-auto p-3 empty:hidden">
 			{error && (
 				<Notice tone="bad" title={<span className="whitespace-pre-wrap font-normal font-mono">{error.message}</span>}>
-					{error.hint && <p className="mt-1 text-muted">{error.hint}</p>}
+					{error.hint && <p className="mt-1 text-muted first-letter:uppercase">{error.hint}</p>}
 					<p className="mt-1 font-mono text-2xs text-muted">{error.type}</p>
 				</Notice>
 			)}

@@ -63,6 +63,7 @@ export function BodyCell({grid, place, column, value, selection}: BodyProps) {
 			data-cell={`${place.row}:${place.column}`}
 			aria-colindex={place.column + 2}
 			aria-selected={chosen}
+			title={column.digits !== null && typeof value === 'number' ? String(value) : undefined}
 			className={`truncate border-line border-b px-2.5 ${column.look === 'text' ? '' : 'text-right'} ${ground} ${focused ? '-outline-offset-2 outline-2 outline-accent' : ''}`}
 		>
 			{value === null ? <span className="text-2xs text-faint italic">null</span> : formatCell(value, column)}

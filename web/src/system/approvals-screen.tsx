@@ -31,7 +31,9 @@ export function ApprovalsScreen() {
 					onChange={(event) => setState(event.target.value as typeof state)}
 				>
 					{STATES.map((each) => (
-						<option key={each}>{each}</option>
+						<option key={each} value={each}>
+							{each.charAt(0).toUpperCase() + each.slice(1)}
+						</option>
 					))}
 				</select>
 			</div>

@@ -44,6 +44,7 @@ export function SystemScreen() {
 function Health() {
 	const ready = useQuery(readyQuery);
 	const doctor = useQuery(doctorQuery);
+	const shown = new Set(ready.data?.components.map(({name}) => name));
 	return (
 		<div className="flex max-w-3xl flex-col gap-6">
 			<section aria-labelledby="ready">
@@ -56,7 +57,11 @@ function Health() {
 				<h2 id="doctor" className="mb-2 font-medium">
 					What is here {doctor.data && <span className="font-normal text-muted text-xs">Writ {doctor.data.version}</span>}
 				</h2>
-				{doctor.isError ? <ErrorNotice error={doctor.error} /> : <Checks checks={doctor.data?.checks} />}
+				{doctor.isError ? (
+					<ErrorNotice error={doctor.error} />
+				) : (
+					<Checks checks={doctor.data?.checks.filter(({name}) => !shown.has(name))} />
+				)}
 			</section>
 		</div>
 	);
