@@ -63,6 +63,8 @@ export function chartFor({columns, rows}: Pick<Table, 'columns' | 'rows'>): Char
 	const others = columns.filter((column) => column !== dimension && !measures.includes(column) && column.type === 'text');
 	const [series] = others.filter((column) => distinct(rows, columns.indexOf(column)) <= 8);
 	const temporal = kindOf(dimension.type) === 'temporal';
+	// Rows with an id of their own are things, not a course of time.
+	if (temporal && idColumn(columns)) return null;
 	const positions = distinct(rows, columns.indexOf(dimension));
 	if (!temporal && (positions > MOST_BARS || (positions < rows.length && !series))) return null;
 
