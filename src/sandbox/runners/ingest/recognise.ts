@@ -71,7 +71,7 @@ export function engineRefusal(error: unknown, name: string): RunnerError {
 	const message = error instanceof Error ? error.message : String(error);
 	if (/out of memory|max_temp_directory_size/i.test(message))
 		return new RunnerError('runner_resource_exceeded', `\`${name}\` needs more memory than the sandbox has`, {
-			hint: 'split the file, or raise the memory of the sandbox',
+			hint: 'split the file by rows or columns, or raise WRIT_SANDBOX_MEMORY_MB',
 			details: {limit: 'memoryBytes'},
 		});
 	if (/No space left|File too large|write file/i.test(message))
