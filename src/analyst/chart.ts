@@ -53,20 +53,19 @@ function fieldsOf({encoding}: Chart): readonly string[] {
 /** A fitting chart for a result nobody chose one for; null when a table says it better. */
 export function chartFor({columns, rows}: Pick<Table, 'columns' | 'rows'>): Chart | null {
 	if (rows.length < 2 || columns.length < 2) return null;
-	const measures = columns.filter((column) => kindOf(column.type) === 'quantitative' && !/(^|_)id$/i.test(column.name));
+	const measures = columns.filter((column) => kindOf(column.type) === 'quantitative' && !isId(column));
 	const dimension =
-		columns.find((column) => !measures.includes(column) && kindOf(column.type) !== null && !/(^|_)id$/i.test(column.name)) ??
-		idColumn(columns);
+		columns.find((column) => !measures.includes(column) && kindOf(column.type) !== null && !isId(column)) ?? columns.find(isId);
 	const [measure] = measures;
 	if (!(measure && dimension)) return null;
 
 	const others = columns.filter((column) => column !== dimension && !measures.includes(column) && column.type === 'text');
 	const [series] = others.filter((column) => distinct(rows, columns.indexOf(column)) <= 8);
 	const temporal = kindOf(dimension.type) === 'temporal';
-	// Rows with an id of their own are things, not a course of time.
-	if (temporal && idColumn(columns)) return null;
 	const positions = distinct(rows, columns.indexOf(dimension));
-	if (!temporal && (positions > MOST_BARS || (positions < rows.length && !series))) return null;
+	// Rows with an id of their own are things, not a course of time.
+	const misleads = temporal ? columns.some(isId) : positions > MOST_BARS || (positions < rows.length && !series);
+	if (misleads) return null;
 
 	const along = {field: dimension.name, type: temporal ? ('temporal' as const) : ('nominal' as const)};
 	const amount = {field: measure.name, type: 'quantitative' as const};
@@ -78,8 +77,8 @@ export function chartFor({columns, rows}: Pick<Table, 'columns' | 'rows'>): Char
 
 const MOST_BARS = 40;
 
-function idColumn(columns: readonly Column[]): Column | undefined {
-	return columns.find((column) => /(^|_)id$/i.test(column.name));
+function isId({name}: Column): boolean {
+	return /(^|_)id$/i.test(name);
 }
 
 function kindOf(type: ColumnType): 'quantitative' | 'temporal' | 'nominal' | null {
