@@ -32,6 +32,8 @@ export type ExportedFile = {
 	readonly mediaType: string;
 	readonly bytes: number;
 	readonly sha256: string;
+	/** more rows than one file takes: the rest are not in it */
+	readonly truncated: boolean;
 };
 
 export type Analyst = {

@@ -147,7 +147,7 @@ export class AnalystRoom implements Analyst {
 		const turn = await this.#begin({dataset, mode: 'export'}, caller);
 		const input = {dataset_id: dataset.id, dataset_hash: dataset.hash, sql, format};
 		const file = (await this.#effect(turn, 'analyst.export', input)) as Exported;
-		const {bytes, sha256} = file;
+		const {bytes, sha256, truncated} = file;
 		return {
 			runId: turn.run.id,
 			path: path.resolve(file.path),
@@ -155,6 +155,7 @@ export class AnalystRoom implements Analyst {
 			mediaType: MEDIA_TYPES[format],
 			bytes,
 			sha256,
+			truncated,
 		};
 	}
 

@@ -113,7 +113,9 @@ function exportCommand(runs: Program, act: Act): void {
 				const response = await client.fetch(`/runs/${runId}/export?format=${encodeURIComponent(format)}`, {signal});
 				const path = resolve(io.cwd, output ?? `${runId}.${format}`);
 				if (response.body) await io.writeFile(path, response.body);
-				if (json) printJson(io, {path, sha256: response.headers.get('etag')?.replaceAll('"', '') ?? null});
+				const truncated = response.headers.get('x-writ-truncated') === 'true';
+				if (truncated) io.err('the result has more rows than one file takes; the rest are not in it\n');
+				if (json) printJson(io, {path, sha256: response.headers.get('etag')?.replaceAll('"', '') ?? null, truncated});
 				else print(io, path);
 			}),
 		);

@@ -137,7 +137,7 @@ export function createAnalystDouble(store: Store, files: Files): AnalystDouble {
 		capsule: async (_tenant, runId) => capsuleOf(runId, (await store.run(runId))?.status ?? 'unknown'),
 		async export(runId, format) {
 			const path = await files.export();
-			return {runId, path, name: `${runId}.${format}`, mediaType: 'text/csv', bytes: 4, sha256: 'c'.repeat(64)};
+			return {runId, path, name: `${runId}.${format}`, mediaType: 'text/csv', bytes: 4, sha256: 'c'.repeat(64), truncated: false};
 		},
 	};
 }

@@ -161,7 +161,10 @@ function notHere(status: string): WritError {
 }
 
 /** INVARIANT: the file has no name any more when its first byte leaves, so nothing is left behind however the client behaves. */
-async function sendFile({path, name, mediaType, bytes, sha256, runId}: ExportedFile, request: Request): Promise<Response> {
+async function sendFile(
+	{path, name, mediaType, bytes, sha256, runId, truncated}: ExportedFile,
+	request: Request,
+): Promise<Response> {
 	const file = await open(path, 'r');
 	await rm(dirname(path), {recursive: true, force: true});
 	const headers = {
@@ -169,6 +172,7 @@ async function sendFile({path, name, mediaType, bytes, sha256, runId}: ExportedF
 		'content-length': String(bytes),
 		etag: `"${sha256}"`,
 		'x-writ-run-id': runId,
+		'x-writ-truncated': String(truncated),
 		...attachment(name),
 	};
 	if (request.method === 'HEAD' || request.signal.aborted) {

@@ -82,7 +82,8 @@ function parse(text: string): Partial<ErrorReply> {
 }
 
 /** Saves a reply as a file; a link would show errors as a page and could not carry a token. */
-export async function download(path: string, fallbackName: string): Promise<void> {
+/** Saves a reply as a file. `truncated` says that the file does not hold all rows. */
+export async function download(path: string, fallbackName: string): Promise<{readonly truncated: boolean}> {
 	const response = await request(path);
 	const disposition = response.headers.get('content-disposition') ?? '';
 	const encoded = /filename\*=UTF-8''([^;]+)/.exec(disposition)?.[1];
@@ -92,4 +93,5 @@ export async function download(path: string, fallbackName: string): Promise<void
 	link.download = encoded ? decodeURIComponent(encoded) : fallbackName;
 	link.click();
 	setTimeout(() => URL.revokeObjectURL(url), 60_000);
+	return {truncated: response.headers.get('x-writ-truncated') === 'true'};
 }

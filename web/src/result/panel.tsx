@@ -65,6 +65,11 @@ export function ResultPanel({response, actions}: {readonly response: ChatRespons
 					<ErrorNotice error={save.error} />
 				</div>
 			)}
+			{save.data?.truncated && (
+				<div className="px-3 pt-3">
+					<Notice tone="warn">The result has more rows than one file takes; the rest are not in it.</Notice>
+				</div>
+			)}
 			<Tabs.Content value="table" className="flex min-h-0 flex-1 flex-col" tabIndex={-1}>
 				<TableTab response={response} />
 			</Tabs.Content>
