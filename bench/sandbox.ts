@@ -68,7 +68,7 @@ async function warm(runs: number): Promise<number[]> {
 	await pool.warm([{spec, tenant: 'bench'}]);
 	const samples = await sample(runs, async () => {
 		while (pool.stats().idle < 2) await delay(5);
-		return timed(() => pool.run(permit, spec, count, signal));
+		return timed(() => pool.run(permit, {spec, request: count}, signal));
 	});
 	await pool.close(); // and the provider with it
 	return samples;

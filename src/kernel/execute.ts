@@ -53,7 +53,7 @@ export async function execute(
 		signal: deadline.signal,
 		async sandbox(spec, request) {
 			assertPermit(permit);
-			const result = await kernel.sandboxes.run(permit, spec, request, deadline.signal);
+			const result = await kernel.sandboxes.run(permit, {spec, request}, deadline.signal);
 			seen.usage = result.usage;
 			seen.isolation = result.isolation;
 			return result;

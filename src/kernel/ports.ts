@@ -5,7 +5,7 @@ import type {Event, EventBody, EventData, GateResult, Label, Principal, Risk, Ru
 import type {Budget} from '#contract/limits.ts';
 import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Permit} from './permit.ts';
-import type {AnyTool, SandboxResult} from './tool.ts';
+import type {AnswerCall, AnyTool, SandboxResult} from './tool.ts';
 
 export type Clock = {now(): Date};
 
@@ -73,9 +73,12 @@ export type Journal = {
 	append(...bodies: readonly EventBody[]): Promise<void>;
 };
 
+/** One run of a sandbox. `answerCall` answers the tool calls of the code inside; without it there are none. */
+export type SandboxJob = {readonly spec: SandboxSpec; readonly request: RunnerRequest; readonly answerCall?: AnswerCall};
+
 export type Sandboxes = {
 	/** Throws `runner_timeout`, `runner_resource_exceeded`, `runner_internal_error`, `sandbox_unavailable` or `cancelled`. */
-	run(permit: Permit, spec: SandboxSpec, request: RunnerRequest, signal: AbortSignal): Promise<SandboxResult>;
+	run(permit: Permit, job: SandboxJob, signal: AbortSignal): Promise<SandboxResult>;
 };
 
 export type Redactor = (value: unknown) => {readonly value: unknown; readonly count: number};

@@ -95,7 +95,7 @@ export async function testKernel(overrides: Overrides = {}): Promise<TestKernel>
 		policy: overrides.policy ?? (() => defaultPolicy),
 		approvals,
 		sandboxes: {
-			async run(permit, _spec, request) {
+			async run(permit, {request}) {
 				assertPermit(permit);
 				sandboxed.push(request);
 				return {frames: [], usage: USAGE, isolation: ISOLATION};

@@ -1,11 +1,14 @@
 import type {z} from 'zod';
 import type {Effect, Label, Principal, Risk, Verdict} from '#contract/event.ts';
 import type {ActionLimits} from '#contract/limits.ts';
-import type {Frame, Isolation, RunnerRequest, SandboxSpec, Usage} from '#contract/sandbox.ts';
+import type {CallReply, Frame, Isolation, RunnerRequest, SandboxSpec, Usage} from '#contract/sandbox.ts';
 import type {Permit} from './permit.ts';
 
 /** What came out of a sandbox. Errors of the code inside are `error` frames; a broken or stopped sandbox is a thrown `WritError`. */
 export type SandboxResult = {readonly frames: readonly Frame[]; readonly usage: Usage; readonly isolation: Isolation};
+
+/** Answers a tool call of the code inside a sandbox: as a proposal of its own, through every gate. Never throws for a refusal. */
+export type AnswerCall = (call: Extract<Frame, {type: 'call'}>) => Promise<CallReply>;
 
 /** All a tool may touch. There are no globals and no environment behind it. */
 export type World = {

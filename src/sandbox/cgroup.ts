@@ -94,7 +94,7 @@ type Directories = Readonly<Partial<Record<Controller, string>>>;
 
 /**
  * Sandboxes take the processors that nobody else wants: a sixteenth of the usual share, so that the platform answers while they work.
- * Scratch is memory too: the group holds both, and process-sandbox.ts watches that the processes alone stay below theirs.
+ * Scratch is memory too: the group holds both, and supervise.ts watches that the processes alone stay below theirs.
  */
 function settings(version: 1 | 2, {memory, cpu, pids}: Directories, limits: SandboxLimits): [file: string, value: string][] {
 	const bytes = String(limits.memoryBytes + limits.scratchBytes);

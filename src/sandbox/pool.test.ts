@@ -15,7 +15,7 @@ const mine = {spec: spec(), tenant: 'a'};
 function testPool(options: Partial<PoolOptions> = {}) {
 	const provider = createInMemoryProvider();
 	const pool = createPool({provider, size: 4, perSpec: 2, concurrency: 8, queue: 100, ...options});
-	return {provider, pool, run: (tenant = 'a', of = spec()) => pool.run(permit(tenant), of, python(''), signal)};
+	return {provider, pool, run: (tenant = 'a', of = spec()) => pool.run(permit(tenant), {spec: of, request: python('')}, signal)};
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -116,7 +116,7 @@ describe('a claim', () => {
 		const {provider, pool} = testPool();
 		const revoked = permit();
 		revokePermit(revoked);
-		await assert.rejects(pool.run(revoked, spec(), python(''), signal), {code: 'policy_denied'});
+		await assert.rejects(pool.run(revoked, {spec: spec(), request: python('')}, signal), {code: 'policy_denied'});
 		assert.equal(provider.attempts, 0);
 		await pool.close();
 	});
@@ -186,7 +186,7 @@ describe('the queue', () => {
 		provider.slow = true;
 		const first = run();
 		const cancel = new AbortController();
-		const second = pool.run(permit('a'), spec(), python(''), cancel.signal);
+		const second = pool.run(permit('a'), {spec: spec(), request: python('')}, cancel.signal);
 		const last = run('b');
 		await until(() => pool.stats().waiting === 2);
 		cancel.abort();
@@ -236,7 +236,7 @@ test('a pool of real sandboxes answers warm, one tenant at a time per sandbox, t
 	const provider = createProcessProvider({runtime: attackerRuntime('pool')});
 	const pool = createPool({provider, size: 4, perSpec: 2, concurrency: 4, queue: 100});
 	await pool.warm([mine]);
-	const run = (code: string, tenant: string) => pool.run(permit(tenant), spec(), python(code), signal);
+	const run = (code: string, tenant: string) => pool.run(permit(tenant), {spec: spec(), request: python(code)}, signal);
 	const codes = [
 		'answer(os.listdir("/tmp"))',
 		'open("/tmp/x", "w").write("y")\nanswer(os.listdir("/tmp"))',

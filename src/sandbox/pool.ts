@@ -48,7 +48,7 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 		return waiting ?? provider.open(target.spec, {warm: false, signal});
 	};
 	return {
-		async run(permit, spec, request, signal) {
+		async run(permit, {spec, request, answerCall}, signal) {
 			assertPermit(permit);
 			if (state.closed) throw closing();
 			if (queue.waiting >= maxWaiting) throw crowded(maxWaiting);
@@ -57,7 +57,7 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 				const sandbox = await claim({spec, tenant: permit.tenant}, signal);
 				// The place is free when the sandbox is gone, which its caller need not wait for.
 				sandbox.ended.then(leave, leave);
-				return await sandbox.run(permit, request, signal);
+				return await sandbox.run(permit, request, signal, answerCall);
 			} catch (error) {
 				leave();
 				throw error;

@@ -3,6 +3,7 @@ import {type ChildProcess, execFile, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {lchown, readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
+import type {Readable, Writable} from 'node:stream';
 import {promisify} from 'node:util';
 import {WritError} from '#contract/errors.ts';
 import type {Isolation, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
@@ -12,10 +13,10 @@ import {CACHE_MOUNT} from './compile-cache.ts';
 import {notStarted} from './endings.ts';
 import {hostId} from './host-identity.ts';
 import {findPrograms, launchCommand, makeReachable, PRLIMIT, type Programs, processLimits, strayDescriptors} from './launch.ts';
-import {superviseProcess} from './process-sandbox.ts';
 import type {Program, Runtime} from './runtime.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
 import {compileFilter, hasFilter} from './seccomp.ts';
+import {type StartedRunner, supervise} from './supervise.ts';
 
 type ProcessProviderOptions = {
 	readonly runtime: Runtime;
@@ -159,7 +160,27 @@ async function start({spec, program, host, serial}: Start, options: OpenOptions)
 	if (host.filter) feed(descriptors[SECCOMP_FD], host.filter);
 	const isolation = isolationOf(grouped, host.filter !== undefined, options.warm);
 	const cleanUpAll = () => cleanUp(group, id, spec.output);
-	return {sandbox: await superviseProcess({child, group, spec, isolation, cleanUp: cleanUpAll}, options), child};
+	const runner = {...childEnds(child, group), spec, isolation, cleanUp: cleanUpAll};
+	return {sandbox: await supervise(runner, options), child};
+}
+
+function childEnds(child: ChildProcess, group: Group | undefined): Omit<StartedRunner, 'spec' | 'isolation' | 'cleanUp'> {
+	const [requests, stdout, stderr, frames] = child.stdio as unknown as [Writable, Readable, Readable, Readable];
+	const {promise: exited, resolve, reject} = Promise.withResolvers<Awaited<StartedRunner['exited']>>();
+	child.once('error', (cause) => reject(notStarted(cause.message, cause)));
+	// Not 'exit': what the runner sent before it died must be read first.
+	child.once('close', (code, by) => resolve({code, by, exceeded: group?.exceeded() ?? []}));
+	return {
+		...{requests, stdout, stderr, frames, exited},
+		/** Everything at once: the process namespace dies with bubblewrap, and the control group catches what is still starting. */
+		kill() {
+			child.kill('SIGKILL');
+			group?.kill();
+		},
+		exceeded: () => group?.exceeded() ?? [],
+		usage: () => group?.usage() ?? {cpuMs: null, peakMemoryBytes: null},
+		processBytes: () => group?.processBytes() ?? 0,
+	};
 }
 
 function feed(stream: unknown, bytes: Buffer): void {
@@ -211,7 +232,13 @@ async function reclaim(directory: string, id: number | undefined): Promise<void>
 
 /** Builds one for real: nothing less shows that the kernel, its settings and the distribution agree. */
 async function describe(host: () => Promise<Host>): Promise<ProviderFacts> {
-	const base = {name: 'process', level: 'kernel-shared', namespaces: NAMESPACES} as const;
+	const base = {
+		name: 'process',
+		level: 'kernel-shared',
+		namespaces: NAMESPACES,
+		runs: ['sql', 'python', 'ingest'],
+		egress: false,
+	} as const;
 	try {
 		const {programs, cgroups, weaknesses, filter} = await host();
 		const grouped = new Set(Object.keys(cgroups?.parents ?? {}));

@@ -2,9 +2,9 @@
  * Where computation happens. A provider builds sandboxes; a sandbox runs one request under one permit and is gone. Nothing of the
  * platform runs inside, nothing that ran inside is trusted, and no result leaves but by the frames of contract/sandbox.ts.
  */
-import type {Isolation, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
+import type {Isolation, RunnerName, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Permit} from '#kernel/permit.ts';
-import type {SandboxResult} from '#kernel/tool.ts';
+import type {AnswerCall, SandboxResult} from '#kernel/tool.ts';
 
 /** What a provider would enforce here and now. The limits of a run's own `isolation` are what it did enforce. */
 export type ProviderFacts = {
@@ -12,6 +12,10 @@ export type ProviderFacts = {
 	readonly level: Isolation['level'];
 	readonly namespaces: readonly string[];
 	readonly seccomp: boolean;
+	/** what can run inside */
+	readonly runs: readonly RunnerName[];
+	/** true when it can open a way out through the egress proxy */
+	readonly egress: boolean;
 	readonly limits: Isolation['limits'];
 	readonly versions: Readonly<Record<string, string>>;
 	/** what holds less here than it could, each with the reason */
@@ -43,10 +47,11 @@ export type Sandbox = {
 	/** Settles when the sandbox has ended, for whatever reason, and all of it has been removed. */
 	readonly ended: Promise<void>;
 	/**
-	 * Runs `request`. Once only: a second call throws. The sandbox ends with the call.
+	 * Runs `request`. Once only: a second call throws. The sandbox ends with the call. Tools that the code inside calls are answered by
+	 * `answerCall`; without it a call breaks the protocol.
 	 * Throws `runner_timeout`, `runner_resource_exceeded`, `runner_internal_error` or `cancelled`.
 	 */
-	run(permit: Permit, request: RunnerRequest, signal: AbortSignal): Promise<SandboxResult>;
+	run(permit: Permit, request: RunnerRequest, signal: AbortSignal, answerCall?: AnswerCall): Promise<SandboxResult>;
 	/** Ends the sandbox. Resolves when no process, mount or control group of it is left. */
 	dispose(): Promise<void>;
 };
