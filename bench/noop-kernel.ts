@@ -47,7 +47,7 @@ const kernel: Kernel = {
 	tools: new Map([[noop.name, noop]]),
 	policy: () => policy,
 	approvals: createApprovals({approveWithinMs: 60_000, executeWithinMs: 60_000, newId}),
-	sandboxes: {run: () => Promise.reject(new Error('not used'))},
+	sandboxes: {level: async () => 'none', run: () => Promise.reject(new Error('not used'))},
 	clock: {now: () => new Date()},
 	redact: createRedactor(['a-configured-secret']),
 	digest,

@@ -4,10 +4,11 @@ import type {Config} from '#config/config.ts';
 import type {Check} from '#contract/api.ts';
 import {toErrorBody} from '#contract/errors.ts';
 import {createModel} from '#models/providers.ts';
+import type {ProviderFacts} from '#sandbox/sandbox.ts';
 import {LOCAL, type Platform} from './platform.ts';
 
 /** What serving needs: without a required one, no question is answered. */
-export async function readyChecks({store, datasets, pool, provider, policy}: Platform): Promise<readonly Check[]> {
+export async function readyChecks({store, datasets, pool, sandboxing: {provider}, policy}: Platform): Promise<readonly Check[]> {
 	return Promise.all([
 		check('store', true, async () => {
 			await store.check();
@@ -43,7 +44,6 @@ export async function readyChecks({store, datasets, pool, provider, policy}: Pla
 export async function doctorChecks(platform: Platform, config: Config, root: string): Promise<readonly Check[]> {
 	const optional = await Promise.all([
 		check('node', true, async () => ({ok: true, why: `Node ${process.versions.node}`, fix: null})),
-		check('isolation', false, () => isolation(platform)),
 		check('python', false, () => python(platform, config)),
 		check('model', false, async () => model(config)),
 		check('page', false, async () => {
@@ -67,25 +67,46 @@ export async function doctorChecks(platform: Platform, config: Config, root: str
 			};
 		}),
 	]);
-	return [...(await readyChecks(platform)), ...optional];
+	return [...(await readyChecks(platform)), ...(await isolation(platform)), ...optional];
 }
 
-async function isolation({provider}: Platform): Promise<Finding> {
-	const facts = await provider.facts();
-	const {level, namespaces, seccomp, limits, weaknesses, versions} = facts;
+/** The provider in use, and every other with what it would be here. */
+async function isolation({sandboxing}: Platform): Promise<readonly Check[]> {
+	const {provider, why} = sandboxing;
+	const used = await check('isolation', false, async () => {
+		const {level, weaknesses, availability} = await provider.facts();
+		return {
+			ok: weaknesses.length === 0 && availability.kind === 'available',
+			why: [why, ...weaknesses].join('; '),
+			fix: availability.kind === 'unavailable' ? availability.hint : null,
+			facts: {provider: provider.name, level},
+		};
+	});
+	const surveyed = (await sandboxing.survey()).map((facts) => ({
+		name: `sandbox ${facts.name}`,
+		required: false,
+		...toFinding(facts),
+	}));
+	return [used, ...surveyed];
+}
+
+function toFinding({availability, ...facts}: ProviderFacts): Finding {
+	const {level, namespaces, seccomp, runs, egress, limits, weaknesses, versions} = facts;
+	if (availability.kind === 'unavailable') return {ok: false, why: availability.reason, fix: availability.hint};
 	const enforced = Object.entries(limits).map(([limit, how]) => `${limit} by ${how}`);
 	return {
-		ok: weaknesses.length === 0 && facts.availability.kind === 'available',
+		ok: true,
 		why: [
+			`${level}; runs ${runs.join(', ')}`,
 			`namespaces ${namespaces.join(', ') || 'none'}; seccomp ${seccomp ? 'on' : 'off'}; ${enforced.join(', ')}`,
 			...weaknesses,
 		].join('; '),
-		fix: facts.availability.kind === 'unavailable' ? facts.availability.hint : null,
-		facts: {provider: facts.name, level, namespaces: [...namespaces], seccomp, limits: {...limits}, versions: {...versions}},
+		fix: null,
+		facts: {level, namespaces: [...namespaces], seccomp, runs: [...runs], egress, limits: {...limits}, versions: {...versions}},
 	};
 }
 
-async function python({provider}: Platform, {limits}: Config): Promise<Finding> {
+async function python({sandboxing: {provider}}: Platform, {limits}: Config): Promise<Finding> {
 	if (!limits.enablePython) return {ok: true, why: 'switched off', fix: 'set ENABLE_PYTHON_EXECUTION=true to turn it on'};
 	const {python: version} = await provider.runners();
 	return version

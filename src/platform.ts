@@ -29,10 +29,8 @@ import type {AnyTool} from '#kernel/tool.ts';
 import {createPolicy, loadDefaultPolicy} from '#policy/policy.ts';
 import {createPolicyCache} from '#policy/policy-cache.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
-import {createProcessProvider} from '#sandbox/process.ts';
-import {createRuntime} from '#sandbox/runtime.ts';
-import type {SandboxProvider} from '#sandbox/sandbox.ts';
 import {openSqlite} from '#store/sqlite.ts';
+import {createSandboxing, type Sandboxing} from './sandboxes.ts';
 
 /** Every room built and joined; nothing listens yet. */
 export type Platform = {
@@ -43,7 +41,7 @@ export type Platform = {
 	readonly analyst: AnalystRoom;
 	readonly approvals: ReturnType<typeof createApprovals>;
 	readonly policy: ReturnType<typeof createPolicy>;
-	readonly provider: SandboxProvider;
+	readonly sandboxing: Sandboxing;
 	readonly pool: Pool;
 	readonly key: SigningKey;
 	readonly redact: Redactor;
@@ -79,13 +77,12 @@ export async function createPlatform({config, root, software, report, answerer}:
 	const clock = {now: () => new Date()};
 	const news = createNews<Progress>();
 
-	const [store, key] = await Promise.all([
+	const [store, key, sandboxing] = await Promise.all([
 		openStore(config, dataDir),
 		loadOrCreateKey(path.join(dataDir, 'keys', 'signing.pem')),
+		createSandboxing(config, root),
 	]);
-	const provider = createProcessProvider({
-		runtime: createRuntime({root, nodePath: process.execPath, pythonPath: pythonIn(root)}),
-	});
+	const {provider} = sandboxing;
 	const pool = createPool({...poolOptions(config), provider});
 	const cache = createPolicyCache(path.join(dataDir, 'cache'));
 	const {maxRisk} = config.governance;
@@ -111,7 +108,7 @@ export async function createPlatform({config, root, software, report, answerer}:
 		tools: new Map(tools.map((tool) => [tool.name, tool])),
 		policy: () => policy,
 		approvals,
-		sandboxes: pool,
+		sandboxes: {run: pool.run, level: provider.level},
 		clock,
 		redact,
 		digest,
@@ -126,7 +123,7 @@ export async function createPlatform({config, root, software, report, answerer}:
 	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer: answerer({kernel, store, datasets})});
 
 	return {
-		...{kernel, store, runs, datasets, analyst, approvals, policy, provider, pool, key, redact},
+		...{kernel, store, runs, datasets, analyst, approvals, policy, sandboxing, pool, key, redact},
 		watch: (listener) => durable.listen(ALL, listener),
 		async warm() {
 			const all = await datasets.list(LOCAL);
@@ -277,10 +274,6 @@ function secretsOf({models, server, data}: Config): readonly string[] {
 		...server.authTokens.map(({token}) => token),
 	];
 	return secrets.filter((secret) => secret !== null && secret !== '') as string[];
-}
-
-function pythonIn(root: string): string {
-	return path.join(root, '.writ', 'python', 'bin', 'python3');
 }
 
 /** Sortable by time, unguessable, and short enough to type. */

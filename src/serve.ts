@@ -68,7 +68,7 @@ function serverDeps(platform: Platform, {loaded, version, log}: Context): Server
 		doctor: () => doctorChecks(platform, config, ROOT),
 		config: () => publicConfig(loaded),
 		watch: platform.watch,
-		pools: () => ({[platform.provider.name]: {idle: pool.stats().idle, busy: pool.stats().busy}}),
+		pools: () => ({[platform.sandboxing.provider.name]: {idle: pool.stats().idle, busy: pool.stats().busy}}),
 		log,
 		tracing: startTracing({
 			otlpEndpoint: observability.otlpEndpoint,

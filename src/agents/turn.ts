@@ -4,7 +4,7 @@
  */
 import {type ErrorBody, WritError} from '#contract/errors.ts';
 import type {TurnEvent} from '#contract/stream.ts';
-import {factsOf} from '#kernel/facts.ts';
+import {runOf} from '#kernel/facts.ts';
 import type {Outcome} from '#kernel/govern.ts';
 import type {Journal, Kernel} from '#kernel/ports.ts';
 import type {Model, ModelMessage, ModelReply, ModelRequest, ModelTool, ModelWatch, ToolCall, ToolResult} from '#models/model.ts';
@@ -234,7 +234,7 @@ function assertRoom(responses: number, mistakes: number, options: TurnOptions): 
 }
 
 function timeOf({journal, kernel}: TurnOptions) {
-	const {run} = factsOf(journal, kernel);
+	const run = runOf(journal, kernel);
 	return {run, budget: run.budget, elapsedMs: kernel.clock.now().getTime() - run.startedAt.getTime() - run.waitedMs};
 }
 

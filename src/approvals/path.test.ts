@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Event, EventBody, Principal} from '#contract/event.ts';
-import {factsOf} from '#kernel/facts.ts';
+import {runOf} from '#kernel/facts.ts';
 import {govern} from '#kernel/govern.ts';
 import type {Journal, Kernel} from '#kernel/ports.ts';
 import {loadDefaultPolicy} from '#policy/policy.ts';
@@ -31,7 +31,7 @@ function deletion() {
 		tools: new Map([[tool.name, tool]]),
 		policy: () => seen.policy,
 		approvals,
-		sandboxes: {run: () => Promise.reject(new Error('this tool needs no sandbox'))},
+		sandboxes: {level: async () => 'none', run: () => Promise.reject(new Error('this tool needs no sandbox'))},
 		clock: {now: () => seen.now},
 		redact: (value) => ({value, count: 0}),
 		digest: sampleDigest,
@@ -95,8 +95,8 @@ test('the time a run waits for a person is not taken from its budget', async () 
 	const {journal, kernel, propose, grant, wait} = deletion();
 	await propose();
 	wait(30);
-	assert.equal(factsOf(journal, kernel).run.waitedMs, 30_000);
+	assert.equal(runOf(journal, kernel).waitedMs, 30_000);
 	await grant('apr_1');
 	wait(5);
-	assert.equal(factsOf(journal, kernel).run.waitedMs, 30_000);
+	assert.equal(runOf(journal, kernel).waitedMs, 30_000);
 });

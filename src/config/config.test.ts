@@ -56,8 +56,8 @@ for (const [title, load, message] of [
 	],
 	[
 		'a provider that does not exist names those that do',
-		() => loadConfig({file: null, env: {SANDBOX_PROVIDER: 'docker'}}),
-		'SANDBOX_PROVIDER: Unsupported sandbox provider `docker`; available: process, or auto to choose',
+		() => loadConfig({file: null, env: {SANDBOX_PROVIDER: 'chroot'}}),
+		'SANDBOX_PROVIDER: Unsupported sandbox provider `chroot`; available: process, docker, wasm, microsandbox, kubernetes, or auto to choose',
 	],
 	[
 		'PostgreSQL without its address is a contradiction',

@@ -4,6 +4,7 @@
  */
 import {z} from 'zod';
 import {riskSchema} from '#contract/event.ts';
+import {LEVELS} from '#contract/sandbox.ts';
 
 type Facts = {
 	readonly env: string;
@@ -167,12 +168,27 @@ const limits = {
 const sandbox = {
 	provider: setting(
 		z
-			.enum(['auto', 'process'], {
-				error: ({input}) => `Unsupported sandbox provider \`${String(input)}\`; available: process, or auto to choose`,
+			.enum(['auto', 'process', 'docker', 'wasm', 'microsandbox', 'kubernetes', 'k8s'], {
+				error: ({input}) =>
+					`Unsupported sandbox provider \`${String(input)}\`; available: process, docker, wasm, microsandbox, kubernetes, or auto to choose`,
 			})
 			.default('auto'),
-		'what isolates a run',
+		'what isolates a run; `auto` takes the strongest that works here',
 		{env: 'SANDBOX_PROVIDER'},
+	),
+	level: setting(z.enum(LEVELS).default('none'), 'the least isolation a run may have; where there is less, it is denied', {
+		env: 'WRIT_SANDBOX_LEVEL',
+	}),
+	image: setting(optionalText, 'the image that docker, kubernetes and microsandbox start; by default the one built here', {
+		env: 'RUNNER_IMAGE',
+	}),
+	dockerHost: setting(optionalText, 'the Docker engine, as unix:// and a path; by default /var/run/docker.sock', {
+		env: 'DOCKER_HOST',
+	}),
+	dockerRuntime: setting(
+		z.enum(['auto', 'runc', 'runsc']).default('auto'),
+		'the runtime of the Docker engine; `auto` takes runsc (gVisor) where the engine has it',
+		{env: 'WRIT_DOCKER_RUNTIME'},
 	),
 	poolSize: setting(count(0, 64, 2), 'unused sandboxes kept warm for each runner', {env: 'WRIT_POOL_SIZE'}),
 	maxSandboxes: setting(count(1, 1_024, 8), 'sandboxes at work at once; more runs wait', {env: 'WRIT_MAX_SANDBOXES'}),

@@ -1,8 +1,14 @@
 import type {Event, Label} from '#contract/event.ts';
+import type {Level} from '#contract/sandbox.ts';
 import type {Facts, Journal, Kernel} from './ports.ts';
 
-/** What the gates know of the run: a fold over its own events, so that a resumed run is judged like an uninterrupted one. */
-export function factsOf(journal: Journal, kernel: Kernel): Facts {
+/** What the gates know besides the action. */
+export function factsOf(journal: Journal, kernel: Kernel, isolation: Level): Facts {
+	return {principal: journal.principal, now: kernel.clock.now(), isolation, run: runOf(journal, kernel)};
+}
+
+/** The run so far: a fold over its own events, so that a resumed run is judged like an uninterrupted one. */
+export function runOf(journal: Journal, kernel: Kernel): Facts['run'] {
 	const labels = new Set<Label>();
 	let [actions, tokens, costUsd] = [0, 0, 0];
 	for (const event of journal.events) {
@@ -16,19 +22,15 @@ export function factsOf(journal: Journal, kernel: Kernel): Facts {
 	const [first] = journal.events;
 	const now = kernel.clock.now();
 	return {
-		principal: journal.principal,
-		now,
-		run: {
-			id: journal.runId,
-			startedAt: first ? new Date(first.at) : now,
-			waitedMs: waitedMs(journal.events, now),
-			actions,
-			tokens,
-			costUsd,
-			labels,
-			scope: scopeOf(first),
-			budget: kernel.budget,
-		},
+		id: journal.runId,
+		startedAt: first ? new Date(first.at) : now,
+		waitedMs: waitedMs(journal.events, now),
+		actions,
+		tokens,
+		costUsd,
+		labels,
+		scope: scopeOf(first),
+		budget: kernel.budget,
 	};
 }
 

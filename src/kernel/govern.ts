@@ -3,6 +3,7 @@
  */
 import {WritError} from '#contract/errors.ts';
 import type {Decision, EventBody, Principal} from '#contract/event.ts';
+import type {Level} from '#contract/sandbox.ts';
 import {decide} from './decide.ts';
 import {execute, type Outcome, recorded} from './execute.ts';
 import {factsOf} from './facts.ts';
@@ -41,7 +42,7 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 		return refuse(action.id, unseen, [...note, decided(action.id, unseen, journal.principal)], journal);
 	}
 	// INVARIANT: nothing is awaited from here to the append of the intent: the gates judge the very state the intent joins.
-	const facts = factsOf(journal, kernel);
+	const facts = factsOf(journal, kernel, target.isolation);
 	const decision = decide(action, facts, kernel.policy());
 	const notes = [...note, decided(action.id, decision, journal.principal)];
 	if (decision.effect === 'deny') return refuse(action.id, decision, notes, journal);
@@ -58,14 +59,17 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 }
 
 /** The state of the target, when its tool can tell one. Null when it should, and fails: what is not seen is not acted on. */
-async function observe(action: Action, principal: Principal, kernel: Kernel): Promise<{fingerprint: string | null} | null> {
+async function observe(action: Action, principal: Principal, kernel: Kernel): Promise<Observed | null> {
 	try {
-		return {fingerprint: (await action.tool.fingerprint?.(action.input as never, principal)) ?? null};
+		const isolation = await kernel.sandboxes.level();
+		return {isolation, fingerprint: (await action.tool.fingerprint?.(action.input as never, principal)) ?? null};
 	} catch (bug) {
 		kernel.report(bug);
 		return null;
 	}
 }
+
+type Observed = {readonly fingerprint: string | null; readonly isolation: Level};
 
 /** What an approval covers: changing any part of it asks again. */
 function bind(action: Action, fingerprint: string | null, decision: Decision, kernel: Kernel): string {

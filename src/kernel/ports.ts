@@ -3,7 +3,7 @@
  */
 import type {Event, EventBody, EventData, GateResult, Label, Principal, Risk, RunStatus, SignedHead} from '#contract/event.ts';
 import type {Budget} from '#contract/limits.ts';
-import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
+import type {Level, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Permit} from './permit.ts';
 import type {AnswerCall, AnyTool, SandboxResult} from './tool.ts';
 
@@ -23,6 +23,8 @@ export type Action = {
 export type Facts = {
 	readonly principal: Principal;
 	readonly now: Date;
+	/** what a sandbox would give this action */
+	readonly isolation: Level;
 	readonly run: {
 		readonly id: string;
 		readonly startedAt: Date;
@@ -79,6 +81,8 @@ export type SandboxJob = {readonly spec: SandboxSpec; readonly request: RunnerRe
 export type Sandboxes = {
 	/** Throws `runner_timeout`, `runner_resource_exceeded`, `runner_internal_error`, `sandbox_unavailable` or `cancelled`. */
 	run(permit: Permit, job: SandboxJob, signal: AbortSignal): Promise<SandboxResult>;
+	/** How far a run would be kept from the host now; `none` while no sandbox works. */
+	level(): Promise<Level>;
 };
 
 export type Redactor = (value: unknown) => {readonly value: unknown; readonly count: number};

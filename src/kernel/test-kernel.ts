@@ -95,6 +95,7 @@ export async function testKernel(overrides: Overrides = {}): Promise<TestKernel>
 		policy: overrides.policy ?? (() => defaultPolicy),
 		approvals,
 		sandboxes: {
+			level: async () => 'kernel-shared',
 			async run(permit, {request}) {
 				assertPermit(permit);
 				sandboxed.push(request);

@@ -31,6 +31,7 @@ export function toRequest(action: Action, facts: Facts): Request {
 			...(run.scope === null ? {} : {scope: run.scope}),
 			inScope: run.scope === null || run.scope === id,
 			untrusted: run.labels.has('untrusted'),
+			isolation: facts.isolation,
 		},
 	};
 }
@@ -49,7 +50,7 @@ export function isReservedName(name: string): boolean {
 	return name.includes(':') || name === 'read' || name === 'write' || name === 'destructive';
 }
 
-const UNCONFINED = {effect: 'read', risk: 'low', tenant: 'local', inScope: true, untrusted: false};
+const UNCONFINED = {effect: 'read', risk: 'low', tenant: 'local', inScope: true, untrusted: false, isolation: 'kernel-shared'};
 
 /** Every shape a context can have. */
 export const CONTEXT_SAMPLES: readonly Request['context'][] = [UNCONFINED, {...UNCONFINED, scope: 'support'}];

@@ -40,6 +40,7 @@ export function sampleFacts(run: Partial<Facts['run']> = {}, principal: Partial<
 	return {
 		principal: {kind: 'user', id: 'ada', tenant: 'local', ...principal},
 		now: NOW,
+		isolation: 'kernel-shared',
 		run: {
 			id: 'run_1',
 			startedAt: NOW,

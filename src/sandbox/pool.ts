@@ -28,7 +28,7 @@ export type PoolStats = ShelfStats & {
 	readonly coldRuns: number;
 };
 
-export type Pool = Sandboxes & {
+export type Pool = Pick<Sandboxes, 'run'> & {
 	/** Fills the shelves of these, and keeps them filled while nothing used more recently needs the room. Resolves when it was tried once. */
 	warm(targets: readonly Target[]): Promise<void>;
 	stats(): PoolStats;

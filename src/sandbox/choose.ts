@@ -1,0 +1,128 @@
+/** Which provider isolates runs: the one that was asked for, or the strongest that works here; and that no run gets less than it needs. */
+import {WritError} from '#contract/errors.ts';
+import {LEVELS, type Level, type SandboxSpec} from '#contract/sandbox.ts';
+import type {ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
+
+/** A provider that could be built. `best` is the most it can give on any machine; building is cheap, and imports what it needs. */
+export type Candidate = {
+	readonly name: SandboxProvider['name'];
+	readonly best: Level;
+	create(): Promise<SandboxProvider>;
+};
+
+/** `why` is a sentence for the person who runs the server. */
+export type Choice = {readonly provider: SandboxProvider; readonly why: string};
+
+/**
+ * Asks the candidates, which come in order of preference, what they are here and takes the first of the strongest level. When none
+ * works it takes the last, whose runs will say what is missing: a server without a sandbox still starts.
+ */
+export async function chooseStrongest(candidates: readonly Candidate[]): Promise<Choice> {
+	const found: {provider: SandboxProvider; facts: ProviderFacts}[] = [];
+	for (const {best, create} of candidates) {
+		// Whoever cannot beat what was found need not be asked.
+		if (found.some(({facts}) => isAvailable(facts) && isAtLeast(facts.level, best))) continue;
+		const provider = await create();
+		found.push({provider, facts: await provider.facts()});
+	}
+	const working = found.filter(({facts}) => isAvailable(facts));
+	const [best] = working.toSorted((a, b) => LEVELS.indexOf(b.facts.level) - LEVELS.indexOf(a.facts.level));
+	const strongest = best ?? found.at(-1);
+	if (!strongest) throw new Error('there is no candidate');
+	await Promise.all(found.filter((each) => each !== strongest).map(({provider}) => provider.close()));
+	const reasons = found.filter((each) => each !== strongest).map(({facts}) => `${facts.name}: ${reasonAgainst(facts)}`);
+	const {name, level} = strongest.facts;
+	const verdict = best
+		? `${name} (${level}) is the strongest that works here`
+		: `none works here: ${name}: ${reasonAgainst(strongest.facts)}`;
+	return {provider: strongest.provider, why: [verdict, ...reasons].join('; ')};
+}
+
+function reasonAgainst({availability, level}: ProviderFacts): string {
+	return availability.kind === 'unavailable' ? availability.reason : `works, ${level}`;
+}
+
+function isAvailable({availability}: ProviderFacts): boolean {
+	return availability.kind === 'available';
+}
+
+export function isAtLeast(level: Level, demanded: Level): boolean {
+	return LEVELS.indexOf(level) >= LEVELS.indexOf(demanded);
+}
+
+export type DemandingProvider = SandboxProvider & {
+	/** what a run would get now; `none` while the provider does not work */
+	level(): Promise<Level>;
+};
+
+/**
+ * The provider, with what a run demands checked before it starts and what it got checked before its result is let out: the runner, a
+ * way to the network, and the greater of `minLevel` and the spec's own level. What is not there is refused, never replaced.
+ */
+export function withDemands(provider: SandboxProvider, minLevel: Level): DemandingProvider {
+	const state: {known: Promise<ProviderFacts> | undefined} = {known: undefined};
+	const facts = async () => {
+		state.known ??= provider.facts();
+		const found = await state.known.catch((error) => {
+			state.known = undefined;
+			throw error;
+		});
+		if (!isAvailable(found)) state.known = undefined; // what is missing may come
+		return found;
+	};
+	return {
+		...provider,
+		async level() {
+			const found = await facts();
+			return isAvailable(found) ? found.level : 'none';
+		},
+		async open(spec, options) {
+			const demanded = strongerOf(minLevel, spec.level ?? 'none');
+			assertMeets(await facts(), spec, demanded);
+			return checked(await provider.open(spec, options), demanded);
+		},
+	};
+}
+
+function strongerOf(one: Level, other: Level): Level {
+	return isAtLeast(one, other) ? one : other;
+}
+
+function assertMeets(found: ProviderFacts, {runner, network}: SandboxSpec, demanded: Level): void {
+	const {name, level, runs, egress, availability} = found;
+	if (availability.kind === 'unavailable')
+		throw new WritError('sandbox_unavailable', `the ${name} sandbox does not work here: ${availability.reason}`, {
+			hint: availability.hint,
+		});
+	if (!runs.includes(runner))
+		throw new WritError('sandbox_unavailable', `the ${name} sandbox cannot run ${runner}, only ${runs.join(', ')}`, {
+			hint: 'set SANDBOX_PROVIDER to one that can; `writ doctor` lists what each runs',
+			details: {runner},
+		});
+	if (network !== 'none' && !egress)
+		throw new WritError('sandbox_unavailable', `the ${name} sandbox has no way out to a network`, {
+			hint: 'set SANDBOX_PROVIDER to one with an egress proxy; `writ doctor` says which',
+		});
+	if (!isAtLeast(level, demanded)) throw tooWeak(name, level, demanded);
+}
+
+function tooWeak(name: string, level: Level, demanded: Level): WritError {
+	return new WritError('policy_denied', `this run must be ${demanded}; the ${name} sandbox here is ${level}`, {
+		hint: 'set SANDBOX_PROVIDER to a stronger one that works here (see `writ doctor`), or lower WRIT_SANDBOX_LEVEL',
+		details: {demanded, level},
+	});
+}
+
+/** The engine behind a provider can change between the question and the run: its result says what it really was. */
+function checked(sandbox: Sandbox, demanded: Level): Sandbox {
+	return {
+		ended: sandbox.ended,
+		dispose: () => sandbox.dispose(),
+		async run(permit, request, signal, answerCall) {
+			const result = await sandbox.run(permit, request, signal, answerCall);
+			const {level, provider} = result.isolation;
+			if (!isAtLeast(level, demanded)) throw tooWeak(provider, level, demanded);
+			return result;
+		},
+	};
+}

@@ -1,0 +1,49 @@
+import path from 'node:path';
+import type {Config} from '#config/config.ts';
+import {type Candidate, chooseStrongest, type DemandingProvider, withDemands} from '#sandbox/choose.ts';
+import {createProcessProvider} from '#sandbox/process.ts';
+import {createRuntime} from '#sandbox/runtime.ts';
+import type {ProviderFacts} from '#sandbox/sandbox.ts';
+
+export type Sandboxing = {
+	readonly provider: DemandingProvider;
+	/** why it is this provider, in a sentence */
+	readonly why: string;
+	/** What every provider would be here: asks each of them. */
+	survey(): Promise<readonly ProviderFacts[]>;
+};
+
+/** Builds the provider that the configuration names, or finds the strongest one. One that was named is not asked whether it works. */
+export async function createSandboxing({sandbox}: Config, root: string): Promise<Sandboxing> {
+	const candidates = candidatesIn(sandbox, root);
+	const wanted = sandbox.provider === 'k8s' ? 'kubernetes' : sandbox.provider;
+	const named = candidates.find(({name}) => name === wanted);
+	const {provider, why} = named
+		? {provider: await named.create(), why: `SANDBOX_PROVIDER=${sandbox.provider}`}
+		: await chooseStrongest(candidates.filter(({name}) => name !== 'kubernetes')); // a cluster is never taken by surprise
+	return {
+		provider: withDemands(provider, sandbox.level),
+		why,
+		survey: () =>
+			Promise.all(candidates.map((candidate) => (candidate.name === provider.name ? provider.facts() : ask(candidate)))),
+	};
+}
+
+async function ask({create}: Candidate): Promise<ProviderFacts> {
+	const provider = await create();
+	try {
+		return await provider.facts();
+	} finally {
+		await provider.close();
+	}
+}
+
+/** In order of preference; each imports what it needs when it is built. */
+function candidatesIn(_sandbox: Config['sandbox'], root: string): readonly Candidate[] {
+	const runtime = createRuntime({root, nodePath: process.execPath, pythonPath: pythonIn(root)});
+	return [{name: 'process', best: 'kernel-shared', create: async () => createProcessProvider({runtime})}];
+}
+
+function pythonIn(root: string): string {
+	return path.join(root, '.writ', 'python', 'bin', 'python3');
+}
