@@ -74,12 +74,14 @@ export async function doctorChecks(platform: Platform, config: Config, root: str
 async function isolation({sandboxing}: Platform): Promise<readonly Check[]> {
 	const {provider, why} = sandboxing;
 	const used = await check('isolation', false, async () => {
-		const {level, weaknesses, availability} = await provider.facts();
+		const found = await provider.facts();
+		const {ok, fix, facts = {}} = toFinding(found);
+		const {weaknesses} = found;
 		return {
-			ok: weaknesses.length === 0 && availability.kind === 'available',
+			ok: ok && weaknesses.length === 0,
 			why: [why, ...weaknesses].join('; '),
-			fix: availability.kind === 'unavailable' ? availability.hint : null,
-			facts: {provider: provider.name, level},
+			fix,
+			facts: {provider: provider.name, ...facts},
 		};
 	});
 	const surveyed = (await sandboxing.survey()).map((facts) => ({

@@ -191,6 +191,20 @@ test('the principal of another tenant is told apart by its attribute', () => {
 	assert.deepEqual(decisions, ['allow', 'deny']);
 });
 
+test('a policy can demand isolation, and what is weaker is denied', () => {
+	const policies = `@id("reads") permit (principal, action in Action::"analyst:read", resource);
+@id("python-in-a-vm") forbid (principal, action == Action::"analyst.python", resource) unless { context.isolation == "vm-isolated" };`;
+	const python = sampleAction({}, {name: 'analyst.python'});
+	const effectAt = (isolation: Facts['isolation']) => permission(policies, python, {...sampleFacts(), isolation}).effect;
+	assert.deepEqual((['none', 'kernel-shared', 'kernel-isolated', 'vm-isolated'] as const).map(effectAt), [
+		'deny',
+		'deny',
+		'deny',
+		'allow',
+	]);
+	assert.equal(permission(policies).effect, 'allow');
+});
+
 test('a tool declared in a group of the schema is reached by rules for the group', () => {
 	const grouped = `${schema.replace('"analyst.sql", ', '')} action sensitive; action "analyst.sql" in [sensitive] appliesTo
 		{principal: [User, Agent, Schedule, Service], resource: [Dataset], context: Request};`;
