@@ -29,14 +29,16 @@ export const mountSchema = z.object({source: z.string(), target: z.string()});
 
 /** One destination that code inside may reach through the egress proxy. Everything not named is refused. */
 export const egressRuleSchema = z.strictObject({
-	/** a DNS name in lower case, or `*.` and one, which covers every name below it and not the name itself */
+	/** a DNS name in lower case, or `*.` and one, which covers every name below it and not the name itself; or an address */
 	host: z.string().min(1).max(253),
 	ports: z.array(z.int().min(1).max(65_535)).min(1).default([443]),
-	/** request methods and path prefixes; checked where the proxy can see the request, and else the tunnel is refused */
-	methods: z.array(z.string()).optional(),
-	paths: z.array(z.string().startsWith('/')).optional(),
+	/** request methods, and paths with all that lies below each */
+	methods: z.array(z.string().min(1)).min(1).optional(),
+	paths: z.array(z.string().startsWith('/')).min(1).optional(),
 	/** a header that the proxy adds on the way out; `secret` is the name of a secret, whose value never enters the sandbox */
 	inject: z.strictObject({header: z.string().min(1), secret: z.string().min(1), prefix: z.string().default('')}).optional(),
+	/** TLS is passed on unread, for clients that accept no certificate but the host's own; excludes the three above */
+	opaque: z.boolean().default(false),
 });
 export type EgressRule = z.infer<typeof egressRuleSchema>;
 
@@ -46,6 +48,33 @@ export const networkSchema = z.union([
 	z.strictObject({allow: z.array(egressRuleSchema).min(1), maxBytes: z.int().positive()}),
 ]);
 export type Network = z.infer<typeof networkSchema>;
+
+/** What the egress proxy did with one request, or with one tunnel it could not look into. */
+export const egressDecisionSchema = z.object({
+	/** as the code inside named it; not to be trusted unless it was allowed */
+	host: z.string(),
+	port: z.int(),
+	/** what was dialled */
+	address: z.string().nullable(),
+	/** method and path, without the query */
+	request: z.string().nullable(),
+	verdict: z.enum(['allowed', 'refused', 'failed']),
+	/** position of the rule that allowed it */
+	rule: z.int().nullable(),
+	reason: z.string(),
+	bytesUp: z.int(),
+	bytesDown: z.int(),
+});
+export type EgressDecision = z.infer<typeof egressDecisionSchema>;
+
+/** The first decisions of a run, how many followed, and every byte of all of them. */
+export const egressReportSchema = z.object({
+	decisions: z.array(egressDecisionSchema),
+	more: z.int(),
+	bytesUp: z.int(),
+	bytesDown: z.int(),
+});
+export type EgressReport = z.infer<typeof egressReportSchema>;
 
 /** How far a run is kept from the host, weakest first. */
 export const LEVELS = ['none', 'kernel-shared', 'kernel-isolated', 'vm-isolated'] as const;
@@ -196,5 +225,7 @@ export const usageSchema = z.object({
 	cpuMs: z.number().nullable(),
 	peakMemoryBytes: z.int().nullable(),
 	outputBytes: z.int(),
+	/** absent when there was no way out */
+	egress: egressReportSchema.optional(),
 });
 export type Usage = z.infer<typeof usageSchema>;
