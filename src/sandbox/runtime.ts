@@ -61,7 +61,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 	return {
 		async program(spec) {
 			if (spec.runner === 'python') return pythonProgram(options, await python(), spec);
-			return {...(await nodeProgram(options, spec.runner, spec)), cache: cacheOf(spec.runner)};
+			return {...(await nodeProgram(options, spec)), cache: cacheOf(spec.runner)};
 		},
 		async versions() {
 			const version = await python().then(
@@ -73,16 +73,27 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 	};
 }
 
-/** The runner reads its limits from its only argument; `out` says that `/out` is mounted. */
-function runnerArgument(spec: SandboxSpec): string {
-	return JSON.stringify({limits: spec.limits, out: spec.output !== undefined});
+/** How a runner is started, wherever that is. `python` is the interpreter there; all else is at the same place everywhere. */
+export function startRunner(spec: SandboxSpec, python: string): Pick<Program, 'command' | 'environment'> {
+	const {runner, limits} = spec;
+	const threads = String(Math.max(1, Math.ceil(limits.cpus)));
+	// The runner reads its limits from its only argument; `out` says that `/out` is mounted.
+	const argument = JSON.stringify({limits, out: spec.output !== undefined});
+	if (runner === 'python')
+		return {
+			command: [python, '-I', '-B', join(APP, SCRIPTS, 'python.py'), argument],
+			environment: {OPENBLAS_NUM_THREADS: threads, OMP_NUM_THREADS: threads, MPLBACKEND: 'Agg'},
+		};
+	return {
+		command: [NODE, ...NODE_FLAGS, join(APP, SCRIPTS, `${runner}.ts`), argument],
+		environment: {UV_THREADPOOL_SIZE: threads},
+	};
 }
 
-async function nodeProgram({root, nodePath}: RuntimeOptions, runner: RunnerName, spec: SandboxSpec): Promise<Program> {
-	const threads = String(Math.max(1, Math.ceil(spec.limits.cpus)));
+async function nodeProgram({root, nodePath}: RuntimeOptions, spec: SandboxSpec): Promise<Program> {
 	const inside = (path: string) => ({source: join(root, path), target: join(APP, path)});
 	return {
-		command: [NODE, ...NODE_FLAGS, join(APP, SCRIPTS, `${runner}.ts`), runnerArgument(spec)],
+		...startRunner(spec, ''),
 		mounts: [
 			...(await systemLibraries()),
 			{source: nodePath, target: NODE},
@@ -90,7 +101,6 @@ async function nodeProgram({root, nodePath}: RuntimeOptions, runner: RunnerName,
 			inside(SCRIPTS),
 			inside('node_modules/@duckdb'),
 		],
-		environment: {UV_THREADPOOL_SIZE: threads},
 		reservedBytes: 640 * MIB,
 	};
 }
@@ -101,11 +111,9 @@ const NODE_FLAGS = ['--no-warnings', '--v8-pool-size=1', '--disable-wasm-trap-ha
 type Python = {readonly executable: string; readonly mounts: readonly Mount[]; readonly version: string};
 
 async function pythonProgram({root}: RuntimeOptions, python: Python, spec: SandboxSpec): Promise<Program> {
-	const threads = String(Math.max(1, Math.ceil(spec.limits.cpus)));
 	return {
-		command: [python.executable, '-I', '-B', join(APP, SCRIPTS, 'python.py'), runnerArgument(spec)],
+		...startRunner(spec, python.executable),
 		mounts: [...(await systemLibraries()), ...python.mounts, {source: join(root, SCRIPTS), target: join(APP, SCRIPTS)}],
-		environment: {OPENBLAS_NUM_THREADS: threads, OMP_NUM_THREADS: threads, MPLBACKEND: 'Agg'},
 		reservedBytes: 1_280 * MIB,
 	};
 }
