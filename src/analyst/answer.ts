@@ -6,6 +6,7 @@ import type {Capsule, ChatResponse, Details, QueryMode, Result} from '#contract/
 import type {ErrorBody} from '#contract/errors.ts';
 import type {Event, EventData, EventType, RunStatus, SignedHead} from '#contract/event.ts';
 import {actionState} from '#kernel/action-state.ts';
+import {denialError} from '#kernel/denial.ts';
 import {chartFor} from './chart.ts';
 import type {Computed} from './compute.ts';
 import {hintOf} from './hint.ts';
@@ -96,21 +97,6 @@ function errorOf(events: readonly Event[]): ErrorBody | null {
 		({actionId, decision}) => actionId === action?.actionId && decision.effect === 'deny',
 	);
 	return denial ? denialError(denial.decision) : null;
-}
-
-/** A denial as the error its caller sees: which gate, which rules, and what would change the answer. */
-export function denialError({gates}: EventData<'action.decided'>['decision']): ErrorBody {
-	const denying = gates.filter((gate) => gate.effect === 'deny');
-	const rules = denying.flatMap((gate) => gate.rules);
-	const feature = rules.some((rule) => rule.startsWith('feature:'));
-	const code = feature
-		? 'feature_disabled'
-		: denying.some((gate) => gate.gate === 'budget')
-			? 'budget_exceeded'
-			: denying.some((gate) => gate.gate === 'schema')
-				? 'validation_error'
-				: 'policy_denied';
-	return {code, message: denying.map((gate) => gate.reason).join('; '), retry: 'never', details: {rules}};
 }
 
 function statusOf(events: readonly Event[]): RunStatus {

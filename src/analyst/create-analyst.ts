@@ -128,9 +128,9 @@ export class AnalystRoom implements Analyst {
 		const caller = {principal, requestId: '', signal: new AbortController().signal};
 		const turn = await this.#begin({dataset, mode: 'sql', job: 'system'}, caller);
 		const sql = `SELECT * FROM "${table.replaceAll('"', '""')}" LIMIT ${limit}`;
-		const {result} = await this.#direct(turn, {tool: TOOLS.sql, input: {dataset_id: dataset.id, sql}});
-		if (result.error) throw new WritError('runner_internal_error', `no sample of \`${table}\`: ${result.error.message}`);
-		return result.rows.map((row) => Object.fromEntries(result.columns.map((column, index) => [column, row[index] ?? null])));
+		const {table: found} = (await this.#effect(turn, TOOLS.sql, {dataset_id: dataset.id, sql})) as Computed;
+		const names = found.columns.map(({name}) => name);
+		return found.rows.map((row) => Object.fromEntries(names.map((name, index) => [name, row[index] ?? null])));
 	}
 
 	async add(input: NewDataset, caller: Caller): Promise<Dataset> {
@@ -228,7 +228,10 @@ export class AnalystRoom implements Analyst {
 		const dataset = subject && (await this.#options.datasets.at(principal.tenant, subject.id, subject.hash).catch(asValue));
 		if (dataset instanceof WritError) return this.#ended(this.#turn(run, null, emit), async () => failed(dataset));
 		const turn = this.#turn(run, dataset, emit);
-		const last = events.findLast((event) => event.type === 'action.proposed');
+		// What code in a sandbox called for ended with that code.
+		const last = events
+			.filter((event) => event.type === 'action.proposed')
+			.findLast(({data}) => data.parentActionId === undefined);
 		// Calls a model made side by side: of those that were under way the record says that nobody knows what became of them.
 		for (const {data} of underWay(events)) if (data !== last?.data) await act(turn, this.#options, {...data, id: data.actionId});
 		if (last) return this.#direct(turn, {id: last.data.actionId, tool: last.data.tool, input: last.data.input});

@@ -135,6 +135,8 @@ export const EVENTS = {
 		inputDigest: z.string(),
 		/** number of secrets replaced in `input` */
 		redactions: z.int(),
+		/** the action whose code, in a sandbox, called for this one */
+		parentActionId: z.string().optional(),
 	}),
 	'action.decided': z.object({actionId, decision: decisionSchema}),
 	'approval.requested': z.object({

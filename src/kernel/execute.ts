@@ -1,6 +1,7 @@
 import {type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
-import type {Decision, Event, EventData, Verdict} from '#contract/event.ts';
-import type {Isolation, Usage} from '#contract/sandbox.ts';
+import type {Decision, Event, EventData, Label, Verdict} from '#contract/event.ts';
+import type {Isolation, RunnerRequest, Usage} from '#contract/sandbox.ts';
+import {answerCalls, type Calls, type Propose} from './calls.ts';
 import {assertPermit, type Permit} from './permit.ts';
 import type {Action, Journal, Kernel} from './ports.ts';
 import type {World} from './tool.ts';
@@ -23,11 +24,11 @@ export type Outcome =
 			readonly error: ErrorBody;
 	  };
 
-/** An action that may happen now. */
-export type Permitted = {readonly action: Action; readonly permit: Permit};
+/** An action that may happen now. `propose` takes what its code calls for through the gates. */
+export type Permitted = {readonly action: Action; readonly permit: Permit; readonly propose: Propose};
 
 /** The deadline runs on while the effect is verified; `verify` ends it. */
-export type EffectRecord = Permitted & {
+export type EffectRecord = Omit<Permitted, 'propose'> & {
 	readonly data: EventData<'action.outcome'>;
 	readonly world: World;
 	readonly deadline: Disposable;
@@ -38,7 +39,7 @@ const GRACE_MS = 1_000;
 
 /** Runs the tool once, inside its limits, and returns what happened: a tool that throws has failed, and that is a result. */
 export async function execute(
-	{action, permit}: Permitted,
+	{action, permit, propose}: Permitted,
 	journal: Journal,
 	kernel: Kernel,
 	signal: AbortSignal,
@@ -46,6 +47,7 @@ export async function execute(
 	const {limits} = action.tool;
 	const deadline = startDeadline(signal, limits.wallMs + GRACE_MS);
 	const seen: {usage: Usage | null; isolation: Isolation | null} = {usage: null, isolation: null};
+	const opened: Calls[] = [];
 	const world: World = {
 		permit,
 		principal: journal.principal,
@@ -53,7 +55,11 @@ export async function execute(
 		signal: deadline.signal,
 		async sandbox(spec, request) {
 			assertPermit(permit);
-			const result = await kernel.sandboxes.run(permit, {spec, request}, deadline.signal);
+			const nested = action.parent !== undefined;
+			const calls = callsTools(request) && answerCalls({id: action.id, propose, signal: deadline.signal}, journal, kernel);
+			if (calls) opened.push(calls);
+			const job = {spec, request, nested, ...(calls && {answerCall: calls.answer})};
+			const result = await kernel.sandboxes.run(permit, job, deadline.signal).finally(() => calls && calls.close());
 			seen.usage = result.usage;
 			seen.isolation = result.isolation;
 			return result;
@@ -62,8 +68,9 @@ export async function execute(
 	};
 	const started = performance.now();
 	const result = await attempt(action, world, kernel, deadline);
+	await Promise.all(opened.map((calls) => calls.close())); // a tool that was given up on has not waited for them
 	const durationMs = Math.round((performance.now() - started) * 1000) / 1000;
-	const labels = [...action.tool.labels];
+	const labels = [...new Set([...action.tool.labels, ...labelsOfCalls(action.id, journal.events)])];
 	return {
 		action,
 		permit,
@@ -77,6 +84,19 @@ export async function execute(
 			durationMs,
 		},
 	};
+}
+
+function callsTools(request: RunnerRequest): boolean {
+	return 'tools' in request && request.tools === true;
+}
+
+/** What code was told may be in what it returns. */
+function labelsOfCalls(parent: string, events: readonly Event[]): readonly Label[] {
+	const calls = new Set<string>();
+	return events.flatMap((event) => {
+		if (event.type === 'action.proposed' && event.data.parentActionId === parent) calls.add(event.data.actionId);
+		return event.type === 'action.outcome' && calls.has(event.data.actionId) ? event.data.labels : [];
+	});
 }
 
 type Attempt = Pick<EventData<'action.outcome'>, 'status' | 'output' | 'outputDigest' | 'error'>;

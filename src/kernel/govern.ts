@@ -4,7 +4,9 @@
 import {WritError} from '#contract/errors.ts';
 import type {Decision, EventBody, Principal} from '#contract/event.ts';
 import type {Level} from '#contract/sandbox.ts';
+import type {Propose} from './calls.ts';
 import {decide} from './decide.ts';
+import {denyAsking} from './denial.ts';
 import {execute, type Outcome, recorded} from './execute.ts';
 import {factsOf} from './facts.ts';
 import {once} from './once.ts';
@@ -43,7 +45,8 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	}
 	// INVARIANT: nothing is awaited from here to the append of the intent: the gates judge the very state the intent joins.
 	const facts = factsOf(journal, kernel, target.isolation);
-	const decision = decide(action, facts, kernel.policy());
+	const judged = decide(action, facts, kernel.policy());
+	const decision = action.parent === undefined ? judged : denyAsking(judged);
 	const notes = [...note, decided(action.id, decision, journal.principal)];
 	if (decision.effect === 'deny') return refuse(action.id, decision, notes, journal);
 
@@ -54,7 +57,8 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	if (approval && approval.kind !== 'granted') return unapproved(action.id, approval, {notes, journal, kernel});
 
 	const permit = await authorize({action, facts, binding, approvalId: approval?.approvalId ?? null}, notes, journal, kernel);
-	const effect = await execute({action, permit}, journal, kernel, signal);
+	const propose: Propose = (nested, stop) => govern(nested, journal, kernel, stop);
+	const effect = await execute({action, permit, propose}, journal, kernel, signal);
 	return verify(effect, journal, kernel);
 }
 

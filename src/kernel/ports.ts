@@ -17,6 +17,8 @@ export type Action = {
 	readonly inputDigest: string;
 	readonly risk: Risk;
 	readonly resource: {readonly type: string; readonly id: string};
+	/** the action whose code, in a sandbox, called for this one */
+	readonly parent?: string;
 };
 
 /** What gates may look at besides the action: all of it recorded, none of it fetched by a gate. */
@@ -76,7 +78,13 @@ export type Journal = {
 };
 
 /** One run of a sandbox. `answerCall` answers the tool calls of the code inside; without it there are none. */
-export type SandboxJob = {readonly spec: SandboxSpec; readonly request: RunnerRequest; readonly answerCall?: AnswerCall};
+export type SandboxJob = {
+	readonly spec: SandboxSpec;
+	readonly request: RunnerRequest;
+	readonly answerCall?: AnswerCall;
+	/** A sandbox waits for this one: it is started in the place of that one, which else could be the place it would wait for. */
+	readonly nested?: boolean;
+};
 
 export type Sandboxes = {
 	/** Throws `runner_timeout`, `runner_resource_exceeded`, `runner_internal_error`, `sandbox_unavailable` or `cancelled`. */

@@ -7,7 +7,10 @@ import type {Permit} from './permit.ts';
 /** What came out of a sandbox. Errors of the code inside are `error` frames; a broken or stopped sandbox is a thrown `WritError`. */
 export type SandboxResult = {readonly frames: readonly Frame[]; readonly usage: Usage; readonly isolation: Isolation};
 
-/** Answers a tool call of the code inside a sandbox: as a proposal of its own, through every gate. Never throws for a refusal. */
+/**
+ * Answers a tool call of the code inside a sandbox: as a proposal of its own, through every gate. Asked for one call at a time. Throws
+ * only for what no code that keeps to the protocol does, or when the record cannot be written; never for a refusal.
+ */
 export type AnswerCall = (call: Extract<Frame, {type: 'call'}>) => Promise<CallReply>;
 
 /** All a tool may touch. There are no globals and no environment behind it. */
@@ -16,7 +19,10 @@ export type World = {
 	readonly principal: Principal;
 	readonly limits: ActionLimits;
 	readonly signal: AbortSignal;
-	/** Runs `request` in a fresh or warm sandbox under this action's permit; the facts join the action's evidence. */
+	/**
+	 * Runs `request` in a fresh or warm sandbox under this action's permit; the facts join the action's evidence. Where the request says
+	 * `tools`, the code inside may call any tool: each call is a proposal of its own, part of this run.
+	 */
 	sandbox(spec: SandboxSpec, request: RunnerRequest): Promise<SandboxResult>;
 	/** Tells watchers what is happening; not recorded. */
 	progress(stage: string): void;

@@ -6,7 +6,13 @@ import type {Action, Journal, Kernel} from './ports.ts';
 import type {AnyTool} from './tool.ts';
 
 /** What an agent, a person or a schedule wishes: nothing about it is trusted yet. `id` makes proposing twice harmless. */
-export type Proposal = {readonly id: string; readonly tool: string; readonly input: unknown};
+export type Proposal = {
+	readonly id: string;
+	readonly tool: string;
+	readonly input: unknown;
+	/** the action whose code, in a sandbox, calls for it */
+	readonly parent?: string;
+};
 
 /** A proposal that can be put on record: secrets taken out, digest taken. */
 export type Candidate = Subject & {
@@ -16,17 +22,18 @@ export type Candidate = Subject & {
 	readonly redactions: number;
 	/** why there is no input to speak of */
 	readonly unreadable: string | null;
+	readonly parent?: string;
 };
 
 /** Finds the tool and redacts the input. What is not JSON cannot be recorded: its place is kept by null, and it will be refused. */
-export function receive({id, tool, input}: Proposal, kernel: Kernel): Candidate {
-	const definition = kernel.tools.get(tool);
+export function receive({input, ...proposal}: Proposal, kernel: Kernel): Candidate {
+	const named = {...proposal, definition: kernel.tools.get(proposal.tool)};
 	const {value, count} = kernel.redact(input);
 	try {
-		return {id, tool, definition, input: value, inputDigest: kernel.digest(value), redactions: count, unreadable: null};
+		return {...named, input: value, inputDigest: kernel.digest(value), redactions: count, unreadable: null};
 	} catch (error) {
 		if (!(error instanceof WritError)) throw error;
-		return {id, tool, definition, input: null, inputDigest: kernel.digest(null), redactions: 0, unreadable: error.message};
+		return {...named, input: null, inputDigest: kernel.digest(null), redactions: 0, unreadable: error.message};
 	}
 }
 
@@ -36,7 +43,7 @@ type Validated =
 
 /** Parses the input. `note` is empty when this proposal is on record already. */
 export function validate(candidate: Candidate, journal: Journal, kernel: Kernel): Validated {
-	const {id, tool: name, definition: tool, inputDigest, unreadable} = candidate;
+	const {id, tool: name, definition: tool, inputDigest, unreadable, parent} = candidate;
 	const note = isProposed(id, journal) ? [] : [proposed(candidate, journal)];
 	const refuse = (reason: string): Validated => ({action: null, note, refusal: refusal(reason, kernel)});
 
@@ -47,7 +54,8 @@ export function validate(candidate: Candidate, journal: Journal, kernel: Kernel)
 	try {
 		const risk: Risk = typeof tool.risk === 'function' ? tool.risk(input.data) : tool.risk;
 		const resource = tool.resource(input.data);
-		return {action: {id, tool, input: input.data, inputDigest, risk, resource}, note, refusal: null};
+		const called = parent === undefined ? {} : {parent};
+		return {action: {id, tool, input: input.data, inputDigest, risk, resource, ...called}, note, refusal: null};
 	} catch (bug) {
 		// Fails closed: an action whose risk or target is not known cannot be judged.
 		kernel.report(bug);
@@ -65,11 +73,13 @@ function isProposed(actionId: string, journal: Journal): boolean {
 	return journal.events.some((event) => event.type === 'action.proposed' && event.data.actionId === actionId);
 }
 
-function proposed({id, tool, definition, input, inputDigest, redactions}: Candidate, journal: Journal): EventBody {
+function proposed(candidate: Candidate, journal: Journal): EventBody {
+	const {id, tool, definition, input, inputDigest, redactions, parent} = candidate;
 	const toolVersion = definition?.version ?? '';
+	const called = parent === undefined ? {} : {parentActionId: parent};
 	return {
 		type: 'action.proposed',
 		actor: journal.principal,
-		data: {actionId: id, tool, toolVersion, input, inputDigest, redactions},
+		data: {actionId: id, tool, toolVersion, input, inputDigest, redactions, ...called},
 	};
 }

@@ -48,11 +48,12 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 		return waiting ?? provider.open(target.spec, {warm: false, signal});
 	};
 	return {
-		async run(permit, {spec, request, answerCall}, signal) {
+		async run(permit, {spec, request, answerCall, nested}, signal) {
 			assertPermit(permit);
 			if (state.closed) throw closing();
-			if (queue.waiting >= maxWaiting) throw crowded(maxWaiting);
-			const leave = await queue.enter(permit.tenant, signal);
+			if (!nested && queue.waiting >= maxWaiting) throw crowded(maxWaiting);
+			// A nested run that waited for a place would wait for the sandbox that waits for it. One sandbox makes one call at a time.
+			const leave = nested ? () => {} : await queue.enter(permit.tenant, signal);
 			try {
 				const sandbox = await claim({spec, tenant: permit.tenant}, signal);
 				// The place is free when the sandbox is gone, which its caller need not wait for.

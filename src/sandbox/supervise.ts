@@ -169,13 +169,10 @@ async function exchange({runner, state, answerCall}: Conversation, request: Runn
 	const frames: Frame[] = [];
 	const failure: {error: WritError | undefined} = {error: undefined};
 	const {promise: last, resolve, reject} = Promise.withResolvers<void>();
-	const answer = (call: Extract<Frame, {type: 'call'}>) => {
-		if (!answerCall) return reject(new WritError('runner_internal_error', 'the runner broke its protocol: it called a tool'));
-		answerCall(call).then((reply) => requests.write(encodeFrame(reply)), reject);
-	};
+	using answering = createAnswering(requests, answerCall, reject);
 	state.listener = {
 		frame(frame) {
-			if (frame.type === 'call') return answer(frame);
+			if (frame.type === 'call') return answering.take(frame);
 			frames.push(frame);
 			if (isLast(frame.type)) resolve();
 		},
@@ -192,6 +189,34 @@ async function exchange({runner, state, answerCall}: Conversation, request: Runn
 	return frames;
 }
 
+type Call = Extract<Frame, {type: 'call'}>;
+
+/**
+ * Answers calls one after the other, the next when the runner has taken the answer to the one before: what nobody reads fills a pipe,
+ * and no memory of ours. Calls that wait are no more than the output limit lets through.
+ */
+function createAnswering(
+	requests: Writable,
+	answerCall: AnswerCall | undefined,
+	failed: (error: unknown) => void,
+): Disposable & {take(call: Call): void} {
+	const state = {over: false, answered: Promise.resolve()};
+	const answer = async (call: Call) => {
+		if (state.over) return;
+		if (!answerCall) throw new WritError('runner_internal_error', 'the runner broke its protocol: it called a tool');
+		const reply = await answerCall(call);
+		if (!state.over) await new Promise<unknown>((taken) => requests.write(encodeFrame(reply), taken));
+	};
+	return {
+		take(call) {
+			state.answered = state.answered.then(() => answer(call)).catch(failed);
+		},
+		[Symbol.dispose]() {
+			state.over = true;
+		},
+	};
+}
+
 async function measure({runner, received}: Conversation, started: number): Promise<Usage> {
 	const {cpuMs, peakMemoryBytes} = await runner.usage();
 	return {wallMs: performance.now() - started, cpuMs, peakMemoryBytes, outputBytes: received()};
@@ -200,7 +225,15 @@ async function measure({runner, received}: Conversation, started: number): Promi
 /** What went to the real descriptors joins the last frame, unless the runner captured it itself. */
 function withPrinted(frames: Frame[], printed: Conversation['printed']): Frame[] {
 	const last = frames.at(-1);
+	if (last?.type === 'error') return [...frames.slice(0, -1), {...last, ...detailsWith(last.details, printed)}];
 	if (last?.type !== 'done') return frames;
 	const [stdout, stderr] = [last.stdout ?? printed.stdout.text(), last.stderr ?? printed.stderr.text()];
 	return [...frames.slice(0, -1), {...last, ...(stdout ? {stdout} : {}), ...(stderr ? {stderr} : {})}];
+}
+
+/** What a program printed before it failed helps to see why. */
+function detailsWith(details: Extract<Frame, {type: 'error'}>['details'], printed: Conversation['printed']) {
+	const texts = Object.entries(printed).map(([name, captured]) => [name, captured.text()] as const);
+	const present = texts.filter(([, text]) => text !== '');
+	return present.length === 0 ? {} : {details: {...Object.fromEntries(present), ...details}};
 }
