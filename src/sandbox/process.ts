@@ -1,8 +1,6 @@
 /** The `process` provider: bubblewrap, all namespaces, a system call filter, control groups where the host lets us make them. */
 import {type ChildProcess, execFile, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {lchown, readdir, rm} from 'node:fs/promises';
-import {join} from 'node:path';
 import type {Readable, Writable} from 'node:stream';
 import {promisify} from 'node:util';
 import {WritError} from '#contract/errors.ts';
@@ -13,6 +11,7 @@ import {CACHE_MOUNT} from './compile-cache.ts';
 import {notStarted} from './endings.ts';
 import {hostId} from './host-identity.ts';
 import {findPrograms, launchCommand, makeReachable, PRLIMIT, type Programs, processLimits, strayDescriptors} from './launch.ts';
+import {reclaim} from './output.ts';
 import type {Program, Runtime} from './runtime.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
 import {compileFilter, hasFilter} from './seccomp.ts';
@@ -217,17 +216,6 @@ function enforcement(grouped: ReadonlySet<string>): Record<keyof SandboxLimits, 
 async function cleanUp(group: Group | undefined, id: number | undefined, output: string | undefined): Promise<void> {
 	await group?.remove();
 	if (output !== undefined) await reclaim(output, id);
-}
-
-/** Only plain files leave a sandbox: a link would make whoever collects it read something else. What is left belongs to us again. */
-async function reclaim(directory: string, id: number | undefined): Promise<void> {
-	const entries = await readdir(directory, {withFileTypes: true, recursive: true});
-	for (const entry of entries) {
-		const path = join(entry.parentPath, entry.name);
-		if (!entry.isFile() && !entry.isDirectory()) await rm(path, {force: true});
-		else if (id !== undefined) await lchown(path, 0, 0);
-	}
-	if (id !== undefined) await lchown(directory, 0, 0);
 }
 
 /** Builds one for real: nothing less shows that the kernel, its settings and the distribution agree. */
