@@ -90,6 +90,25 @@ export function createGroup(host: CgroupHost, serial: number, limits: SandboxLim
 	};
 }
 
+/** The group that somebody else made for the process `pid`, to be read and nothing more. Undefined where it cannot be. */
+export function groupOf(pid: number, root = '/sys/fs/cgroup'): Pick<Group, 'usage' | 'processBytes' | 'exceeded'> | undefined {
+	const own = readOwnGroups(`/proc/${pid}/cgroup`);
+	const version = existsSync(join(root, 'cgroup.controllers')) ? 2 : 1;
+	const hierarchies = {memory: 'memory', pids: 'pids', usage: 'cpuacct'} as const;
+	const found = Object.entries(hierarchies).map(([controller, hierarchy]) => {
+		const [at, path] = version === 2 ? [root, own.get('')] : [join(root, hierarchy), own.get(hierarchy)];
+		// The root's own group holds everything: it would say nothing about one process.
+		return [controller, path && path !== '/' && existsSync(join(at, path)) ? join(at, path) : undefined];
+	});
+	const directories: Directories = Object.fromEntries(found);
+	if (directories.memory === undefined) return undefined;
+	return {
+		usage: () => readUsage(version, directories),
+		processBytes: () => readProcessBytes(version, directories),
+		exceeded: () => readExceeded(version, directories),
+	};
+}
+
 type Directories = Readonly<Partial<Record<Controller, string>>>;
 
 /**
