@@ -10,26 +10,31 @@ const HINT_TABLES = 50;
 /** Turns anything the engine threw into a `RunnerError`; a name it did not find comes with the names there are. */
 export async function toEngineError(error: unknown, schema: string, connection: DuckDBConnection): Promise<RunnerError> {
 	if (error instanceof RunnerError) return error;
-	const message = withoutPaths(error instanceof Error ? error.message : String(error));
-	if (/out of memory|max_temp_directory_size/i.test(message))
+	const said = error instanceof Error ? error.message : String(error);
+	const message = withoutPaths(said);
+	if (/out of memory|max_temp_directory_size/i.test(said))
 		return new RunnerError('runner_resource_exceeded', message, {
 			hint: 'aggregate or filter earlier, or raise the memory limit',
-			details: {limit: /max_temp_directory_size/.test(message) ? 'scratchBytes' : 'memoryBytes'},
+			details: {limit: /max_temp_directory_size/.test(said) ? 'scratchBytes' : 'memoryBytes'},
 		});
 	if (!/^(Catalog|Binder) Error/.test(message) || !NAME_MISSING.test(message))
 		return new RunnerError('sql_execution_error', message);
-	const hint = 'use the names in details.schema_hint';
+	const hint = 'use the names of the tables and columns there are: details.schema_hint lists them';
 	return new RunnerError('sql_execution_error', message, {hint, details: {schema_hint: await schemaHint(schema, connection)}});
 }
 
 const NAME_MISSING =
 	/(table|column)\b[\s\S]*(does not exist|not found)|does not have a column|Candidate bindings|Ambiguous reference/i;
 
+/** DuckDB ends what it says about memory with settings to change, which nobody here may. */
+const ADVICE = /\.?\n+(?:This limit was set|Possible solutions)[\s\S]*$/;
+
 /** Paths are the sandbox's own, but a reader should not wonder whose they are. */
 function withoutPaths(message: string): string {
 	return message
 		.replace(/(["'`])(?:file:)?\/[^"'`\n]*\1/g, '$1(file)$1')
 		.replace(/\n*Stack Trace:[\s\S]*$/, '')
+		.replace(ADVICE, '')
 		.trim();
 }
 
