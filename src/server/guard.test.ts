@@ -192,6 +192,27 @@ test('one run more than allowed is refused while the others are in progress, and
 	assert.equal((await post('/chat', QUESTION)).status, 200);
 });
 
+test('exports and new datasets take places too', async () => {
+	const {ask, post, analyst} = testServer({maxConcurrentRuns: 1});
+	const {run_id} = (await (await post('/chat', QUESTION)).json()) as {run_id: string};
+	const first = post('/chat', {...QUESTION, message: 'wait'});
+	const form = new FormData();
+	form.set('file', new File(['a,b'], 'a.csv'));
+	const refused = [
+		await ask(`/runs/${run_id}/export?format=csv`),
+		await ask('/datasets', {method: 'POST', body: form}),
+		await post('/datasets', {path: import.meta.filename}),
+	];
+	assert.deepEqual(
+		refused.map(({status}) => status),
+		[429, 429, 429],
+	);
+	analyst.goOn();
+	await first;
+	assert.equal((await ask(`/runs/${run_id}/export?format=csv`)).status, 200);
+	assert.equal((await post('/datasets', {path: import.meta.filename})).status, 201);
+});
+
 test('every reply carries the headers that keep a browser from doing more with it', async () => {
 	const {ask} = testServer();
 	for (const path of ['/healthz', '/nowhere', '/runs?limit=x']) {

@@ -119,7 +119,7 @@ function mountRoutes(app: ReturnType<typeof createRouter>, context: TurnContext,
 		.route('/', chatRoutes(context))
 		.route('/', runRoutes(context))
 		.route('/', streamRoutes(context))
-		.route('/', datasetRoutes(context.deps))
+		.route('/', datasetRoutes(context))
 		.route('/', threadRoutes(context.deps))
 		.route('/', governanceRoutes(context))
 		.route('/', operationRoutes(context.deps, context.metrics, isDraining));

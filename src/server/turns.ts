@@ -24,6 +24,9 @@ export type Turn = {
 	isAbandoned(): boolean;
 };
 
+/** Whoever takes one of the server's places. */
+type Occupant = {readonly finished: Promise<unknown>; cancel(): void; isAbandoned(): boolean};
+
 type Work = (hooks: TurnHooks) => Promise<ChatResponse>;
 
 export type Turns = {
@@ -31,6 +34,8 @@ export type Turns = {
 	start(tenant: string, work: Work): Turn;
 	/** For a run that was taken in before: goes on whatever the limit. */
 	resume(tenant: string, work: Work): Turn;
+	/** Work that nobody watches, such as an export: takes a place like a run, and ends with its caller or the server. */
+	occupy<T>(caller: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 	/** Runs in progress, and for a while those that ended. */
 	find(runId: string): Turn | null;
 	inFlight(): number;
@@ -53,7 +58,7 @@ const CANCEL_MS = 3_000;
 
 export function createTurns(options: TurnsOptions): Turns {
 	const byRun = new Map<string, Turn>();
-	const live = new Set<Turn>();
+	const live = new Set<Occupant>();
 	const liveRuns = new Set<string>();
 	const state = {draining: false};
 
@@ -78,12 +83,24 @@ export function createTurns(options: TurnsOptions): Turns {
 		return turn;
 	};
 
+	const assertPlace = () => {
+		if (live.size >= options.maxConcurrent) throw tooManyRuns(options.maxConcurrent);
+	};
+
 	return {
 		start(tenant, work) {
-			if (live.size >= options.maxConcurrent) throw tooManyRuns(options.maxConcurrent);
+			assertPlace();
 			return begin(tenant, work);
 		},
 		resume: begin,
+		async occupy(caller, work) {
+			assertPlace();
+			const own = new AbortController();
+			const finished = work(AbortSignal.any([caller, own.signal]));
+			const occupant = {finished, cancel: () => own.abort(cancelled()), isAbandoned: () => caller.aborted};
+			live.add(occupant);
+			return finished.finally(() => live.delete(occupant));
+		},
 		find: (runId) => byRun.get(runId) ?? null,
 		inFlight: () => live.size,
 		async drain(ms) {
@@ -112,7 +129,7 @@ function createTurn(tenant: string, work: Work, graceMs: () => number): Turn {
 		events.push(event);
 		tell();
 	};
-	const cancel = () => abort.abort(new WritError('cancelled', 'the run was cancelled'));
+	const cancel = () => abort.abort(cancelled());
 
 	const finished = run(work, {signal: abort.signal, accepted: accepted.resolve, emit}, events).finally(() => {
 		state.over = true;
@@ -162,6 +179,10 @@ async function run(work: Work, hooks: TurnHooks, events: readonly TurnEvent[]): 
 		if (!emitted('done')) hooks.emit({event: 'done', data: {}});
 		throw thrown;
 	}
+}
+
+function cancelled(): WritError {
+	return new WritError('cancelled', 'the run was cancelled');
 }
 
 function tooManyRuns(limit: number): WritError {

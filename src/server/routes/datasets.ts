@@ -6,10 +6,10 @@ import type {UploadedFile} from '#analyst/analyst.ts';
 import {datasetByPathSchema, datasetSchemaReplySchema, datasetSummarySchema, datasetsReplySchema} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import {type AppContext, callerOf, createRouter, jsonReply} from '../context.ts';
-import type {ServerDeps} from '../deps.ts';
 import {isLoopback} from '../guard.ts';
 import {toDatasetSchema, toDatasetSummary} from '../shapes.ts';
 import {displayName, receiveUpload} from '../upload.ts';
+import type {TurnContext} from './chat.ts';
 
 const list = createRoute({
 	method: 'get',
@@ -42,7 +42,7 @@ const add = createRoute({
 	responses: {201: jsonReply(datasetSummarySchema, 'the new snapshot')},
 });
 
-export function datasetRoutes(deps: ServerDeps) {
+export function datasetRoutes({deps, turns}: TurnContext) {
 	const {analyst, options} = deps;
 	const tenantOf = (c: AppContext) => c.get('principal').tenant;
 	const router = createRouter();
@@ -50,13 +50,15 @@ export function datasetRoutes(deps: ServerDeps) {
 	// Ahead of the JSON route, because files must not be read into memory to be validated.
 	router.post('/datasets', async (c, next) => {
 		if (!/^multipart\/form-data\b/i.test(c.req.header('content-type') ?? '')) return next();
-		const upload = await receiveUpload(c.req.raw, options, randomUUID());
-		try {
-			const dataset = await analyst.add({...upload.fields, files: upload.files}, {...callerOf(c), signal: c.req.raw.signal});
-			return c.json(toDatasetSummary(dataset), 201);
-		} finally {
-			await upload.discard();
-		}
+		const dataset = await turns.occupy(c.req.raw.signal, async (signal) => {
+			const upload = await receiveUpload(c.req.raw, options, randomUUID());
+			try {
+				return await analyst.add({...upload.fields, files: upload.files}, {...callerOf(c), signal});
+			} finally {
+				await upload.discard();
+			}
+		});
+		return c.json(toDatasetSummary(dataset), 201);
 	});
 
 	return router
@@ -77,7 +79,7 @@ export function datasetRoutes(deps: ServerDeps) {
 			const {path, id, name, description} = c.req.valid('json');
 			const files = await Promise.all([path].flat().map(findFile));
 			const given = {...(id && {id}), ...(name && {name}), ...(description && {description})};
-			const dataset = await analyst.add({...given, files}, {...callerOf(c), signal: c.req.raw.signal});
+			const dataset = await turns.occupy(c.req.raw.signal, (signal) => analyst.add({...given, files}, {...callerOf(c), signal}));
 			return c.json(toDatasetSummary(dataset), 201);
 		});
 }

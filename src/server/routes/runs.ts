@@ -136,10 +136,8 @@ export function runRoutes({deps, turns}: TurnContext) {
 		.openapi(exported, async (c) => {
 			const {runId} = await own(c, c.req.valid('param').run_id);
 			const {format} = c.req.valid('query');
-			return (await sendFile(
-				await analyst.export(runId, format, {...callerOf(c), signal: c.req.raw.signal}),
-				c.req.raw,
-			)) as never;
+			const file = await turns.occupy(c.req.raw.signal, (signal) => analyst.export(runId, format, {...callerOf(c), signal}));
+			return (await sendFile(file, c.req.raw)) as never;
 		})
 		.openapi(evidence, async (c) => {
 			const {runId} = await own(c, c.req.valid('param').run_id);
