@@ -4,7 +4,7 @@
 import {preparsePolicySet, statefulIsAuthorized} from '@cedar-policy/cedar-wasm/nodejs';
 import type {Action, Facts} from '#kernel/ports.ts';
 import {loadDefaultPolicy} from '#policy/policy.ts';
-import {sampleAction, sampleFacts, samplePolicy} from '#policy/sample.ts';
+import {sampleAction, sampleFacts, samplePolicy} from '#policy/sample-action.ts';
 import {figure, report} from './harness.ts';
 
 const POLICIES = 3_000;

@@ -6,7 +6,7 @@ import {test} from 'node:test';
 import {loadConfig} from '#config/config.ts';
 import type {Decision, GateResult} from '#contract/event.ts';
 import {verifyRun} from '#evidence/verify.ts';
-import {sampleAction, sampleFacts} from '#policy/sample.ts';
+import {sampleAction, sampleFacts} from '#policy/sample-action.ts';
 import {createPlatform, type Platform} from './platform.ts';
 
 test('a policy file may call every tool by its name', async (t) => {

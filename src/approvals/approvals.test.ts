@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {WritError} from '#contract/errors.ts';
 import type {Event, EventBody, Principal} from '#contract/event.ts';
-import {NOW, sampleAction, sampleFacts} from '#policy/sample.ts';
+import {NOW, sampleAction, sampleFacts} from '#policy/sample-action.ts';
 import {createApprovals} from './approvals.ts';
 
 const ADA: Principal = {kind: 'user', id: 'ada', tenant: 'local'};

@@ -5,7 +5,7 @@ import {runOf} from '#kernel/facts.ts';
 import {govern} from '#kernel/govern.ts';
 import type {Journal, Kernel} from '#kernel/ports.ts';
 import {loadDefaultPolicy} from '#policy/policy.ts';
-import {NOW, sampleAction, sampleDigest, sampleFacts, samplePolicy} from '#policy/sample.ts';
+import {NOW, sampleAction, sampleDigest, sampleFacts, samplePolicy} from '#policy/sample-action.ts';
 import {createApprovals} from './approvals.ts';
 
 const AGENT: Principal = {kind: 'agent', id: 'analyst', tenant: 'local'};

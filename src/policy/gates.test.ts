@@ -3,7 +3,7 @@ import {test} from 'node:test';
 import {budgetGate} from './budget.ts';
 import {flowGate} from './flow.ts';
 import {createRiskGate} from './risk.ts';
-import {NOW, sampleAction, sampleFacts} from './sample.ts';
+import {NOW, sampleAction, sampleFacts} from './sample-action.ts';
 import {createSwitchGate} from './switches.ts';
 
 const AGENT = {kind: 'agent', id: 'analyst'} as const;

@@ -8,7 +8,7 @@ import {digest} from '#evidence/canonical.ts';
 import {decide} from '#kernel/decide.ts';
 import type {Action, Facts} from '#kernel/ports.ts';
 import {createPolicy, loadDefaultPolicy} from './policy.ts';
-import {sampleAction, sampleFacts, samplePolicy} from './sample.ts';
+import {sampleAction, sampleFacts, samplePolicy} from './sample-action.ts';
 
 const AGENT = {kind: 'agent', id: 'analyst'} as const;
 

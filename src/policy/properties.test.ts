@@ -6,7 +6,7 @@ import {labelSchema, principalSchema, riskSchema} from '#contract/event.ts';
 import type {Action, Facts} from '#kernel/ports.ts';
 import {loadDefaultPolicy} from './policy.ts';
 import {groupsOf, toPrincipalEntity, toRequest} from './request.ts';
-import {sampleAction, sampleFacts, samplePolicy} from './sample.ts';
+import {sampleAction, sampleFacts, samplePolicy} from './sample-action.ts';
 
 /** The default schema, with a tool in a group that only the schema knows. */
 const schema = `${loadDefaultPolicy().schema.replace('"analyst.sql", ', '')}
