@@ -56,10 +56,11 @@ export async function execute(
 		async sandbox(spec, request) {
 			assertPermit(permit);
 			const nested = action.parent !== undefined;
-			const calls = callsTools(request) && answerCalls({id: action.id, propose, signal: deadline.signal}, journal, kernel);
+			const parent = {id: action.id, propose, signal: deadline.signal};
+			const calls = callsTools(request) ? answerCalls(parent, journal, kernel) : undefined;
 			if (calls) opened.push(calls);
 			const job = {spec, request, nested, ...(calls && {answerCall: calls.answer})};
-			const result = await kernel.sandboxes.run(permit, job, deadline.signal).finally(() => calls && calls.close());
+			const result = await kernel.sandboxes.run(permit, job, deadline.signal).finally(() => calls?.close());
 			seen.usage = result.usage;
 			seen.isolation = result.isolation;
 			return result;
