@@ -45,7 +45,9 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 		const waiting = target.spec.output === undefined ? await shelves.take(target, signal) : undefined;
 		if (waiting) state.warmRuns += 1;
 		else state.coldRuns += 1;
-		return waiting ?? provider.open(target.spec, {warm: false, signal});
+		const sandbox = waiting ?? (await provider.open(target.spec, {warm: false, signal}));
+		if (target.spec.output === undefined) shelves.refillAfter(sandbox);
+		return sandbox;
 	};
 	return {
 		async run(permit, {spec, request, answerCall, nested}, signal) {

@@ -29,8 +29,11 @@ type Shelf = {
 	reason: string;
 };
 
-/** A short run is over by then: building its successor does not slow it down. */
-const REFILL_DELAY_MS = 25;
+/**
+ * Starting is work for the processors that a run wants too, so its successor waits until it is over, but no longer than this:
+ * of a run that takes longer it costs less than a tenth.
+ */
+const REFILL_LIMIT_MS = 1_000;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 30_000;
 /** Starting is work for a processor; more at once would only make all of them late. */
@@ -58,7 +61,7 @@ export class Shelves {
 	/** A sandbox that waits, or the one that will be ready soonest. Undefined when there is none. */
 	async take(target: Target, signal: AbortSignal): Promise<Sandbox | undefined> {
 		const shelf = this.#touch(target);
-		this.#refillIn(REFILL_DELAY_MS);
+		this.#refillIn(REFILL_LIMIT_MS);
 		const [idle] = shelf.idle;
 		if (idle) {
 			shelf.idle.delete(idle);
@@ -68,6 +71,12 @@ export class Shelves {
 		if (!coming) return undefined;
 		shelf.coming.delete(coming);
 		return untilAborted(coming, signal);
+	}
+
+	/** Fills the shelf that it was taken from, or would have been, once it is gone. */
+	refillAfter({ended}: Sandbox): void {
+		const refill = () => this.#refillIn(0);
+		ended.then(refill, refill);
 	}
 
 	/** Resolves when each was filled, or failed to be. */
