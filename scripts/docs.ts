@@ -20,6 +20,8 @@ const MEANINGS: Record<ErrorCode, string> = {
 	sql_policy_violation: 'The SQL does something other than read the dataset; the construct is named.',
 	sql_execution_error: 'The engine could not run the SQL.',
 	python_execution_error: 'The program failed; the last line of its traceback is the message.',
+	javascript_execution_error: 'The module failed; the message says how and on which line.',
+	nothing_tested: 'The test framework found no tests or could not start; a check that examined nothing has failed.',
 	feature_disabled: 'The feature is switched off by a setting.',
 	policy_denied: 'A rule denied the action, or the person who was asked did.',
 	budget_exceeded: 'The run used up one of its budgets; the budget is named.',

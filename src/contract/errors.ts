@@ -21,6 +21,8 @@ export const ERRORS = {
 	sql_policy_violation: {status: 400, retry: 'never', exit: 3},
 	sql_execution_error: {status: 400, retry: 'never', exit: 1},
 	python_execution_error: {status: 400, retry: 'never', exit: 1},
+	javascript_execution_error: {status: 400, retry: 'never', exit: 1},
+	nothing_tested: {status: 400, retry: 'never', exit: 2},
 	feature_disabled: {status: 403, retry: 'never', exit: 3},
 	policy_denied: {status: 403, retry: 'never', exit: 3},
 	budget_exceeded: {status: 429, retry: 'never', exit: 3},
