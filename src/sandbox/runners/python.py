@@ -494,8 +494,8 @@ def warm_up():
 
 
 def main():
+    """Answers one request. What may be done before, and once for many children of a fork, is done by then."""
     channel = Channel()
-    warm_up()
     channel.send({"type": "ready"})
     try:
         request = read_request()
@@ -512,4 +512,5 @@ def main():
 
 
 if __name__ == "__main__":
+    warm_up()
     main()
