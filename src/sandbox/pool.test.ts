@@ -139,6 +139,34 @@ describe('the shelves', () => {
 		await pool.close();
 	});
 
+	test('are filled again when the run is over, which has the processors for itself until then', async () => {
+		const {provider, pool, run} = testPool();
+		await pool.warm([mine]);
+		await delay(10); // what follows the filling is over
+		provider.slow = true;
+		const running = run();
+		await delay(60);
+		assert.deepEqual([provider.attempts, pool.stats().busy], [2, 1]);
+		for (const sandbox of provider.opened) sandbox.answer();
+		await running;
+		await until(() => pool.stats().idle === 2);
+		assert.equal(provider.attempts, 3);
+		await pool.close();
+	});
+
+	test('are filled again while a long run goes on', async () => {
+		const {provider, pool, run} = testPool();
+		await pool.warm([mine]);
+		await delay(10); // what follows the filling is over
+		provider.slow = true;
+		const running = run();
+		await until(() => provider.attempts === 3 && pool.stats().idle === 2);
+		assert.equal(pool.stats().busy, 1);
+		for (const sandbox of provider.opened) sandbox.answer();
+		await running;
+		await pool.close();
+	});
+
 	test('of size 0 keep nothing', async () => {
 		const {provider, pool, run} = testPool({size: 0});
 		await pool.warm([mine]);
