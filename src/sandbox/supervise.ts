@@ -169,10 +169,10 @@ async function exchange({runner, state, answerCall}: Conversation, request: Runn
 	const frames: Frame[] = [];
 	const failure: {error: WritError | undefined} = {error: undefined};
 	const {promise: last, resolve, reject} = Promise.withResolvers<void>();
-	using answering = createAnswering(requests, answerCall, reject);
+	const answer = createAnswering(requests, answerCall, () => state.listener === undefined);
 	state.listener = {
 		frame(frame) {
-			if (frame.type === 'call') return answering.take(frame);
+			if (frame.type === 'call') return void answer(frame).catch(reject);
 			frames.push(frame);
 			if (isLast(frame.type)) resolve();
 		},
@@ -195,25 +195,17 @@ type Call = Extract<Frame, {type: 'call'}>;
  * Answers calls one after the other, the next when the runner has taken the answer to the one before: what nobody reads fills a pipe,
  * and no memory of ours. Calls that wait are no more than the output limit lets through.
  */
-function createAnswering(
-	requests: Writable,
-	answerCall: AnswerCall | undefined,
-	failed: (error: unknown) => void,
-): Disposable & {take(call: Call): void} {
-	const state = {over: false, answered: Promise.resolve()};
+function createAnswering(requests: Writable, answerCall: AnswerCall | undefined, isOver: () => boolean) {
+	const state = {answered: Promise.resolve()};
 	const answer = async (call: Call) => {
-		if (state.over) return;
+		if (isOver()) return;
 		if (!answerCall) throw new WritError('runner_internal_error', 'the runner broke its protocol: it called a tool');
 		const reply = await answerCall(call);
-		if (!state.over) await new Promise<unknown>((taken) => requests.write(encodeFrame(reply), taken));
+		if (!isOver()) await new Promise<unknown>((taken) => requests.write(encodeFrame(reply), taken));
 	};
-	return {
-		take(call) {
-			state.answered = state.answered.then(() => answer(call)).catch(failed);
-		},
-		[Symbol.dispose]() {
-			state.over = true;
-		},
+	return (call: Call): Promise<void> => {
+		state.answered = state.answered.then(() => answer(call));
+		return state.answered;
 	};
 }
 
