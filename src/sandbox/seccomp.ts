@@ -6,7 +6,7 @@ const KILL = 0x80000000;
 const ALLOW = 0x7fff0000;
 const ERRNO = 0x00050000;
 const EPERM = 1;
-const ENOSYS = 38;
+export const ENOSYS = 38;
 const AUDIT_ARCH: Record<Architecture, number> = {x64: 0xc000003e, arm64: 0xc00000b7};
 const X32_BIT = 0x40000000;
 const LOAD = 0x20;
@@ -23,12 +23,12 @@ const FIRST_ARGUMENT = 16;
 const SECOND_ARGUMENT = 24;
 
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET. (NEWTIME cannot be asked of `clone`.) */
-const NAMESPACE_FLAGS = 0x7e020000;
-const AF_UNIX = 1;
+export const NAMESPACE_FLAGS = 0x7e020000;
+export const AF_UNIX = 1;
 /** FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, TCGETS and TIOCGWINSZ: what libraries ask of a descriptor. No TIOCSTI, no FICLONE. */
-const DESCRIPTOR_REQUESTS = [0x541b, 0x5421, 0x5451, 0x5450, 0x5401, 0x5413];
+export const DESCRIPTOR_REQUESTS = [0x541b, 0x5421, 0x5451, 0x5450, 0x5401, 0x5413];
 /** PR_SET_PDEATHSIG, GET_DUMPABLE, SET_NAME, GET_NAME, CAPBSET_READ, GET_TIMERSLACK, SET_NO_NEW_PRIVS, GET_NO_NEW_PRIVS and PR_SET_VMA. */
-const HARMLESS_CONTROLS = [1, 3, 15, 16, 23, 30, 38, 39, 0x53564d41];
+export const HARMLESS_CONTROLS = [1, 3, 15, 16, 23, 30, 38, 39, 0x53564d41];
 
 type Instruction = {readonly code: number; readonly k: number; readonly jt?: number; readonly jf?: number};
 

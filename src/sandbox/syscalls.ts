@@ -44,10 +44,19 @@ const COLUMN = {x64: 1, arm64: 2} as const;
 
 /** The numbers of the calls that are allowed whatever their arguments. */
 export function allowedCalls(architecture: Architecture): readonly number[] {
+	return entriesFor(architecture).map((entry) => Number(entry[COLUMN[architecture]]));
+}
+
+/** The same calls by name, for those who know the numbers themselves. */
+export function allowedNames(architecture: Architecture): readonly string[] {
+	return entriesFor(architecture).map(([name = '']) => name);
+}
+
+function entriesFor(architecture: Architecture): readonly string[][] {
 	const entries = ALLOWED.trim()
 		.split(/\s+/)
 		.map((entry) => entry.split(':'));
-	return entries.map((entry) => Number(entry[COLUMN[architecture]])).filter(Number.isInteger);
+	return entries.filter((entry) => entry[COLUMN[architecture]] !== '-');
 }
 
 export function checkedCall(name: keyof typeof CHECKED, architecture: Architecture): number {
