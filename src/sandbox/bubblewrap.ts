@@ -4,7 +4,7 @@ import type {SandboxLimits} from '#contract/sandbox.ts';
 import type {Mount} from './runtime.ts';
 
 /** The id that everything inside runs as. Which id of the host it stands for is in host-identity.ts. */
-const INSIDE_ID = 65_534;
+export const INSIDE_ID = 65_534;
 
 /** Descriptors that bubblewrap reads and closes before the runner starts. */
 export const ARGUMENTS_FD = 4;
@@ -45,7 +45,8 @@ export function bubblewrapArguments({mounts, output, environment, limits, seccom
 
 const DEVICES = ['/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom'];
 
-const ENVIRONMENT = {HOME: '/tmp', TMPDIR: '/tmp', PATH: '/usr/bin', LANG: 'C.UTF-8', TZ: 'UTC'};
+/** What every program inside finds in its environment, whatever isolates it. */
+export const ENVIRONMENT = {HOME: '/tmp', TMPDIR: '/tmp', PATH: '/usr/bin', LANG: 'C.UTF-8', TZ: 'UTC'};
 
 /** Where the host keeps its libraries in `/usr` and links to them, the loader's path is such a link too. */
 function links(): string[] {
