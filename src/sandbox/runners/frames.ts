@@ -2,7 +2,9 @@
  * How a runner talks to the host: one frame in on standard input, frames out on descriptor 3. A frame is a big-endian uint32 byte
  * length and that many bytes of UTF-8 JSON. The host trusts nothing that arrives: code that took over a runner can write here too.
  */
+import {Buffer} from 'node:buffer';
 import {readSync, writeSync} from 'node:fs';
+import process from 'node:process';
 import type {Json} from '#contract/json.ts';
 import type {Frame, RunnerRequest, SandboxLimits} from '#contract/sandbox.ts';
 
@@ -69,7 +71,8 @@ export function sendEncodedRows(rows: readonly string[]): void {
 	if (rows.length > 0) sendJson(`{"type":"rows","rows":[${rows.join(',')}]}`);
 }
 
-function sendJson(json: string): void {
+/** Sends a frame that is JSON text already. */
+export function sendJson(json: string): void {
 	const body = Buffer.from(json, 'utf8');
 	const frame = Buffer.allocUnsafe(4 + body.length);
 	frame.writeUInt32BE(body.length);

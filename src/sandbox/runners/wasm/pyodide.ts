@@ -1,0 +1,70 @@
+/** Starts CPython in Wasm, with nothing of JavaScript in its reach but the file system and the streams that are given to it. */
+import {closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync, writeSync} from 'node:fs';
+import {join} from 'node:path';
+import {pathToFileURL} from 'node:url';
+import type {loadPyodide, PyodideInterface} from 'pyodide';
+import {enterBareRealm} from './bare-realm.ts';
+
+export type Mount = {readonly source: string; readonly target: string};
+
+/** `directory` is where the npm package lies. Afterwards nothing can be imported, and the realm has nothing of Node. */
+export async function startPyodide(directory: string): Promise<PyodideInterface> {
+	const lock = JSON.parse(readFileSync(join(directory, 'pyodide-lock.json'), 'utf8')) as {info: object};
+	const realm = enterBareRealm(directory);
+	const module = (await import(pathToFileURL(join(directory, 'pyodide.mjs')).href)) as {loadPyodide: typeof loadPyodide};
+	const pyodide = await module.loadPyodide({
+		indexURL: `${directory}/`,
+		jsglobals: Object.create(null),
+		// Not one package of the distribution is here: a name that is looked up in vain is a plain ModuleNotFoundError.
+		lockFileContents: {info: lock.info, packages: {}} as never,
+		packageBaseUrl: '',
+		env: {HOME: '/tmp', LANG: 'C.UTF-8', TZ: 'UTC'},
+		stdin: () => null as never,
+	});
+	pyodide.setStdout({write: writer(1), isatty: false});
+	pyodide.setStderr({write: writer(2), isatty: false});
+	for (const name of ['js', 'pyodide_js']) pyodide.unregisterJsModule(name);
+	realm.seal();
+	return pyodide;
+}
+
+function writer(descriptor: number): (bytes: Uint8Array) => number {
+	return (bytes) => writeSync(descriptor, bytes);
+}
+
+/** Shows each mount at its target. A file is opened when the code opens it, and read where it lies: no copy fills the memory. */
+export function mountReadOnly({FS}: PyodideInterface, mounts: readonly Mount[]): void {
+	for (const {source, target} of mounts) {
+		if (statSync(source).isFile()) addFile(FS, source, target);
+		else for (const path of filesBelow(source)) addFile(FS, join(source, path), `${target}/${path.replaceAll('\\', '/')}`);
+		if (!FS.analyzePath(target, false).exists) FS.mkdirTree(target);
+	}
+}
+
+function filesBelow(directory: string): string[] {
+	const entries = readdirSync(directory, {withFileTypes: true, recursive: true});
+	return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
+}
+
+type Stream = {host?: number; position: number};
+type Node = {usedBytes: number; stream_ops: object};
+
+function addFile(FS: PyodideInterface['FS'], source: string, target: string): void {
+	const [folder, name] = [target.slice(0, target.lastIndexOf('/')) || '/', target.slice(target.lastIndexOf('/') + 1)];
+	FS.mkdirTree(folder);
+	const node = FS.createFile(folder, name, {}, true, false) as Node;
+	node.usedBytes = statSync(source).size;
+	node.stream_ops = {
+		open(stream: Stream) {
+			stream.host = openSync(source, 'r');
+		},
+		close(stream: Stream) {
+			if (stream.host !== undefined) closeSync(stream.host);
+		},
+		read: ({host = -1}: Stream, memory: Uint8Array, offset: number, length: number, position: number) =>
+			readSync(host, memory, offset, length, position),
+		llseek({host = -1, position}: Stream, offset: number, whence: number) {
+			return offset + ([0, position, fstatSync(host).size][whence] ?? 0);
+		},
+	};
+}
