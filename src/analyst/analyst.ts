@@ -48,6 +48,8 @@ export type Analyst = {
 	chat(request: ChatRequest, caller: Caller): Promise<ChatResponse>;
 	/** Direct execution without an agent. Throws `invalid_plan`, `invalid_request`, `not_found`. */
 	run(request: RunRequest, caller: Caller): Promise<ChatResponse>;
+	/** Runs one tool as a run of its own, for code that is about no dataset. Failures are in the response. */
+	perform(task: {readonly tool: string; readonly input: unknown; readonly mode: string}, caller: Caller): Promise<ChatResponse>;
 	/** The same question or code again, on the dataset's present snapshot, as a new run. */
 	rerun(runId: string, caller: Caller): Promise<ChatResponse>;
 	/** Goes on with a run whose approval was answered. */

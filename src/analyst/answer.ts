@@ -75,7 +75,10 @@ export function resultAction(
 	events: readonly Event[],
 ): {readonly actionId: string; readonly mode: QueryMode; readonly outcome: EventData<'action.outcome'> | null} | null {
 	const named = all(events, 'run.finished').at(-1)?.resultActionId;
-	const computing = all(events, 'action.proposed').filter((action) => action.tool in MODES);
+	const computing = all(events, 'action.proposed').filter(
+		// What code called for is part of that code's result, not one of its own.
+		({tool, parentActionId}) => tool in MODES && parentActionId === undefined,
+	);
 	const outcomes = all(events, 'action.outcome');
 	const succeeded = (id: string) => outcomes.some((outcome) => outcome.actionId === id && outcome.status === 'succeeded');
 	const chosen =

@@ -1,11 +1,12 @@
 import {z} from 'zod';
 import type {Dataset} from '#contract/dataset.ts';
-import {ERRORS, type ErrorCode, WritError} from '#contract/errors.ts';
+import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
 import type {Json} from '#contract/json.ts';
 import type {Frame, RunnerRequest, SandboxLimits, SandboxSpec, View} from '#contract/sandbox.ts';
 import {type Column, tableSchema} from '#contract/table.ts';
 import type {Tool, World} from '#kernel/tool.ts';
+import {toError} from '#sandbox/runner-error.ts';
 import type {DatasetSource, Datasets} from './datasets.ts';
 
 /** What a computation gave, as its tool returns it and its evidence keeps it. */
@@ -77,10 +78,4 @@ export function assemble(frames: readonly Frame[]): Omit<Computed, 'dataset' | '
 		}
 	}
 	throw new WritError('runner_internal_error', 'the sandbox ended without a result');
-}
-
-/** A runner's error under a code of the catalogue: it can only name codes there are. */
-export function toError({code, message, hint, details = {}}: Extract<Frame, {type: 'error'}>): WritError {
-	const known = code in ERRORS ? (code as ErrorCode) : 'runner_internal_error';
-	return new WritError(known, message, {...(hint === undefined ? {} : {hint}), details});
 }

@@ -86,6 +86,10 @@ export class AnalystRoom implements Analyst {
 		return this.#direct(turn, {tool: TOOLS[query_type], input: {dataset_id, [query_type === 'plan' ? 'plan' : field]: content}});
 	}
 
+	async perform({tool, input, mode}: Parameters<Analyst['perform']>[0], caller: Caller): Promise<ChatResponse> {
+		return this.#direct(await this.#begin({dataset: null, mode}, caller), {tool, input});
+	}
+
 	async rerun(runId: string, caller: Caller): Promise<ChatResponse> {
 		const events = await this.#events(caller.principal.tenant, runId);
 		const {mode, question, threadId, dataset} = startOf(events);

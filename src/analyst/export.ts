@@ -9,7 +9,8 @@ import type {Json} from '#contract/json.ts';
 import type {SandboxSpec} from '#contract/sandbox.ts';
 import type {Column, Table} from '#contract/table.ts';
 import type {Tool} from '#kernel/tool.ts';
-import {type Computing, computation, toError} from './compute.ts';
+import {toError} from '#sandbox/runner-error.ts';
+import {type Computing, computation} from './compute.ts';
 
 const inputSchema = z.strictObject({
 	dataset_id: z.string(),

@@ -102,7 +102,7 @@ export function outcomeText(outcome: Outcome): string {
 	const reason = error ? reasonOf(error) : '';
 	switch (outcome.kind) {
 		case 'succeeded':
-			return summarise((outcome.output as Computed).table);
+			return hasTable(outcome.output) ? summarise(outcome.output.table) : 'Done.';
 		case 'awaiting_approval':
 			return `This needs a person's approval before ${outcome.approveBy} (${outcome.approvalId}). Nothing has been done yet.`;
 		case 'denied':
@@ -116,6 +116,11 @@ export function outcomeText(outcome: Outcome): string {
 		default:
 			return `I couldn't execute that: ${reason}`;
 	}
+}
+
+/** Tools that compute over data leave a table; what a program leaves is its own affair. */
+function hasTable(output: unknown): output is Computed {
+	return typeof output === 'object' && output !== null && 'table' in output;
 }
 
 /** The objection and what to do about it, as sentences. Where in the code it is, the error itself shows. */

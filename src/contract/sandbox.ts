@@ -25,6 +25,10 @@ const sandboxLimitsSchema = z.object({
 });
 export type SandboxLimits = z.infer<typeof sandboxLimitsSchema>;
 
+/** The test frameworks; `node` is `node:test`. */
+export const testFrameworkSchema = z.enum(['pytest', 'node', 'vitest', 'playwright']);
+export type TestFramework = z.infer<typeof testFrameworkSchema>;
+
 export const mountSchema = z.object({source: z.string(), target: z.string()});
 
 /** One destination that code inside may reach through the egress proxy. Everything not named is refused. */
@@ -86,6 +90,8 @@ export type Level = (typeof LEVELS)[number];
  */
 const sandboxSpecSchema = z.object({
 	runner: runnerNameSchema,
+	/** of the `tests` runner: what it is given besides Node */
+	framework: testFrameworkSchema.optional(),
 	mounts: z.array(mountSchema),
 	output: z.string().optional(),
 	network: networkSchema,
@@ -133,7 +139,7 @@ const runnerRequestSchema = z.discriminatedUnion('kind', [
 	z.object({kind: z.literal('shell'), script: z.string(), tools: z.boolean(), maxBytes: z.int()}),
 	z.object({
 		kind: z.literal('tests'),
-		framework: z.enum(['pytest', 'node', 'vitest', 'playwright']),
+		framework: testFrameworkSchema,
 		/** files or directories below `/in` that hold the tests; empty means all of it */
 		paths: z.array(z.string()),
 		maxBytes: z.int(),

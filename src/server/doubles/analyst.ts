@@ -124,6 +124,7 @@ export function createAnalystDouble(store: Store, files: Files): AnalystDouble {
 			assertKnown(request.dataset_id);
 			return work(request.message, request.thread_id ?? 'thread-1', caller);
 		},
+		perform: ({mode}, caller) => work(mode, null, caller),
 		async run(request, caller) {
 			assertKnown(request.dataset_id);
 			if (!request.sql) throw new WritError('invalid_request', 'sql is required');
