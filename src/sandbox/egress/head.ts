@@ -1,0 +1,86 @@
+/**
+ * Heads of requests and responses, after Node's parser has taken them apart. It refuses what two servers could read in two ways (bare
+ * line feeds, folded lines, two lengths, a length and chunks, a space before a colon); this refuses the rest, and what is passed on is
+ * written anew from the parts, never copied.
+ */
+import type {IncomingMessage} from 'node:http';
+import {maskText} from './mask.ts';
+
+export const MAX_HEADERS = 100;
+
+/** Headers of one connection, which end at the proxy: RFC 9110, section 7.6.1. */
+const HOP_BY_HOP = new Set([
+	...['connection', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'proxy-authenticate', 'proxy-authentication-info'],
+	...['te', 'trailer', 'upgrade', 'http2-settings', 'expect'],
+]);
+
+/** Methods that show a request to whoever sent it, or make a tunnel of it. */
+const NEVER = new Set(['TRACE', 'TRACK', 'CONNECT']);
+const MAX_TARGET = 8_192;
+const VISIBLE = /^[\x21-\x7e]+$/;
+
+/** Why a request is not understood, or undefined. */
+export function requestProblem(
+	request: Pick<IncomingMessage, 'httpVersion' | 'method' | 'url' | 'rawHeaders' | 'headers'>,
+): string | undefined {
+	const {httpVersion, method = '', url = '', rawHeaders, headers} = request;
+	if (httpVersion !== '1.1') return 'only HTTP/1.1 is spoken here';
+	if (rawHeaders.length / 2 > MAX_HEADERS) return `more than ${MAX_HEADERS} headers`;
+	if (headersNamed(rawHeaders, 'host').length !== 1) return 'there must be one Host header';
+	if (!VISIBLE.test(url) || url.length > MAX_TARGET || url.includes('#')) return 'the target is not a plain URL';
+	if (method !== 'CONNECT' && NEVER.has(method)) return 'this method is never passed on';
+	if (headers.upgrade !== undefined) return 'a connection cannot be upgraded';
+	const coding = headers['transfer-encoding'];
+	if (coding !== undefined && coding.toLowerCase() !== 'chunked') return 'the only transfer coding is `chunked`';
+	if (method === 'CONNECT' && (coding !== undefined || headers['content-length'] !== undefined)) return 'CONNECT has no body';
+	return undefined;
+}
+
+export function headersNamed(rawHeaders: readonly string[], name: string): readonly string[] {
+	return pairsOf(rawHeaders).flatMap(([key, value]) => (key.toLowerCase() === name ? [value] : []));
+}
+
+export type Injection = {readonly header: string; readonly value: string};
+
+/** The headers to send to a host. A secret's own header is ours alone, and its answer must come whole and in clear, to be masked. */
+export function outgoingHeaders(rawHeaders: readonly string[], host: string, injection: Injection | undefined): string[] {
+	const dropped = new Set([...hopByHop(rawHeaders), 'host']);
+	if (injection) for (const name of [injection.header.toLowerCase(), ...PARTIAL]) dropped.add(name);
+	const kept = pairsOf(rawHeaders).filter(([name]) => !dropped.has(name.toLowerCase()));
+	const added = injection ? [injection.header, injection.value, 'Accept-Encoding', 'identity'] : [];
+	return ['Host', host, ...kept.flat(), ...added, 'Connection', 'close'];
+}
+
+const PARTIAL = ['accept-encoding', 'range', 'if-range'];
+
+/** Why a response cannot be passed on, or undefined. */
+export function responseProblem(
+	{headers, rawHeaders, statusCode = 0}: IncomingMessage,
+	mustBePlain: boolean,
+): string | undefined {
+	if (statusCode < 200 || statusCode > 599) return 'the host answered with an unknown status';
+	if (rawHeaders.length / 2 > MAX_HEADERS) return `the host answered with more than ${MAX_HEADERS} headers`;
+	const coding = headers['transfer-encoding'];
+	if (coding !== undefined && coding.toLowerCase() !== 'chunked') return 'the host used an unknown transfer coding';
+	if (mustBePlain && (headers['content-encoding'] ?? 'identity') !== 'identity') return 'the host encoded what must be searched';
+	return undefined;
+}
+
+/** The headers to send inside; chunks are made anew where there are any. `Alt-Svc` would invite to a way around the proxy. */
+export function incomingHeaders(rawHeaders: readonly string[], secrets: readonly Buffer[]): string[] {
+	const dropped = new Set([...hopByHop(rawHeaders), 'transfer-encoding', 'alt-svc']);
+	return pairsOf(rawHeaders)
+		.filter(([name]) => !dropped.has(name.toLowerCase()))
+		.flatMap(([name, value]) => [maskText(name, secrets), maskText(value, secrets)]);
+}
+
+/** Also what the sender declared to be for this connection only, unless the body could not be read without it. */
+function hopByHop(rawHeaders: readonly string[]): ReadonlySet<string> {
+	const declared = headersNamed(rawHeaders, 'connection').flatMap((value) => value.toLowerCase().split(','));
+	const names = declared.map((name) => name.trim()).filter((name) => name !== 'content-length' && name !== 'transfer-encoding');
+	return new Set([...HOP_BY_HOP, ...names]);
+}
+
+function pairsOf(rawHeaders: readonly string[]): readonly (readonly [string, string])[] {
+	return rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [[name, rawHeaders[index + 1] ?? ''] as const] : []));
+}
