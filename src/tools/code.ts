@@ -1,0 +1,64 @@
+import {z} from 'zod';
+import type {Json} from '#contract/json.ts';
+import {truncationSchema} from '#contract/table.ts';
+import type {Tool, World} from '#kernel/tool.ts';
+import {collectedSchema} from '#sandbox/artifacts.ts';
+import {filesSchema} from './files.ts';
+import {checkArtifacts, verdictOf, type Worked, type Working, working} from './work.ts';
+
+export const codeInputSchema = z.strictObject({
+	code: z.string().min(1).max(200_000),
+	files: filesSchema.default([]).describe('files that it finds in /in, named by their hash'),
+	artifacts: z.boolean().default(false).describe('whether files that it leaves in /out are kept'),
+});
+export type CodeInput = z.infer<typeof codeInputSchema>;
+
+const outputSchema = z
+	.object({
+		/** what it left as its result; null when it left none */
+		value: z.json(),
+		/** of a script; null for a language whose programs have none */
+		exitCode: z.int().nullable(),
+		/** present when rows of a table were left out of `value` */
+		truncated: truncationSchema.nullable(),
+		/** numbers that are not finite, which are null in `value` */
+		nonFinite: z.int(),
+		stdout: z.string(),
+		stderr: z.string(),
+		execTimeMs: z.number(),
+	})
+	.extend(collectedSchema.shape);
+export type CodeOutput = z.infer<typeof outputSchema>;
+
+type CodeTool = Tool<CodeInput, CodeOutput>;
+
+/** The part that all languages share. */
+export function codeTool(room: Working, own: Pick<CodeTool, 'name' | 'title' | 'description' | 'run'>): CodeTool {
+	return {
+		...working(room),
+		...own,
+		version: '1',
+		input: codeInputSchema as z.ZodType<CodeInput>,
+		output: outputSchema as z.ZodType<CodeOutput>,
+		preview: ({code, files}) => [code, ...files.map(({name, sha256}) => `/in/${name} ${sha256}`)].join('\n'),
+		verify: (_input, output, world) => verify(output, world, room),
+	};
+}
+
+export function toOutput(value: Json, {done, collected, execTimeMs}: Worked): CodeOutput {
+	const {exitCode = null, truncated, nonFinite, stdout = '', stderr = ''} = done;
+	return {value, exitCode, truncated, nonFinite, stdout, stderr, execTimeMs, ...collected};
+}
+
+/** Brackets, commas and names, which runners count in their own way. */
+const SLACK = 2;
+
+async function verify(output: CodeOutput, world: World, room: Working) {
+	const bytes = Buffer.byteLength(JSON.stringify(output.value));
+	const size = {
+		name: 'size',
+		passed: bytes <= room.maxBytes * SLACK,
+		detail: `${bytes} bytes of result, of at most ${room.maxBytes}`,
+	};
+	return verdictOf([size, await checkArtifacts(output, world, room)]);
+}
