@@ -11,14 +11,19 @@ const MAX_RECORDS = 64;
 const RANDOM_BYTES = 32;
 const SERVER_NAME = 0;
 const HOST_NAME = 0;
-/** Behind these the name that counts is encrypted. (Some browsers send an empty one to everybody; which it is cannot be told.) */
+/** Behind these may be an encrypted name. Some browsers send noise in its place to everybody; which it is cannot be told. */
 const ENCRYPTED_NAMES = [0xfe0d, 0xffce];
 
 export type ClientHello =
 	| {readonly kind: 'incomplete'}
 	| {readonly kind: 'refused'; readonly reason: string}
-	/** null when the client named no server */
-	| {readonly kind: 'complete'; readonly serverName: string | null};
+	| {
+			readonly kind: 'complete';
+			/** null when the client named no server */
+			readonly serverName: string | null;
+			/** the server may see another name than this one, behind a key of its own */
+			readonly hidesName: boolean;
+	  };
 
 /** `bytes` is all that the client has sent so far. */
 export function readClientHello(bytes: Buffer): ClientHello {
@@ -51,7 +56,7 @@ function joinFragments(bytes: Buffer): Buffer | undefined {
 		const message = Buffer.concat(fragments);
 		const size = sizeOf(message);
 		// A client waits for its answer: what it sends before that is not TLS as we know it.
-		if (message.length > size || (message.length === size && end < bytes.length)) throw new Malformed('bytes after the hello');
+		if (message.length > size || (message.length === size && end !== bytes.length)) throw new Malformed('bytes after the hello');
 		if (message.length === size) return message;
 		at = end;
 	}
@@ -84,12 +89,12 @@ function readMessage(message: Buffer): ClientHello {
 	const suites = reader.vector(2);
 	if (suites.length < 2 || suites.length % 2 !== 0) throw new Malformed('cipher suites of a wrong length');
 	if (reader.vector(1).length < 1) throw new Malformed('no compression method');
-	if (reader.left === 0) return {kind: 'complete', serverName: null};
+	if (reader.left === 0) return {kind: 'complete', serverName: null, hidesName: false};
 	const extensions = readExtensions(new Reader(reader.vector(2)));
 	if (reader.left > 0) throw new Malformed('bytes after the extensions');
-	if (ENCRYPTED_NAMES.some((type) => extensions.has(type))) return refused('encrypted server name');
-	const serverName = extensions.get(SERVER_NAME);
-	return {kind: 'complete', serverName: serverName === undefined ? null : readServerName(serverName)};
+	const name = extensions.get(SERVER_NAME);
+	const serverName = name === undefined ? null : readServerName(name);
+	return {kind: 'complete', serverName, hidesName: ENCRYPTED_NAMES.some((type) => extensions.has(type))};
 }
 
 function readExtensions(reader: Reader): ReadonlyMap<number, Buffer> {

@@ -170,7 +170,7 @@ function createReport(onDecision: (decision: EgressDecision) => void): Report {
 function secretsFor(rules: readonly EgressRule[], lookUp: EgressOptions['secrets']): Readonly<Record<string, string>> {
 	if (rules.length === 0) throw invalid('no destination is named', 'say `none` where nothing may be reached');
 	for (const rule of rules) assertRule(rule);
-	return Object.fromEntries(rules.flatMap(({inject}) => (inject ? [[inject.secret, valueOf(inject, lookUp)]] : [])));
+	return Object.fromEntries(rules.flatMap(({inject}) => (inject ? [[inject.secret, secretValue(inject, lookUp)]] : [])));
 }
 
 function assertRule({host, opaque, methods, paths, inject}: EgressRule): void {
@@ -188,7 +188,7 @@ function assertRule({host, opaque, methods, paths, inject}: EgressRule): void {
 		throw invalid(`\`${inject.header}\` is not a header to inject`, 'name another');
 }
 
-function valueOf({secret, prefix}: NonNullable<EgressRule['inject']>, lookUp: EgressOptions['secrets']): string {
+function secretValue({secret, prefix}: NonNullable<EgressRule['inject']>, lookUp: EgressOptions['secrets']): string {
 	const value = lookUp(secret);
 	if (value === undefined) throw invalid(`there is no secret \`${secret}\``, 'name one that the server was configured with');
 	if (value.length >= MIN_SECRET_LENGTH && VISIBLE.test(`${prefix}${value}`)) return value;

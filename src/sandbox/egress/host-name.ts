@@ -1,6 +1,5 @@
 /** How the proxy reads a host name: one spelling per host, and nothing that another parser could read as another host. */
 import {isIPv4, isIPv6} from 'node:net';
-import {domainToASCII} from 'node:url';
 
 /** Printable ASCII without space: lower-casing what lies beyond can produce ASCII letters. */
 const PRINTABLE = /^[\x21-\x7e]{1,253}$/;
@@ -22,9 +21,7 @@ export function canonicalHost(text: string): string | undefined {
 	if (host.startsWith('[')) return canonicalIPv6(host);
 	const labels = host.split('.');
 	if (NUMERIC.test(labels.at(-1) ?? '')) return isIPv4(host) ? host : undefined;
-	if (!labels.every((label) => LABEL.test(label))) return undefined;
-	// Only what decodes to a name, and encodes to these letters again.
-	return host.includes('xn--') && domainToASCII(host) !== host ? undefined : host;
+	return labels.every((label) => LABEL.test(label)) ? host : undefined;
 }
 
 function canonicalIPv6(host: string): string | undefined {

@@ -1,10 +1,13 @@
 /** Attacks on the proxy over real sockets. Where a check can be left out, the attack is shown to succeed without it. */
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
+import {readFileSync} from 'node:fs';
 import {networkInterfaces} from 'node:os';
 import {describe, test} from 'node:test';
 import type {Answers} from './fixtures/dns-double.ts';
 import {fetchSecurely, get, type Internet, secure, send, startInternet, tunnel} from './fixtures/internet.ts';
+
+const CORPUS = new URL('../../../test/corpus/egress/hellos.json', import.meta.url);
 
 async function on(internet: Promise<Internet>, act: (internet: Internet) => Promise<void>): Promise<void> {
 	const net = await internet;
@@ -286,6 +289,22 @@ describe('a tunnel', () => {
 				const open = await net.open(rules, {without: ['server-name']});
 				assert.notEqual(typeof (await secure(open, `allowed.test:${port}`, {servername: 'hidden.test'})), 'string');
 			}));
+
+	test('passed on unread takes no client that may hide another name; one that is read may try', () =>
+		online(async (net) => {
+			const corpus: {title: string; bytes: string}[] = JSON.parse(readFileSync(CORPUS, 'utf8'));
+			const hello = Buffer.from(corpus.find(({title}) => title.startsWith('Chromium'))?.bytes ?? '', 'base64');
+			for (const opaque of [true, false]) {
+				const port = await net.https();
+				const way = await net.open([{host: 'allowed.test', ports: [port], opaque}]);
+				const socket = await tunnel(way, `allowed.test:${port}`);
+				assert.ok(typeof socket !== 'string');
+				socket.write(hello);
+				const [answer] = (await once(socket, 'data')) as [Buffer];
+				assert.equal(answer[0], opaque ? 21 : 22); // an alert, or a server hello
+				socket.destroy();
+			}
+		}));
 
 	test('that is read speaks no HTTP/2; one that is not read may', () =>
 		online(async (net) => {

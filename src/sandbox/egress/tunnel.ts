@@ -19,7 +19,7 @@ export type Digger = {
 };
 
 type Start = {readonly bytes: Buffer} & (
-	| {readonly kind: 'tls'; readonly serverName: string | null}
+	| Extract<ClientHello, {kind: 'complete'}>
 	| {readonly kind: 'http'}
 	| {readonly kind: 'refused'; readonly reason: string}
 );
@@ -42,7 +42,7 @@ export async function dig(socket: Socket, head: Buffer, to: Destination, digger:
 	}
 	socket.unshift(start.bytes);
 	if (opaque) return splice(socket, to, opaque, digger.carrier);
-	if (start.kind === 'tls') return endTls(socket, to, digger);
+	if (start.kind === 'complete') return endTls(socket, to, digger);
 	digger.serve(socket, {...to, encrypted: false});
 	socket.resume();
 }
@@ -51,6 +51,8 @@ function problemOf(start: Start, to: Destination, opaque: Candidate | undefined,
 	if (start.kind === 'refused') return start.reason;
 	if (start.kind === 'http') return opaque ? 'this tunnel is for TLS' : undefined;
 	if (!matchesNames) return undefined;
+	// Who ends TLS sees one name only, so that a hidden one leads nowhere.
+	if (opaque && start.hidesName) return 'the server name may be another one, which is encrypted';
 	// A client names no server when it knows it by its address only.
 	if (addressOf(to.host) !== undefined)
 		return start.serverName === null ? undefined : 'the server name differs from the host of CONNECT';
@@ -91,7 +93,7 @@ function startOf(bytes: Buffer): Start | undefined {
 	const hello: ClientHello = readClientHello(bytes);
 	if (hello.kind === 'incomplete') return undefined;
 	if (hello.kind === 'refused') return {...hello, bytes};
-	return {kind: 'tls', serverName: hello.serverName, bytes};
+	return {...hello, bytes};
 }
 
 /** A method begins with a capital letter; what follows is the parser's to judge. */
