@@ -42,7 +42,7 @@ export const egressRuleSchema = z.strictObject({
 	/** a header that the proxy adds on the way out; `secret` is the name of a secret, whose value never enters the sandbox */
 	inject: z.strictObject({header: z.string().min(1), secret: z.string().min(1), prefix: z.string().default('')}).optional(),
 	/** TLS is passed on unread, for clients that accept no certificate but the host's own; excludes the three above */
-	opaque: z.boolean().default(false),
+	opaque: z.boolean().optional(),
 });
 export type EgressRule = z.infer<typeof egressRuleSchema>;
 
