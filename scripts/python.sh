@@ -1,14 +1,14 @@
 #!/bin/sh
 # Makes .writ/python, the interpreter that Python queries run on inside the sandbox: a virtual environment with pinned pandas,
-# numpy and pyarrow. Run it again at any time: when nothing is missing it takes a moment. Without Python everything else works.
+# numpy and pyarrow, and pytest. Run it again at any time: when nothing is missing it takes a moment. Without Python everything else works.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 target=${1:-"$root/.writ/python"}
 stamp="$target/writ-packages"
 # pandas 3 reads Parquet through pyarrow and no longer supports Python 3.10.
-recent="pandas==3.1.1 numpy==2.4.6 pyarrow==26.0.1"
-older="pandas==2.3.3 numpy==2.2.6 pyarrow==21.0.0"
+recent="pandas==3.1.1 numpy==2.4.6 pyarrow==26.0.1 pytest==9.2.0"
+older="pandas==2.3.3 numpy==2.2.6 pyarrow==21.0.0 pytest==9.2.0"
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -224,7 +224,7 @@ async function describe(host: () => Promise<Host>): Promise<ProviderFacts> {
 		name: 'process',
 		level: 'kernel-shared',
 		namespaces: NAMESPACES,
-		runs: ['sql', 'python', 'ingest'],
+		runs: ['sql', 'python', 'ingest', 'javascript', 'shell', 'tests'],
 		egress: false,
 	} as const;
 	try {

@@ -7,6 +7,7 @@ import type {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {mountSchema, RunnerName, SandboxSpec} from '#contract/sandbox.ts';
 import {type CompileCache, createCompileCache} from './compile-cache.ts';
+import {type Equipment, equipmentFor} from './equipment.ts';
 
 export type Mount = z.infer<typeof mountSchema>;
 
@@ -19,6 +20,8 @@ export type Program = {
 	readonly reservedBytes: number;
 	/** compiled code that starts of this program share */
 	readonly cache?: CompileCache;
+	/** it runs Chromium, which needs `/proc`, shared memory and more system calls */
+	readonly browser?: boolean;
 };
 
 export type Runtime = {
@@ -46,6 +49,7 @@ const CACHES = 'node_modules/.cache/writ-runners';
 export function createRuntime(options: RuntimeOptions): Runtime {
 	const found: {python?: Promise<Python>} = {};
 	const caches = new Map<RunnerName, CompileCache>();
+	const places = {root: options.root, scripts: SCRIPTS};
 	const cacheOf = (runner: RunnerName) => {
 		const {root, nodePath} = options;
 		const make = () => createCompileCache(join(root, CACHES), runner, [nodePath, join(root, SCRIPTS)]);
@@ -61,7 +65,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 	return {
 		async program(spec) {
 			if (spec.runner === 'python') return pythonProgram(options, await python(), spec);
-			return {...(await nodeProgram(options, spec)), cache: cacheOf(spec.runner)};
+			return {
+				...equip(await nodeProgram(options, spec), await equipmentFor(spec, {...places, python})),
+				cache: cacheOf(spec.runner),
+			};
 		},
 		async versions() {
 			const version = await python().then(
@@ -90,6 +97,15 @@ export function startRunner(spec: SandboxSpec, python: string): Pick<Program, 'c
 	};
 }
 
+function equip(program: Program, {mounts, argument, browser}: Equipment): Program {
+	return {
+		...program,
+		command: [...program.command, ...(argument === undefined ? [] : [argument])],
+		mounts: [...program.mounts, ...mounts],
+		...(browser ? {browser} : {}),
+	};
+}
+
 async function nodeProgram({root, nodePath}: RuntimeOptions, spec: SandboxSpec): Promise<Program> {
 	const inside = (path: string) => ({source: join(root, path), target: join(APP, path)});
 	return {
@@ -99,7 +115,7 @@ async function nodeProgram({root, nodePath}: RuntimeOptions, spec: SandboxSpec):
 			{source: nodePath, target: NODE},
 			inside('package.json'),
 			inside(SCRIPTS),
-			inside('node_modules/@duckdb'),
+			...(spec.runner === 'sql' || spec.runner === 'ingest' ? [inside('node_modules/@duckdb')] : []),
 		],
 		reservedBytes: 640 * MIB,
 	};
