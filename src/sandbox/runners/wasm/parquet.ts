@@ -27,7 +27,10 @@ export async function readParquet(path: string): Promise<ParquetColumn[]> {
 	const metadata = parquetMetadata(file);
 	const columns = topLevel(metadata).map((element) => ({element, shape: shapeOf(element)}));
 	// The reader would round what it converts: a column that we understand is read as it is stored.
-	const raw = {...metadata, schema: metadata.schema.map((each) => (columns.some(({element}) => element === each) ? stored(each) : each))};
+	const raw = {
+		...metadata,
+		schema: metadata.schema.map((each) => (columns.some(({element}) => element === each) ? stored(each) : each)),
+	};
 	const values = new Map<string, Json[]>(columns.map(({element}) => [element.name, []]));
 	const shapes = new Map(columns.map(({element, shape}) => [element.name, shape]));
 	await parquetRead({

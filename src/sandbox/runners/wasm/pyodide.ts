@@ -24,6 +24,7 @@ export async function startPyodide(directory: string): Promise<PyodideInterface>
 	pyodide.setStdout({write: writer(1), isatty: false});
 	pyodide.setStderr({write: writer(2), isatty: false});
 	for (const name of ['js', 'pyodide_js']) pyodide.unregisterJsModule(name);
+	pyodide.runPython("import sys\nfor name in ('js', 'pyodide_js'): sys.modules.pop(name, None)");
 	realm.seal();
 	return pyodide;
 }
@@ -38,6 +39,7 @@ export function mountReadOnly({FS}: PyodideInterface, mounts: readonly Mount[]):
 		if (statSync(source).isFile()) addFile(FS, source, target);
 		else for (const path of filesBelow(source)) addFile(FS, join(source, path), `${target}/${path.replaceAll('\\', '/')}`);
 		if (!FS.analyzePath(target, false).exists) FS.mkdirTree(target);
+		FS.chmod(target, 0o555);
 	}
 }
 
@@ -47,6 +49,7 @@ function filesBelow(directory: string): string[] {
 }
 
 type Stream = {host?: number; position: number};
+type Reading = [memory: Uint8Array, offset: number, length: number, position: number];
 type Node = {usedBytes: number; stream_ops: object};
 
 function addFile(FS: PyodideInterface['FS'], source: string, target: string): void {
@@ -61,7 +64,7 @@ function addFile(FS: PyodideInterface['FS'], source: string, target: string): vo
 		close(stream: Stream) {
 			if (stream.host !== undefined) closeSync(stream.host);
 		},
-		read: ({host = -1}: Stream, memory: Uint8Array, offset: number, length: number, position: number) =>
+		read: ({host = -1}: Stream, ...[memory, offset, length, position]: Reading) =>
 			readSync(host, memory, offset, length, position),
 		llseek({host = -1, position}: Stream, offset: number, whence: number) {
 			return offset + ([0, position, fstatSync(host).size][whence] ?? 0);

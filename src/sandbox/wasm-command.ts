@@ -1,0 +1,39 @@
+/** How Node is started to run code in Wasm: which files it may read, which limits V8 keeps, and what it may not do at all. */
+import {realpathSync} from 'node:fs';
+import {join} from 'node:path';
+import type {SandboxLimits} from '#contract/sandbox.ts';
+import type {Mount} from './runtime.ts';
+
+export type WasmRuntime = {
+	/** the directory that holds `src` and `node_modules` */
+	readonly root: string;
+	readonly nodePath: string;
+};
+
+const MIB = 2 ** 20;
+const PAGE = 65_536;
+/** Of the interpreter's own in linear memory before any code has run. */
+const INTERPRETER = 48 * MIB;
+
+/** Arguments of Node. `mounts` have been resolved: permission is given for where a file lies, not for a link to it. */
+export function wasmCommand({root, nodePath: _}: WasmRuntime, limits: SandboxLimits, mounts: readonly Mount[]): string[] {
+	const packages = ['pyodide', 'hyparquet'].map((name) => realpathSync(join(root, 'node_modules', name)));
+	const runners = realpathSync(join(root, 'src/sandbox/runners'));
+	const readable = [...packages, runners, join(root, 'package.json'), ...mounts.map(({source}) => source)];
+	const argument = {limits, mounts, pyodide: packages[0]};
+	return [
+		// Without a word after it, each of these is off: writing, child processes, workers, addons, WASI and the inspector.
+		'--permission',
+		...readable.map((path) => `--allow-fs-read=${path}`),
+		'--disallow-code-generation-from-strings',
+		`--wasm-max-mem-pages=${Math.ceil((limits.memoryBytes + INTERPRETER) / PAGE)}`,
+		`--max-old-space-size=${Math.ceil(limits.memoryBytes / MIB) + HEAP_AT_REST}`,
+		'--v8-pool-size=1',
+		'--no-warnings',
+		join(runners, 'wasm/python.ts'),
+		JSON.stringify(argument),
+	];
+}
+
+/** MiB of JavaScript heap that the runner itself takes. */
+const HEAP_AT_REST = 32;
