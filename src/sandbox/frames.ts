@@ -33,8 +33,7 @@ export function createFrameReader(outputBytes: number, onFrame: (frame: Frame) =
 	const push = (chunk: Buffer): void => {
 		state.bytes += chunk.length;
 		if (state.bytes > outputBytes) throw tooMuch(outputBytes);
-		pending.chunks.push(chunk);
-		pending.bytes += chunk.length;
+		hold(pending, chunk);
 		while (pending.bytes > 0) {
 			if (isLast(state.last)) throw violation('sent bytes after its last frame');
 			const body = takeFrame(pending, outputBytes);
@@ -64,6 +63,20 @@ export function isLast(type: Frame['type'] | undefined): boolean {
 }
 
 type Pending = {chunks: Buffer[]; bytes: number};
+
+/** Smaller chunks are joined with their like: a runner that drips bytes must not have us keep an object for each of them. */
+const SMALL_CHUNK = 4_096;
+
+function hold(pending: Pending, chunk: Buffer): void {
+	pending.bytes += chunk.length;
+	const {chunks} = pending;
+	let last = chunk;
+	for (let before = chunks.at(-1); before && last.length < SMALL_CHUNK && before.length <= last.length; before = chunks.at(-1)) {
+		chunks.pop();
+		last = Buffer.concat([before, last]);
+	}
+	chunks.push(last);
+}
 
 /** Chunks are joined once per frame, not once per chunk: a large frame in small pieces costs linear time. */
 function takeFrame(pending: Pending, outputBytes: number): Buffer | undefined {
