@@ -30,6 +30,11 @@ import {createPolicy, loadDefaultPolicy} from '#policy/policy.ts';
 import {createPolicyCache} from '#policy/policy-cache.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
 import {openSqlite} from '#store/sqlite.ts';
+import {createFileStore, type FileStore} from '#tools/files.ts';
+import {createJavaScriptTool} from '#tools/javascript.ts';
+import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
+import {createShellTool} from '#tools/shell.ts';
+import {createTestsTool} from '#tools/tests.ts';
 import {createSandboxing, type Sandboxing} from './sandboxes.ts';
 
 /** Every room built and joined; nothing listens yet. */
@@ -39,6 +44,8 @@ export type Platform = {
 	readonly runs: Runs;
 	readonly datasets: Datasets;
 	readonly analyst: AnalystRoom;
+	/** what programs and tests read and left */
+	readonly files: FileStore;
 	readonly approvals: ReturnType<typeof createApprovals>;
 	readonly policy: ReturnType<typeof createPolicy>;
 	readonly sandboxing: Sandboxing;
@@ -96,13 +103,9 @@ export async function createPlatform({config, root, software, report, answerer}:
 
 	const datasets = createDatasets({dir: config.data.datasetsDir ?? path.join(dataDir, 'datasets'), report});
 	const limits = sandboxLimits(config);
-	const tools = analystTools({
-		datasets,
-		limits,
-		config,
-		exports: path.join(dataDir, 'exports'),
-		uploads: path.join(dataDir, 'uploads'),
-	});
+	const files = createFileStore(path.join(dataDir, 'files'));
+	const parts = {datasets, files, limits, config, dataDir};
+	const tools = [...analystTools(parts), ...generalTools(parts)];
 	const {agent} = config;
 	const kernel: Kernel = {
 		tools: new Map(tools.map((tool) => [tool.name, tool])),
@@ -123,7 +126,7 @@ export async function createPlatform({config, root, software, report, answerer}:
 	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer: answerer({kernel, store, datasets})});
 
 	return {
-		...{kernel, store, runs, datasets, analyst, approvals, policy, sandboxing, pool, key, redact},
+		...{kernel, store, runs, datasets, analyst, files, approvals, policy, sandboxing, pool, key, redact},
 		watch: (listener) => durable.listen(ALL, listener),
 		async warm() {
 			const all = await datasets.list(LOCAL);
@@ -132,7 +135,9 @@ export async function createPlatform({config, root, software, report, answerer}:
 			);
 		},
 		async sweep() {
-			const places = ['exports', 'uploads'].map((name) => sweepDirectory(path.join(dataDir, name), Date.now() - STALE_MS));
+			const places = ['exports', 'uploads', 'work'].map((name) =>
+				sweepDirectory(path.join(dataDir, name), Date.now() - STALE_MS),
+			);
 			return (await Promise.all([datasets.sweep(), ...places])).reduce((sum, count) => sum + count, 0);
 		},
 		async close() {
@@ -155,7 +160,8 @@ const ALL = '*';
 /** Throws `store_unavailable` where nothing could be kept. */
 function prepareDirectory(dataDir: string): void {
 	try {
-		for (const name of ['exports', 'uploads', 'samples']) mkdirSync(path.join(dataDir, name), {recursive: true, mode: 0o711});
+		for (const name of ['exports', 'uploads', 'samples', 'work'])
+			mkdirSync(path.join(dataDir, name), {recursive: true, mode: 0o711});
 		accessSync(dataDir, constants.W_OK);
 	} catch (cause) {
 		const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown';
@@ -222,13 +228,13 @@ async function openStore({data}: Config, dataDir: string): Promise<Store> {
 
 type Parts = {
 	readonly datasets: Datasets;
+	readonly files: FileStore;
 	readonly limits: SandboxLimits;
 	readonly config: Config;
-	readonly exports: string;
-	readonly uploads: string;
+	readonly dataDir: string;
 };
 
-function analystTools({datasets, limits, config, exports, uploads}: Parts): readonly AnyTool[] {
+function analystTools({datasets, limits, config, dataDir}: Parts): readonly AnyTool[] {
 	const computing = {datasets, limits, maxRows: config.limits.maxRows, maxBytes: config.limits.maxOutputBytes};
 	return [
 		createListDatasetsTool(datasets),
@@ -237,10 +243,27 @@ function analystTools({datasets, limits, config, exports, uploads}: Parts): read
 		createSqlTool(computing),
 		createPythonTool(computing),
 		createChartTool(),
-		createExportTool(computing, exports),
-		createIngestTool({datasets, limits: {...limits, ...INGEST}, roots: [uploads]}),
+		createExportTool(computing, path.join(dataDir, 'exports')),
+		createIngestTool({datasets, limits: {...limits, ...INGEST}, roots: [path.join(dataDir, 'uploads')]}),
 	];
 }
+
+function generalTools({files, limits, config, dataDir}: Parts): readonly AnyTool[] {
+	const {maxRows, maxOutputBytes} = config.limits;
+	const room = {files, directory: path.join(dataDir, 'work'), limits, maxRows, maxBytes: maxOutputBytes, caps: ARTIFACTS};
+	const testing = {...limits, ...TESTING, memoryBytes: Math.max(limits.memoryBytes, TESTING.memoryBytes)};
+	return [
+		createJavaScriptTool(room),
+		createCodePythonTool(room),
+		createShellTool(room),
+		createTestsTool({...room, limits: testing}),
+	];
+}
+
+/** Of one program or test run. */
+const ARTIFACTS = {fileBytes: 32 * 2 ** 20, totalBytes: 128 * 2 ** 20, files: 200};
+/** A suite takes minutes, and a browser many threads. */
+const TESTING = {wallMs: 300_000, memoryBytes: 2 ** 31, processes: 512, openFiles: 4_096};
 
 /** Converting 10 GB takes minutes, and leaves a snapshot larger than any scratch; the disk's free space is its other limit. */
 const INGEST = {wallMs: 3_600_000, fileBytes: 2 ** 40} as const;
@@ -262,7 +285,8 @@ function poolOptions({sandbox}: Config) {
 }
 
 function disabledTools({limits}: Config): ReadonlyMap<string, string> {
-	return new Map(limits.enablePython ? [] : [['analyst.python', 'set ENABLE_PYTHON_EXECUTION=true']]);
+	const python = ['analyst.python', 'code.python'].map((tool) => [tool, 'set ENABLE_PYTHON_EXECUTION=true'] as const);
+	return new Map(limits.enablePython ? [] : python);
 }
 
 function secretsOf({models, server, data}: Config): readonly string[] {

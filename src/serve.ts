@@ -51,6 +51,7 @@ function serverDeps(platform: Platform, {loaded, version, log}: Context): Server
 	};
 	return {
 		analyst: platform.analyst,
+		files: platform.files,
 		store,
 		tools: [...kernel.tools.values()],
 		policy: () => ({version: policy.version, gates: policy.gates.map(({name}) => name), sources: policySources(config)}),

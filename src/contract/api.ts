@@ -4,8 +4,9 @@
 import {z} from 'zod';
 import {chartSchema} from './chart.ts';
 import {relationshipSchema} from './dataset.ts';
-import {actionStateSchema, effectSchema, errorBodySchema, riskSchema, runStatusSchema} from './event.ts';
+import {actionStateSchema, effectSchema, errorBodySchema, riskSchema, runStatusSchema, verdictSchema} from './event.ts';
 import {actionLimitsSchema} from './limits.ts';
+import {testFrameworkSchema} from './sandbox.ts';
 import {columnTypeSchema, truncationSchema} from './table.ts';
 
 const queryModeSchema = z.enum(['sql', 'python', 'plan', 'chat', 'export', 'ingest']);
@@ -297,3 +298,45 @@ export const configReplySchema = z.object({
 	settings: z.array(z.object({name: z.string(), value: z.json(), source: z.enum(['default', 'file', 'environment', 'flag'])})),
 });
 export type ConfigReply = z.infer<typeof configReplySchema>;
+
+const givenFileSchema = z.strictObject({
+	/** where it will be, below `/in` */
+	name: z.string().min(1).max(1_024),
+	content: z.string(),
+	encoding: z.enum(['utf8', 'base64']).default('utf8'),
+});
+const givenFilesSchema = z.array(givenFileSchema).max(1_000);
+export type GivenFile = z.infer<typeof givenFileSchema>;
+
+export const codeRequestSchema = z.strictObject({
+	language: z.enum(['javascript', 'python', 'shell']),
+	code: z.string().min(1).max(200_000),
+	files: givenFilesSchema.default([]),
+	/** whether files that it leaves in `/out` are kept */
+	artifacts: z.boolean().default(false),
+});
+export type CodeRequest = z.infer<typeof codeRequestSchema>;
+
+export const testsRequestSchema = z.strictObject({
+	framework: testFrameworkSchema,
+	files: givenFilesSchema.min(1),
+	/** which of the files to run; all, unless stated */
+	paths: z.array(z.string().min(1).max(1_024)).max(100).default([]),
+});
+export type TestsRequest = z.infer<typeof testsRequestSchema>;
+
+/** What became of a program or a test run. */
+export const workReplySchema = z.object({
+	runId: z.string(),
+	status: runStatusSchema,
+	tool: z.string().nullable(),
+	/** what its tool returned; null when it did not succeed */
+	output: z.json(),
+	error: errorBodySchema.nullable(),
+	verdict: verdictSchema.nullable(),
+	/** set while a person has to answer */
+	approvalId: z.string().nullable(),
+	/** what its code called for */
+	calls: z.array(z.object({actionId: z.string(), tool: z.string(), state: actionStateSchema})),
+});
+export type WorkReply = z.infer<typeof workReplySchema>;

@@ -7,6 +7,7 @@ import type {Check, ConfigReply, PolicyReply, Verification} from '#contract/api.
 import type {Event, Principal} from '#contract/event.ts';
 import type {ApprovalRow, Clock, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
+import type {FileStore} from '#tools/files.ts';
 import type {Log} from './log.ts';
 import type {Tracing} from './tracing.ts';
 
@@ -51,6 +52,8 @@ export type PoolStats = Readonly<Record<string, {readonly idle: number; readonly
 
 export type ServerDeps = {
 	readonly analyst: Analyst;
+	/** what programs and tests read and left */
+	readonly files: Pick<FileStore, 'put' | 'open'>;
 	readonly store: Store;
 	readonly tools: readonly AnyTool[];
 	readonly policy: () => PolicyReply;

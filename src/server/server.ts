@@ -18,6 +18,7 @@ import {servePage} from './page.ts';
 import {limitRate} from './rate-limit.ts';
 import {replyError, replyUnknownRoute} from './reply-error.ts';
 import {chatRoutes, type TurnContext} from './routes/chat.ts';
+import {codeRoutes} from './routes/code.ts';
 import {datasetRoutes} from './routes/datasets.ts';
 import {governanceRoutes} from './routes/governance.ts';
 import {operationRoutes} from './routes/operation.ts';
@@ -117,6 +118,7 @@ export function describeServer(version: string): OpenApiDocument {
 function mountRoutes(app: ReturnType<typeof createRouter>, context: TurnContext, isDraining: () => boolean) {
 	return app
 		.route('/', chatRoutes(context))
+		.route('/', codeRoutes(context))
 		.route('/', runRoutes(context))
 		.route('/', streamRoutes(context))
 		.route('/', datasetRoutes(context))

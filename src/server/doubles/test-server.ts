@@ -73,6 +73,7 @@ const DEFAULTS = {
 function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options'> {
 	return {
 		store,
+		files: {put: async () => '', open: () => Promise.reject(new WritError('not_found', 'File not found'))},
 		tools: [],
 		policy: () => ({version: 'p1', gates: ['permission'], sources: []}),
 		async answer({approvalId}) {

@@ -1,0 +1,162 @@
+/** A program in a real sandbox calls tools of the platform: each call passes every gate, and all of it is one run's evidence. */
+import assert from 'node:assert/strict';
+import {writeFileSync} from 'node:fs';
+import path from 'node:path';
+import {after, test} from 'node:test';
+import type {Approval, WorkReply} from '#contract/api.ts';
+import type {Event} from '#contract/event.ts';
+import {freshData, ingestedSamples, type Scope, startWrit, type Writ} from './server.ts';
+
+const scope: Scope = {after};
+const POLICY = `
+@id("python-asks")
+@description("a person looks at Python over data before it runs")
+@decision("ask")
+permit (principal, action == Action::"analyst.python", resource);
+
+@id("no-saas")
+@description("nobody queries the saas dataset here")
+forbid (principal, action == Action::"analyst.sql", resource == Dataset::"saas");
+`;
+const writ = await startWithPolicy();
+
+async function startWithPolicy(): Promise<Writ> {
+	const dataDir = freshData(scope, await ingestedSamples());
+	const file = path.join(dataDir, 'rules.cedar');
+	writeFileSync(file, POLICY);
+	return startWrit(scope, {dataDir, env: {WRIT_POLICY_FILE: file, WRIT_MAX_SANDBOXES: '1', RUN_TIMEOUT_SECONDS: '60'}});
+}
+
+async function run(code: string, more: object = {}): Promise<WorkReply> {
+	const {status, body} = await writ.post<WorkReply>('/api/v1/code', {language: 'javascript', code, ...more});
+	assert.equal(status, 200, JSON.stringify(body));
+	return body;
+}
+
+function resultOf({status, output, error}: WorkReply): unknown {
+	assert.equal(status, 'succeeded', JSON.stringify(error));
+	return (output as {value: unknown}).value;
+}
+
+/** Tool, effect of the decision and how it ended, for each action under `parent`. */
+function children(events: readonly Event[], parent: string | undefined): unknown[] {
+	const about = (id: string) => events.filter(({data}) => 'actionId' in data && data.actionId === id);
+	return events
+		.filter((event) => event.type === 'action.proposed')
+		.filter(({data}) => data.parentActionId === parent)
+		.map(({data}) => [
+			data.tool,
+			...about(data.actionId).flatMap((event) =>
+				event.type === 'action.decided'
+					? [event.data.decision.effect]
+					: event.type === 'action.outcome'
+						? [event.data.status]
+						: [],
+			),
+		]);
+}
+
+const CALLS = `
+const refusal = ({code, message, hint}) => ({code, message, hint});
+const allowed = await writ.call('analyst.sql', {dataset_id: 'support', sql: 'SELECT count(*) AS n FROM tickets'});
+const denied = await writ.call('analyst.sql', {dataset_id: 'saas', sql: 'SELECT 1'}).catch(refusal);
+const asked = await writ.call('analyst.python', {dataset_id: 'support', python_code: '1'}).catch(refusal);
+export default {rows: allowed.table.rows, denied, asked};`;
+
+test('code gets what a call returns, a denial and a question as values, and all of it is on the record of its run', async () => {
+	const reply = await run(CALLS);
+	assert.deepEqual(resultOf(reply), {
+		rows: [[6_417]],
+		denied: {code: 'policy_denied', message: 'nobody queries the saas dataset here'},
+		asked: {
+			code: 'approval_required',
+			message: 'a person has to approve this first, and code that runs in a sandbox cannot wait for one',
+			hint: 'propose `analyst.python` by itself, outside of code',
+		},
+	});
+	const events = await writ.events(reply.runId);
+	assert.deepEqual(children(events, undefined), [['code.javascript', 'allow', 'succeeded']]);
+	const parent = events.find((event) => event.type === 'action.proposed')?.data;
+	assert.ok(parent && 'actionId' in parent);
+	assert.deepEqual(children(events, String(parent.actionId)), [
+		['analyst.sql', 'allow', 'succeeded'],
+		['analyst.sql', 'deny'],
+		['analyst.python', 'deny'],
+	]);
+	assert.deepEqual(
+		reply.calls.map(({tool, state}) => [tool, state]),
+		[
+			['analyst.sql', 'verified'],
+			['analyst.sql', 'denied'],
+			['analyst.python', 'denied'],
+		],
+	);
+	assert.equal((await writ.verify(reply.runId)).verdict, 'valid');
+	assert.deepEqual((await writ.get<{approvals: Approval[]}>('/api/v1/approvals')).body.approvals, []);
+});
+
+test('a server with room for one sandbox runs code whose calls need sandboxes of their own', async () => {
+	const inner = `export default (await writ.call('analyst.sql', {dataset_id: 'support', sql: 'SELECT 1 AS one'})).table.rows[0][0]`;
+	const outer = `const many = await Promise.all([1, 2, 3].map(() => writ.call('code.javascript', {code: ${JSON.stringify(inner)}})));
+export default many.map(({value}) => value)`;
+	const replies = await Promise.all([run(outer), run(outer)]);
+	assert.deepEqual(replies.map(resultOf), [
+		[1, 1, 1],
+		[1, 1, 1],
+	]);
+});
+
+test('a call that runs longer than the code may is ended with it', async () => {
+	const slow = `await writ.call('code.javascript', {code: 'await new Promise((r) => setTimeout(r, 120_000))'})`;
+	const running = run(slow);
+	const {runs} = await eventuallyRunning();
+	const cancelled = await writ.post(`/runs/${runs[0]?.run_id}/cancel`);
+	assert.equal(cancelled.status, 200);
+	const reply = await running;
+	assert.deepEqual(
+		[reply.status, reply.error?.code, reply.calls.map(({state}) => state)],
+		['cancelled', 'cancelled', ['cancelled']],
+	);
+	assert.equal((await writ.verify(reply.runId)).verdict, 'valid');
+});
+
+type Runs = {runs: {run_id: string; status: string}[]};
+
+/** Until the code has called, and what it called has started. */
+async function eventuallyRunning(): Promise<Runs> {
+	for (;;) {
+		const {body} = await writ.get<Runs>('/runs?status=running');
+		const [first] = body.runs;
+		const events = first ? await writ.events(first.run_id) : [];
+		if (events.filter(({type}) => type === 'action.intent').length === 2) return body;
+	}
+}
+
+test('files given to a program are found in /in, what it leaves in /out can be fetched, and both are in the evidence by hash', async () => {
+	const code = `import {readFileSync, writeFileSync, symlinkSync} from 'node:fs';
+writeFileSync('/out/copy.txt', readFileSync('/in/data/a.txt', 'utf8').toUpperCase());
+symlinkSync('/etc/passwd', '/out/link');
+export default 1;`;
+	const reply = await run(code, {files: [{name: 'data/a.txt', content: 'hello'}], artifacts: true});
+	const {artifacts} = reply.output as {artifacts: {name: string; sha256: string; bytes: number; mediaType: string}[]};
+	assert.deepEqual(
+		artifacts.map(({name, bytes, mediaType}) => [name, bytes, mediaType]),
+		[['copy.txt', 5, 'text/plain']],
+	);
+	assert.deepEqual(
+		reply.verdict?.checks.map(({name, passed}) => [name, passed]),
+		[
+			['size', true],
+			['artifacts', true],
+		],
+	);
+	const {body} = await writ.get<string>(`/api/v1/work/${reply.runId}/artifacts/${artifacts[0]?.sha256}`);
+	assert.equal(Buffer.from(body).toString(), 'HELLO');
+	const proposed = (await writ.events(reply.runId)).find((event) => event.type === 'action.proposed');
+	assert.ok(proposed?.type === 'action.proposed');
+	assert.deepEqual((proposed.data.input as {files: unknown}).files, [
+		{name: 'data/a.txt', sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824'},
+	]);
+	const other = await writ.get(`/api/v1/work/${reply.runId}/artifacts/${'0'.repeat(64)}`);
+	assert.equal(other.status, 404);
+});
