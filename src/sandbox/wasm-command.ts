@@ -15,16 +15,26 @@ const PAGE = 65_536;
 /** Of the interpreter's own in linear memory before any code has run. */
 const INTERPRETER = 48 * MIB;
 
+/** Where the memory of a started interpreter lies. With `keep` it is written there, by a process that runs no code of anybody's. */
+export type Snapshot = {readonly directory: string; readonly keep: boolean};
+
+type Run = {readonly limits: SandboxLimits; readonly mounts: readonly Mount[]; readonly snapshot?: Snapshot | undefined};
+
 /** Arguments of Node. `mounts` have been resolved: permission is given for where a file lies, not for a link to it. */
-export function wasmCommand({root, nodePath: _}: WasmRuntime, limits: SandboxLimits, mounts: readonly Mount[]): string[] {
+export function wasmCommand(root: string, {limits, mounts, snapshot}: Run): string[] {
 	const packages = ['pyodide', 'hyparquet'].map((name) => realpathSync(join(root, 'node_modules', name)));
 	const runners = realpathSync(join(root, 'src/sandbox/runners'));
-	const readable = [...packages, runners, join(root, 'package.json'), ...mounts.map(({source}) => source)];
-	const argument = {limits, mounts, pyodide: packages[0]};
+	const kept = snapshot ? [snapshot.directory] : [];
+	const readable = [...packages, runners, join(root, 'package.json'), ...kept, ...mounts.map(({source}) => source)];
+	const argument = {
+		...{mounts, pyodide: packages[0]},
+		...(snapshot ? {snapshot: join(snapshot.directory, 'python.snapshot'), keep: snapshot.keep} : {}),
+	};
 	return [
 		// Without a word after it, each of these is off: writing, child processes, workers, addons, WASI and the inspector.
 		'--permission',
 		...readable.map((path) => `--allow-fs-read=${path}`),
+		...(snapshot?.keep ? [`--allow-fs-write=${snapshot.directory}`] : []),
 		'--disallow-code-generation-from-strings',
 		`--wasm-max-mem-pages=${Math.ceil((limits.memoryBytes + INTERPRETER) / PAGE)}`,
 		`--max-old-space-size=${Math.ceil(limits.memoryBytes / MIB) + HEAP_AT_REST}`,

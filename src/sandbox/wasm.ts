@@ -3,18 +3,21 @@
  * It needs no privileges and no program that npm does not bring, so it works wherever Writ does.
  */
 import {spawn} from 'node:child_process';
+import {once} from 'node:events';
 import {readFileSync, realpathSync} from 'node:fs';
 import {join} from 'node:path';
 import type {Readable, Writable} from 'node:stream';
 import {WritError} from '#contract/errors.ts';
 import type {Isolation, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
+import {createCompileCache} from './compile-cache.ts';
 import {notStarted} from './endings.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
 import {type StartedRunner, supervise} from './supervise.ts';
-import {type WasmRuntime, wasmCommand} from './wasm-command.ts';
+import {type Snapshot, type WasmRuntime, wasmCommand} from './wasm-command.ts';
 
 const MIB = 2 ** 20;
 const FACTS_LIMIT_MS = 20_000;
+const SNAPSHOT_LIMIT_MS = 30_000;
 /** Node, the interpreter's compiled code and its heap before any code has run: 150 to 170 MiB on x86-64. */
 const OUTSIDE_CODE = 192 * MIB;
 
@@ -22,21 +25,34 @@ export function createWasmProvider(options: WasmRuntime): SandboxProvider {
 	const live = new Set<Sandbox>();
 	const openings = new Set<Promise<unknown>>();
 	const closing = new AbortController();
-	const open = async (spec: SandboxSpec, {warm, signal}: OpenOptions) => {
+	const kept: {snapshots?: ReturnType<typeof createCompileCache>; making?: Promise<void>} = {};
+	const snapshot = async (signal: AbortSignal): Promise<Snapshot | undefined> => {
+		versionsOf(options); // without the packages there is nothing to keep
+		kept.snapshots ??= snapshotsOf(options);
+		const find = () =>
+			kept.snapshots?.find((unfinished) => (kept.making = tracked(keepSnapshot(options, unfinished, closing.signal))));
+		// Two first starts at once would take longer than one after the other.
+		if (find() === undefined && kept.making) await settled(kept.making, signal);
+		const directory = find();
+		return directory === undefined ? undefined : {directory, keep: false};
+	};
+	const open = async (spec: SandboxSpec, {warm, signal: given}: OpenOptions) => {
 		assertPossible(spec);
-		const runner = start(options, spec, warm);
-		const sandbox = await supervise(runner, {warm, signal: AbortSignal.any([signal, closing.signal])});
+		const signal = AbortSignal.any([given, closing.signal]);
+		const runner = start(options, {spec, warm, snapshot: await snapshot(signal)});
+		const sandbox = await supervise(runner, {warm, signal});
 		live.add(sandbox);
 		sandbox.ended.finally(() => live.delete(sandbox)).catch(() => {});
 		return sandbox;
 	};
+	const tracked = <T>(opening: Promise<T>): Promise<T> => {
+		const tracking = opening.finally(() => openings.delete(tracking));
+		openings.add(tracking);
+		return tracking;
+	};
 	const provider: SandboxProvider = {
 		name: 'wasm',
-		open(spec, opening) {
-			const tracking = open(spec, opening).finally(() => openings.delete(tracking));
-			openings.add(tracking);
-			return tracking;
-		},
+		open: (spec, opening) => tracked(open(spec, opening)),
 		facts: () => factsOf(options, provider),
 		runners: async () => versionsOf(options),
 		async close() {
@@ -56,10 +72,39 @@ function assertPossible({runner, output, network}: SandboxSpec): void {
 	if (network !== 'none') throw new WritError('sandbox_unavailable', 'the wasm sandbox has no way to the network', {hint});
 }
 
-function start(options: WasmRuntime, spec: SandboxSpec, warm: boolean): StartedRunner {
+/** The memory of a started interpreter saves four fifths of a start; it is made once, in the background, by a process of its own. */
+function snapshotsOf({root, nodePath}: WasmRuntime): ReturnType<typeof createCompileCache> {
+	const inputs = [nodePath, join(root, 'node_modules/pyodide'), join(root, 'src/sandbox/runners')];
+	return createCompileCache(join(root, 'node_modules/.cache/writ-runners'), 'wasm-python', inputs);
+}
+
+async function keepSnapshot({root, nodePath}: WasmRuntime, directory: string, signal: AbortSignal): Promise<void> {
+	const command = wasmCommand(root, {limits: PROBE.limits, mounts: [], snapshot: {directory, keep: true}});
+	const child = spawn(nodePath, command, {
+		cwd: root,
+		env: {},
+		stdio: 'ignore',
+		signal,
+		timeout: SNAPSHOT_LIMIT_MS,
+		windowsHide: true,
+	});
+	await once(child, 'close');
+}
+
+/** Waits for `work` to end, however it does, and no longer than the signal allows. */
+async function settled(work: Promise<void>, signal: AbortSignal): Promise<void> {
+	if (signal.aborted) return;
+	const done = new AbortController();
+	await Promise.race([work, once(signal, 'abort', {signal: done.signal})]).catch(() => {});
+	done.abort();
+}
+
+type Start = {readonly spec: SandboxSpec; readonly warm: boolean; readonly snapshot: Snapshot | undefined};
+
+function start({root, nodePath}: WasmRuntime, {spec, warm, snapshot}: Start): StartedRunner {
 	const mounts = spec.mounts.map(({source, target}) => ({source: resolveSource(source), target}));
-	const child = spawn(options.nodePath, wasmCommand(options, spec.limits, mounts), {
-		cwd: options.root,
+	const child = spawn(nodePath, wasmCommand(root, {limits: spec.limits, mounts, snapshot}), {
+		cwd: root,
 		env: {},
 		stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
 		windowsHide: true,

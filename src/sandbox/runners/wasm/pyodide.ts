@@ -7,8 +7,11 @@ import {enterBareRealm} from './bare-realm.ts';
 
 export type Mount = {readonly source: string; readonly target: string};
 
+/** What a start may begin with: the memory of an interpreter that has started before, or the wish to keep this one's. */
+type Memory = {readonly snapshot: Uint8Array | undefined; readonly keep: boolean};
+
 /** `directory` is where the npm package lies. Afterwards nothing can be imported, and the realm has nothing of Node. */
-export async function startPyodide(directory: string): Promise<PyodideInterface> {
+export async function startPyodide(directory: string, {snapshot, keep}: Memory): Promise<PyodideInterface> {
 	const lock = JSON.parse(readFileSync(join(directory, 'pyodide-lock.json'), 'utf8')) as {info: object};
 	const realm = enterBareRealm(directory);
 	const module = (await import(pathToFileURL(join(directory, 'pyodide.mjs')).href)) as {loadPyodide: typeof loadPyodide};
@@ -20,13 +23,20 @@ export async function startPyodide(directory: string): Promise<PyodideInterface>
 		packageBaseUrl: '',
 		env: {HOME: '/tmp', LANG: 'C.UTF-8', TZ: 'UTC'},
 		stdin: () => null as never,
+		...(snapshot ? {_loadSnapshot: snapshot} : {}),
+		...(keep ? {_makeSnapshot: true} : {}),
 	});
 	pyodide.setStdout({write: writer(1), isatty: false});
 	pyodide.setStderr({write: writer(2), isatty: false});
-	for (const name of ['js', 'pyodide_js']) pyodide.unregisterJsModule(name);
-	pyodide.runPython("import sys\nfor name in ('js', 'pyodide_js'): sys.modules.pop(name, None)");
+	if (!keep) hideJavaScript(pyodide); // a memory that is kept is kept whole
 	realm.seal();
 	return pyodide;
+}
+
+/** Python sees no module that is made of JavaScript. What it holds all the same leads into the bare realm. */
+function hideJavaScript(pyodide: PyodideInterface): void {
+	for (const name of ['js', 'pyodide_js']) pyodide.unregisterJsModule(name);
+	pyodide.runPython("import sys\nfor name in ('js', 'pyodide_js'): sys.modules.pop(name, None)");
 }
 
 function writer(descriptor: number): (bytes: Uint8Array) => number {
