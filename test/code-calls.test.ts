@@ -14,9 +14,9 @@ const POLICY = `
 @decision("ask")
 permit (principal, action == Action::"analyst.python", resource);
 
-@id("no-saas")
-@description("nobody queries the saas dataset here")
-forbid (principal, action == Action::"analyst.sql", resource == Dataset::"saas");
+@id("no-sensors")
+@description("nobody queries the sensors here")
+forbid (principal, action == Action::"analyst.sql", resource == Dataset::"sensors");
 `;
 const writ = await startWithPolicy();
 
@@ -59,7 +59,7 @@ function children(events: readonly Event[], parent: string | undefined): unknown
 const CALLS = `
 const refusal = ({code, message, hint}) => ({code, message, hint});
 const allowed = await writ.call('analyst.sql', {dataset_id: 'support', sql: 'SELECT count(*) AS n FROM tickets'});
-const denied = await writ.call('analyst.sql', {dataset_id: 'saas', sql: 'SELECT 1'}).catch(refusal);
+const denied = await writ.call('analyst.sql', {dataset_id: 'sensors', sql: 'SELECT 1'}).catch(refusal);
 const asked = await writ.call('analyst.python', {dataset_id: 'support', python_code: '1'}).catch(refusal);
 export default {rows: allowed.table.rows, denied, asked};`;
 
@@ -67,7 +67,7 @@ test('code gets what a call returns, a denial and a question as values, and all 
 	const reply = await run(CALLS);
 	assert.deepEqual(resultOf(reply), {
 		rows: [[6_417]],
-		denied: {code: 'policy_denied', message: 'nobody queries the saas dataset here'},
+		denied: {code: 'policy_denied', message: 'nobody queries the sensors here'},
 		asked: {
 			code: 'approval_required',
 			message: 'a person has to approve this first, and code that runs in a sandbox cannot wait for one',
