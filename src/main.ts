@@ -3,7 +3,7 @@
  * no room imports these files.
  */
 import {openAsBlob} from 'node:fs';
-import {open, readFile} from 'node:fs/promises';
+import {mkdir, open, readdir, readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {text} from 'node:stream/consumers';
 import {runCli} from '#cli/cli.ts';
@@ -39,8 +39,10 @@ const io: Io = {
 	stdin: () => text(process.stdin),
 	readFile: (file) => readFile(file, 'utf8'),
 	readBytes: (file) => readFile(file),
+	listFiles,
 	openBlob: (file) => openAsBlob(file),
 	async writeFile(file, body) {
+		await mkdir(path.dirname(file), {recursive: true});
 		await using handle = await open(file, 'w');
 		for await (const chunk of body) await handle.writeFile(chunk);
 	},
@@ -68,6 +70,19 @@ process.exitCode = await runCli(process.argv.slice(2), {
 	version: await readVersion(root),
 	signal: interrupt.signal,
 });
+
+async function listFiles(place: string): Promise<readonly string[]> {
+	if ((await stat(place)).isFile()) return [place];
+	const entries = await readdir(place, {withFileTypes: true});
+	const shown = entries.filter(({name}) => !name.startsWith('.') && name !== 'node_modules');
+	const found = await Promise.all(
+		shown.map((entry) => {
+			const inner = path.join(place, entry.name);
+			return entry.isDirectory() ? listFiles(inner) : entry.isFile() ? [inner] : [];
+		}),
+	);
+	return found.flat().toSorted();
+}
 
 function trustedKey(publicKey: string): string {
 	try {

@@ -27,6 +27,7 @@ function commandLine(changes: Partial<Io> = {}, more: Partial<CliPorts> = {}, se
 			stdin: async () => 'select 1',
 			readFile: (path) => readFile(path, 'utf8'),
 			readBytes: (path) => readFile(path),
+			listFiles: async (path) => [path],
 			openBlob: (path) => openAsBlob(path),
 			writeFile: async (path, body) => writeFileSync(path, Buffer.from(await new Response(body).arrayBuffer())),
 			cwd,

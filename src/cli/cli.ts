@@ -5,6 +5,7 @@
 import {CommanderError, Command as Program} from 'commander';
 import {ERRORS, type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
 import {askCommands} from './commands/ask.ts';
+import {codeCommands} from './commands/code.ts';
 import {datasetCommands} from './commands/datasets.ts';
 import {governanceCommands} from './commands/governance.ts';
 import {runCommands} from './commands/runs.ts';
@@ -29,7 +30,8 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 			const exit = await work({...ports, connect, json}, args as never);
 			if (typeof exit === 'number') result.exit = exit;
 		};
-	for (const add of [serveCommand, askCommands, datasetCommands, runCommands, governanceCommands]) add(program, act);
+	for (const add of [serveCommand, askCommands, codeCommands, datasetCommands, runCommands, governanceCommands])
+		add(program, act);
 	prepare(program, io);
 	try {
 		await program.parseAsync(hoistJson(argv), {from: 'user'});

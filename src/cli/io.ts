@@ -15,6 +15,8 @@ export type Io = {
 	readonly stdin: () => Promise<string>;
 	readonly readFile: (path: string) => Promise<string>;
 	readonly readBytes: (path: string) => Promise<Uint8Array>;
+	/** the plain files below a directory, or the file itself, in the order of their names; no links, no `node_modules`, nothing hidden */
+	readonly listFiles: (path: string) => Promise<readonly string[]>;
 	/** for uploads: streams from disk */
 	readonly openBlob: (path: string) => Promise<Blob>;
 	readonly writeFile: (path: string, body: ReadableStream<Uint8Array>) => Promise<void>;
