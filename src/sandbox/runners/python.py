@@ -11,6 +11,7 @@ import builtins
 import collections.abc
 import datetime
 import decimal
+import itertools
 import json
 import linecache
 import math
@@ -59,24 +60,61 @@ class Channel:
             data = data[os.write(self.descriptor, data) :]
 
 
-def read_request():
-    """Blocks until the host has sent the request; leaves when the host went away instead."""
+def read_frame(descriptor):
+    """Blocks until the host has sent a frame; leaves when the host went away instead."""
 
     def exactly(count):
-        data = b""
+        data = bytearray()
         while len(data) < count:
-            part = os.read(0, count - len(data))
+            part = os.read(descriptor, min(count - len(data), 1 << 20))
             if not part:
                 os._exit(0)
             data += part
         return data
 
     (length,) = struct.unpack(">I", exactly(4))
-    request = json.loads(exactly(length))
+    return json.loads(exactly(length))
+
+
+def read_request():
+    """The request, and a descriptor for the answers to calls; standard input is empty from then on."""
+    request = read_frame(0)
+    replies = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.close(nothing)
-    return request
+    return request, replies
+
+
+class Refusal(Exception):
+    """Why a call did not run, for code that can do something about it."""
+
+    def __init__(self, code, message, hint=None):
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+def tools(channel, replies):
+    """The module `writ`, through which code calls tools; each call is judged like any other proposal."""
+    numbers = itertools.count(1)
+    one_at_a_time = threading.Lock()
+
+    def call(tool, input=None):
+        """Returns what the tool returned; raises `writ.Refusal` with a code, and perhaps a hint, when it did not run."""
+        with one_at_a_time:
+            number = next(numbers)
+            given = Encoder().cell({} if input is None else input)
+            channel.send({"type": "call", "id": number, "tool": str(tool), "input": given})
+            reply = read_frame(replies)
+        if reply["type"] == "reply":
+            return reply["output"]
+        raise Refusal(reply["code"], reply["message"], reply.get("hint"))
+
+    module = types.ModuleType("writ")
+    module.__dict__.update(call=call, Refusal=Refusal)
+    sys.modules["writ"] = module
+    return module
 
 
 class Capture:
@@ -457,8 +495,10 @@ def describe(error):
         return "an exception that cannot be printed"
 
 
-def answer(channel, request):
+def answer(channel, request, replies):
     given = {"pd": pd, "np": np, "dfs": {}}
+    if request.get("tools"):
+        given["writ"] = tools(channel, replies)
     days = set()
     for view in request["views"]:
         frame = load(view["path"], days)
@@ -498,10 +538,10 @@ def main():
     channel = Channel()
     channel.send({"type": "ready"})
     try:
-        request = read_request()
+        request, replies = read_request()
         if request["kind"] != "python":
             raise RunnerError("runner_internal_error", f"the python runner was asked for `{request['kind']}`")
-        answer(channel, request)
+        answer(channel, request, replies)
     except RunnerError as error:
         channel.send(error.frame)
     except BaseException as error:
