@@ -3,7 +3,7 @@
  * The test runner takes its settings and its reporter from files of their own, so this writes them.
  */
 import {spawn} from 'node:child_process';
-import {writeFileSync} from 'node:fs';
+import {existsSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {exitCodeOf} from './exit-code.ts';
@@ -16,7 +16,7 @@ const reporter = join(tmpdir(), 'playwright-reporter.mjs');
 const config = join(tmpdir(), 'playwright-config.mjs');
 const settings = {
 	testDir: process.cwd(),
-	outputDir: '/out',
+	outputDir: join(existsSync('/out') ? '/out' : tmpdir(), 'playwright'),
 	workers: 1,
 	reporter: [[reporter], ['list']],
 	use: {
