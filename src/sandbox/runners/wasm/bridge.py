@@ -88,8 +88,10 @@ def moment(value, unit, zone):
 
 
 def day(value):
-    found = moment(value, 1 / 86_400, None)
-    return found if isinstance(found, str) else found.date()
+    try:
+        return EPOCH.date() + datetime.timedelta(days=int(value))
+    except OverflowError:
+        return "infinity" if int(value) > 0 else "-infinity"
 
 
 def exact(value, scale):

@@ -1,4 +1,5 @@
 /** Reads a snapshot without DuckDB: columns as text and numbers that JSON carries exactly, for Python to make its own values of. */
+import {Buffer} from 'node:buffer';
 import {readFileSync} from 'node:fs';
 import {zstdDecompressSync} from 'node:zlib';
 import {parquetMetadata, parquetRead} from 'hyparquet';
@@ -119,11 +120,15 @@ function utf8(bytes: Uint8Array): string {
 }
 
 function base64(bytes: Uint8Array): string {
-	return bytes.toBase64();
+	return Buffer.from(bytes).toString('base64');
+}
+
+function hex(bytes: Uint8Array): string {
+	return Buffer.from(bytes).toString('hex');
 }
 
 function uuid(bytes: Uint8Array): string {
-	return bytes.toHex().replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+	return hex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 function integer(value: number | bigint): Json {
@@ -134,7 +139,7 @@ function integer(value: number | bigint): Json {
 /** The digits of a decimal, without its point. */
 function unscaled(value: number | bigint | Uint8Array): string {
 	if (!(value instanceof Uint8Array)) return String(value);
-	return String(BigInt.asIntN(value.length * 8, BigInt(`0x${value.toHex() || '0'}`)));
+	return String(BigInt.asIntN(value.length * 8, BigInt(`0x${hex(value) || '0'}`)));
 }
 
 function nanos96(value: bigint): string {
