@@ -22,8 +22,8 @@ import type {Check, ProxyLimits, ProxyPolicy} from './proxy.ts';
 import {type ProxyProcess, startProxy} from './start-proxy.ts';
 
 export type EgressOptions = {
-	/** the value of a secret that a rule injects; undefined when there is none of this name */
-	readonly secrets: (name: string) => string | undefined;
+	/** the value of a secret that a rule sends to `host`; undefined when there is none of this name that may go there */
+	readonly secrets: (name: string, host: string) => string | undefined;
 	/** where the sockets of the proxies are made; short, as a socket's path is */
 	readonly directory: string;
 	/** hosts that may have addresses which are refused otherwise */
@@ -170,7 +170,7 @@ function createReport(onDecision: (decision: EgressDecision) => void): Report {
 function secretsFor(rules: readonly EgressRule[], lookUp: EgressOptions['secrets']): Readonly<Record<string, string>> {
 	if (rules.length === 0) throw invalid('no destination is named', 'say `none` where nothing may be reached');
 	for (const rule of rules) assertRule(rule);
-	return Object.fromEntries(rules.flatMap(({inject}) => (inject ? [[inject.secret, secretValue(inject, lookUp)]] : [])));
+	return Object.fromEntries(rules.flatMap((rule) => secretOf(rule, lookUp)));
 }
 
 function assertRule({host, opaque, methods, paths, inject}: EgressRule): void {
@@ -188,10 +188,16 @@ function assertRule({host, opaque, methods, paths, inject}: EgressRule): void {
 		throw invalid(`\`${inject.header}\` is not a header to inject`, 'name another');
 }
 
-function secretValue({secret, prefix}: NonNullable<EgressRule['inject']>, lookUp: EgressOptions['secrets']): string {
-	const value = lookUp(secret);
-	if (value === undefined) throw invalid(`there is no secret \`${secret}\``, 'name one that the server was configured with');
-	if (value.length >= MIN_SECRET_LENGTH && VISIBLE.test(`${prefix}${value}`)) return value;
+function secretOf({host, inject}: EgressRule, lookUp: EgressOptions['secrets']): readonly [string, string][] {
+	if (!inject) return [];
+	const {secret, prefix} = inject;
+	const value = lookUp(secret, host);
+	if (value === undefined)
+		throw invalid(
+			`there is no secret \`${secret}\` for \`${host}\``,
+			'name one that the server was configured with for this host',
+		);
+	if (value.length >= MIN_SECRET_LENGTH && VISIBLE.test(`${prefix}${value}`)) return [[secret, value]];
 	throw invalid(
 		`the secret \`${secret}\` cannot be sent in a header`,
 		`use one of ${MIN_SECRET_LENGTH} or more printable characters`,

@@ -81,7 +81,7 @@ function exchange(each: Exchange): void {
 	const secrets = injection && carrier.masks ? spellings(injection.secret) : [];
 	const channel = to.encrypted ? encrypt(socket, to, carrier.trust) : socket;
 	channel.setTimeout(carrier.idleMs, () => channel.destroy());
-	const headers = outgoingHeaders(request.rawHeaders, to.name, injection);
+	const headers = outgoingHeaders(request, to.name, injection);
 	const fail = (reason: string) => {
 		passage.end({verdict: 'failed', reason});
 		channel.destroy();

@@ -14,26 +14,36 @@ const HOP_BY_HOP = new Set([
 	...['te', 'trailer', 'upgrade', 'http2-settings', 'expect'],
 ]);
 
-/** Methods that show a request to whoever sent it, or make a tunnel of it. */
-const NEVER = new Set(['TRACE', 'TRACK', 'CONNECT']);
+/** Methods that show a request to whoever sent it. */
+const NEVER = new Set(['TRACE', 'TRACK']);
 const MAX_TARGET = 8_192;
 const VISIBLE = /^[\x21-\x7e]+$/;
 
+type Head = Pick<IncomingMessage, 'httpVersion' | 'method' | 'url' | 'rawHeaders' | 'headers'>;
+
 /** Why a request is not understood, or undefined. */
-export function requestProblem(
-	request: Pick<IncomingMessage, 'httpVersion' | 'method' | 'url' | 'rawHeaders' | 'headers'>,
-): string | undefined {
-	const {httpVersion, method = '', url = '', rawHeaders, headers} = request;
-	if (httpVersion !== '1.1') return 'only HTTP/1.1 is spoken here';
-	if (rawHeaders.length / 2 > MAX_HEADERS) return `more than ${MAX_HEADERS} headers`;
-	if (headersNamed(rawHeaders, 'host').length !== 1) return 'there must be one Host header';
-	if (!VISIBLE.test(url) || url.length > MAX_TARGET || url.includes('#')) return 'the target is not a plain URL';
-	if (method !== 'CONNECT' && NEVER.has(method)) return 'this method is never passed on';
-	if (headers.upgrade !== undefined) return 'a connection cannot be upgraded';
+export function requestProblem(head: Head): string | undefined {
+	const {method = '', url = '', rawHeaders, headers} = head;
 	const coding = headers['transfer-encoding'];
+	if (rawHeaders.length / 2 > MAX_HEADERS) return `more than ${MAX_HEADERS} headers`;
+	if (!VISIBLE.test(url) || url.length > MAX_TARGET || url.includes('#')) return 'the target is not a plain URL';
+	if (headers.upgrade !== undefined) return 'a connection cannot be upgraded';
 	if (coding !== undefined && coding.toLowerCase() !== 'chunked') return 'the only transfer coding is `chunked`';
-	if (method === 'CONNECT' && (coding !== undefined || headers['content-length'] !== undefined)) return 'CONNECT has no body';
-	return undefined;
+	return method === 'CONNECT' ? connectProblem(head) : messageProblem(head);
+}
+
+/** Python's own client opens tunnels in HTTP/1.0, and without a Host. */
+function connectProblem({httpVersion, rawHeaders, headers}: Head): string | undefined {
+	if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'only HTTP/1.1 is spoken here';
+	if (headersNamed(rawHeaders, 'host').length > 1) return 'there must be one Host header';
+	const hasBody = headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined;
+	return hasBody ? 'CONNECT has no body' : undefined;
+}
+
+function messageProblem({httpVersion, method = '', rawHeaders}: Head): string | undefined {
+	if (httpVersion !== '1.1') return 'only HTTP/1.1 is spoken here';
+	if (headersNamed(rawHeaders, 'host').length !== 1) return 'there must be one Host header';
+	return NEVER.has(method) ? 'this method is never passed on' : undefined;
 }
 
 export function headersNamed(rawHeaders: readonly string[], name: string): readonly string[] {
@@ -43,14 +53,22 @@ export function headersNamed(rawHeaders: readonly string[], name: string): reado
 export type Injection = {readonly header: string; readonly value: string};
 
 /** The headers to send to a host. A secret's own header is ours alone, and its answer must come whole and in clear, to be masked. */
-export function outgoingHeaders(rawHeaders: readonly string[], host: string, injection: Injection | undefined): string[] {
+export function outgoingHeaders(
+	{method = '', rawHeaders, headers}: Head,
+	host: string,
+	injection: Injection | undefined,
+): string[] {
 	const dropped = new Set([...hopByHop(rawHeaders), 'host']);
 	if (injection) for (const name of [injection.header.toLowerCase(), ...PARTIAL]) dropped.add(name);
 	const kept = pairsOf(rawHeaders).filter(([name]) => !dropped.has(name.toLowerCase()));
 	const added = injection ? [injection.header, injection.value, 'Accept-Encoding', 'identity'] : [];
-	return ['Host', host, ...kept.flat(), ...added, 'Connection', 'close'];
+	const isBodiless = headers['content-length'] === undefined && headers['transfer-encoding'] === undefined;
+	// Said aloud where Node would otherwise send an empty body in chunks.
+	const length = isBodiless && !WITHOUT_BODY.has(method) ? ['Content-Length', '0'] : [];
+	return ['Host', host, ...kept.flat(), ...added, ...length, 'Connection', 'close'];
 }
 
+const WITHOUT_BODY = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
 const PARTIAL = ['accept-encoding', 'range', 'if-range'];
 
 /** Why a response cannot be passed on, or undefined. */

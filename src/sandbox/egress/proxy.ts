@@ -184,7 +184,7 @@ async function serveConnect(request: IncomingMessage, socket: Socket, head: Buff
 		ledger.refuse(subject, {reason: problem ?? ''});
 		return endWith(socket, 400, problem ?? '');
 	}
-	const named = parseAuthority(request.headers.host ?? '', target.port);
+	const named = parseAuthority(request.headers.host ?? request.url ?? '', target.port);
 	if (named?.host !== target.host || named.port !== target.port) {
 		const reason = 'the Host header differs from the target of CONNECT';
 		ledger.refuse(subject, {reason});
@@ -220,9 +220,13 @@ function malformed(error: NodeJS.ErrnoException, socket: Socket, ledger: Ledger)
 	endWith(socket, error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400, reason);
 }
 
+const LINGER_MS = 1_000;
+
 function endWith(socket: Socket, status: number, reason: string): void {
 	const body = `writ egress: ${reason}\n`;
 	const head = ['Content-Type: text/plain', 'X-Writ-Egress: refused', `Content-Length: ${body.length}`, 'Connection: close'];
 	socket.on('error', () => {});
+	// Read to its end, or it would never be over; but not for long.
+	socket.resume().setTimeout(LINGER_MS, () => socket.destroy());
 	socket.end(`HTTP/1.1 ${status} Refused\r\n${head.join('\r\n')}\r\n\r\n${body}`);
 }
