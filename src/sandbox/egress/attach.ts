@@ -30,8 +30,7 @@ export async function withEgress(
 	}
 }
 
-/** A zygote's children have no forwarder before them, so that such a program starts anew. */
-function behind(way: Way, {zygote: _, ...program}: Program): Program {
+function behind(way: Way, program: Program): Program {
 	return {
 		...program,
 		command: way.wrap(program.command),
