@@ -58,10 +58,12 @@ def load_runner(source):
 
 
 def install(source):
-    """Makes `answer` importable, with the runner it works with."""
+    """Makes `load` and `answer` importable. Tables wait under the paths of their files."""
     module = types.ModuleType("bridge")
     runner = load_runner(source)
-    module.answer = lambda request, tables: answer(runner, request, tables)
+    module.tables = {}
+    module.load = lambda path, columns: module.tables.update({path: read_table(json.loads(columns))})
+    module.answer = lambda request: answer(runner, request, module.tables)
     sys.modules["bridge"] = module
 
 
@@ -125,9 +127,9 @@ def answer(runner, request, tables):
     """Runs the code; returns the frames, one JSON text a line."""
     request = json.loads(request)
     channel, given = Frames(), {"dfs": {}}
-    for name, columns in json.loads(tables).items():
-        given["dfs"][name] = rows = read_table(columns)
-        given.setdefault(name, rows)
+    for view in request["views"]:
+        given["dfs"][view["table"]] = rows = tables[view["path"]]
+        given.setdefault(view["table"], rows)
     random.seed()  # or every sandbox would draw the numbers of the memory that it started with
     try:
         names, trailing = runner.execute(request["code"], given)

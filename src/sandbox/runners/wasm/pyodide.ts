@@ -46,16 +46,18 @@ function writer(descriptor: number): (bytes: Uint8Array) => number {
 /** Shows each mount at its target. A file is opened when the code opens it, and read where it lies: no copy fills the memory. */
 export function mountReadOnly({FS}: PyodideInterface, mounts: readonly Mount[]): void {
 	for (const {source, target} of mounts) {
-		if (statSync(source).isFile()) addFile(FS, source, target);
-		else for (const path of filesBelow(source)) addFile(FS, join(source, path), `${target}/${path.replaceAll('\\', '/')}`);
+		for (const file of filesOf(source, target)) addFile(FS, file.source, file.target);
 		if (!FS.analyzePath(target, false).exists) FS.mkdirTree(target);
 		FS.chmod(target, 0o555);
 	}
 }
 
-function filesBelow(directory: string): string[] {
-	const entries = readdirSync(directory, {withFileTypes: true, recursive: true});
-	return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
+/** The plain files of a mount, each where it lies and where it is shown. */
+export function filesOf(source: string, target: string): Mount[] {
+	if (statSync(source).isFile()) return [{source, target}];
+	const entries = readdirSync(source, {withFileTypes: true, recursive: true}).filter((entry) => entry.isFile());
+	const paths = entries.map((entry) => join(entry.parentPath, entry.name).slice(source.length));
+	return paths.map((path) => ({source: join(source, path), target: target + path.replaceAll('\\', '/')}));
 }
 
 type Stream = {host?: number; position: number};
