@@ -5,6 +5,7 @@ import type {Readable, Writable} from 'node:stream';
 import {promisify} from 'node:util';
 import {WritError} from '#contract/errors.ts';
 import type {Isolation, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
+import {browserArguments, filterFor} from './browser.ts';
 import {ARGUMENTS_FD, bubblewrapArguments, NAMESPACES, SECCOMP_FD} from './bubblewrap.ts';
 import {type CgroupHost, createGroup, findCgroups, type Group, sweepGroups} from './cgroup.ts';
 import {CACHE_MOUNT} from './compile-cache.ts';
@@ -155,8 +156,8 @@ async function start({spec, program, host, serial}: Start, options: OpenOptions)
 	}
 	const plan = {...reachable, environment: program.environment, limits, seccomp: host.filter !== undefined};
 	const descriptors: readonly unknown[] = child.stdio;
-	feed(descriptors[ARGUMENTS_FD], bubblewrapArguments(plan));
-	if (host.filter) feed(descriptors[SECCOMP_FD], host.filter);
+	feed(descriptors[ARGUMENTS_FD], Buffer.concat([browserArguments(program, spec.limits), bubblewrapArguments(plan)]));
+	if (host.filter) feed(descriptors[SECCOMP_FD], filterFor(program, host.filter));
 	const isolation = isolationOf(grouped, host.filter !== undefined, options.warm);
 	const cleanUpAll = () => cleanUp(group, id, spec.output);
 	const runner = {...childEnds(child, group), spec, isolation, cleanUp: cleanUpAll};

@@ -91,3 +91,14 @@ function encode(program: readonly Instruction[]): Buffer {
 	}
 	return bytes;
 }
+
+/** A filter that allows what `filter` does, `calls`, and Unix sockets. */
+export function widenFilter(filter: Buffer, architecture: Architecture, calls: readonly number[]): Buffer {
+	const more = [
+		...call('socket', architecture, onlyFor(FIRST_ARGUMENT, [AF_UNIX])),
+		...calls.flatMap((k) => when({code: JUMP_EQUAL, k}, ALLOW)),
+		ret(ERRNO | EPERM),
+	];
+	// The last instruction refuses what none before it allowed; none before it jumps there.
+	return Buffer.concat([filter.subarray(0, -8), encode(more)]);
+}

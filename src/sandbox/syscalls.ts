@@ -35,7 +35,7 @@ times:100:153 tkill:200:130 truncate:76:45 umask:95:166 uname:63:160 unlink:87:-
 utimensat:280:88 utimes:235:- vfork:58:- wait4:61:260 waitid:247:95 write:1:64 writev:20:66`;
 
 /** Calls that are allowed for some arguments only; seccomp.ts says which. `clone3` hides its flags behind a pointer: it never is. */
-const CHECKED = {clone: [56, 220], clone3: [435, 435], socketpair: [53, 199], ioctl: [16, 29], prctl: [157, 167]} as const;
+const CHECKED = {clone: [56, 220], clone3: [435, 435], socketpair: [53, 199], ioctl: [16, 29], prctl: [157, 167], socket: [41, 198]} as const;
 
 /** Calls newer than the tables. The C library expects ENOSYS from a kernel that lacks one, and falls back. */
 export const NEWEST_KNOWN = 450;
@@ -61,4 +61,19 @@ function entriesFor(architecture: Architecture): readonly string[][] {
 
 export function checkedCall(name: keyof typeof CHECKED, architecture: Architecture): number {
 	return CHECKED[name][architecture === 'x64' ? 0 : 1];
+}
+
+/** What the processes of Chromium call to talk to each other. */
+const FOR_BROWSERS = [
+	['accept4', 288, 242],
+	['bind', 49, 200],
+	['connect', 42, 203],
+	['listen', 50, 201],
+	['recvmsg', 47, 212],
+	['sendmsg', 46, 211],
+	['setsockopt', 54, 208],
+] as const;
+
+export function browserCalls(architecture: Architecture): readonly number[] {
+	return FOR_BROWSERS.map((entry) => entry[COLUMN[architecture]]);
 }
