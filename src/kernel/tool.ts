@@ -47,6 +47,8 @@ export type Tool<Input = never, Output = unknown> = {
 	readonly limits: ActionLimits;
 	/** true when a `read` carries data out of the platform: a file to download, a request to another system */
 	readonly egress?: boolean;
+	/** hosts that code in a sandbox could reach by this input; without it none */
+	destinations?(input: Input): readonly string[];
 	/** the thing acted on, for policy: e.g. `{type: 'Dataset', id: 'support'}` */
 	resource(input: Input): {readonly type: string; readonly id: string};
 	/** state of the target, bound into the approval: a changed target needs a new approval */

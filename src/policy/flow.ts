@@ -23,9 +23,9 @@ export const flowGate: Gate = {
 	},
 };
 
-/** Whatever changes something outside the run can carry out what the run knows; so can a read tool that says so. */
-function leaves({tool}: Action): boolean {
-	return tool.effect !== 'read' || tool.egress === true;
+/** Whatever changes something outside the run can carry out what the run knows; so can a read tool that says so, and code with a network. */
+function leaves({tool, input}: Action): boolean {
+	return tool.effect !== 'read' || tool.egress === true || (tool.destinations?.(input) ?? []).length > 0;
 }
 
 function answer(effect: GateResult['effect'], rule: string, reason: string): GateResult {

@@ -100,6 +100,8 @@ for (const [title, tool, labels, principal, effect, rule] of [
 		'secret-stays',
 	],
 	['a read that carries data out is denied after a secret', {egress: true}, ['secret'], {}, 'deny', 'secret-stays'],
+	['code with a network is denied after a secret', {destinations: () => ['a.test']}, ['secret'], {}, 'deny', 'secret-stays'],
+	['code whose network is empty is allowed after a secret', {destinations: () => []}, ['secret'], {}, 'allow', 'flow'],
 	['a read that stays inside is allowed after a secret', {}, ['secret'], AGENT, 'allow', 'flow'],
 ] as const) {
 	test(title, () => {

@@ -260,3 +260,22 @@ test('rules read from the cache decide as the rules they were made from, and bro
 	createPolicy({...options, policies: 'permit (nonsense);'});
 	assert.equal(kept.size, 1);
 });
+
+test('code reaches no network by default, and exactly the hosts that a policy file names', () => {
+	const named = `@id("our-api") @description("people's programs may reach our API")
+permit (principal is User, action in Action::"code:read", resource) when { ["api.example.com"].containsAll(context.hosts) };`;
+	const {policies} = loadDefaultPolicy();
+	const asked = (hosts: string[], text: string, principal: typeof AGENT | Record<string, never> = {}) =>
+		permission(
+			text,
+			sampleAction({resource: {type: 'Run', id: '*'}}, {name: 'code.python', destinations: () => hosts}),
+			sampleFacts({scope: null}, principal),
+		).effect;
+	const [ours, both] = [['api.example.com'], ['api.example.com', 'evil.test']];
+	assert.deepEqual(
+		[asked([], policies), asked(ours, policies), asked(ours, `${policies}\n${named}`), asked(both, `${policies}\n${named}`)],
+		['allow', 'deny', 'allow', 'deny'],
+	);
+	assert.deepEqual([asked([], policies, AGENT), asked(ours, `${policies}\n${named}`, AGENT)], ['ask', 'deny']);
+	assert.deepEqual(samplePolicy({policies: `${policies}\n${named}`}).problems, []);
+});

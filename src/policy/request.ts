@@ -32,6 +32,7 @@ export function toRequest(action: Action, facts: Facts): Request {
 			inScope: run.scope === null || run.scope === id,
 			untrusted: run.labels.has('untrusted'),
 			isolation: facts.isolation,
+			hosts: [...(action.tool.destinations?.(action.input) ?? [])],
 		},
 	};
 }
@@ -50,7 +51,10 @@ export function isReservedName(name: string): boolean {
 	return name.includes(':') || name === 'read' || name === 'write' || name === 'destructive';
 }
 
-const UNCONFINED = {effect: 'read', risk: 'low', tenant: 'local', inScope: true, untrusted: false, isolation: 'kernel-shared'};
+const UNCONFINED = {
+	...{effect: 'read', risk: 'low', tenant: 'local', inScope: true, untrusted: false, isolation: 'kernel-shared'},
+	hosts: ['api.example.com'],
+};
 
 /** Every shape a context can have. */
 export const CONTEXT_SAMPLES: readonly Request['context'][] = [UNCONFINED, {...UNCONFINED, scope: 'support'}];
