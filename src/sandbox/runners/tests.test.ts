@@ -14,7 +14,7 @@ const pythonPath = join(root, '.writ/python/bin/python3');
 const provider = createProcessProvider({runtime: createRuntime({root, nodePath: process.execPath, pythonPath})});
 after(() => provider.close());
 const signal = new AbortController().signal;
-const limits = {wallMs: 120_000, memoryBytes: 2 ** 31, cpus: 2, processes: 512, openFiles: 1_024, scratchBytes: 2 ** 28};
+const limits = {wallMs: 300_000, memoryBytes: 2 ** 31, cpus: 2, processes: 512, openFiles: 1_024, scratchBytes: 2 ** 28};
 
 const missing = {
 	node: false,
