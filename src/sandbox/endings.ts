@@ -7,15 +7,15 @@ export type Death = {
 	readonly code: number | null;
 	readonly by: NodeJS.Signals | null;
 	readonly stderr: string;
-	/** what the control group says was run into */
-	readonly exceeded: readonly ('memoryBytes' | 'processes')[];
+	/** what the control group, or whoever watches the output directory, says was run into */
+	readonly exceeded: readonly ('memoryBytes' | 'processes' | 'fileBytes')[];
 };
 
 const LIMITS = {
 	memoryBytes: {name: 'the memory limit', setting: 'WRIT_SANDBOX_MEMORY_MB'},
 	processes: {name: 'the limit of processes and threads', setting: 'WRIT_SANDBOX_PROCESSES'},
 	scratchBytes: {name: 'the limit of scratch space', setting: 'WRIT_SANDBOX_SCRATCH_MB'},
-	fileBytes: {name: 'the limit of one file', setting: 'the free space of the data directory'},
+	fileBytes: {name: 'the limit of one file and of all files in /out', setting: 'the free space of the data directory'},
 	openFiles: {name: 'the limit of open files', setting: 'WRIT_SANDBOX_OPEN_FILES'},
 	cpus: {name: 'the limit of processor time', setting: 'WRIT_SANDBOX_CPUS'},
 } as const;
@@ -64,7 +64,7 @@ export function diedError({code, by, stderr, exceeded}: Death, limits: SandboxLi
 	const tail = stderr.slice(-STDERR_TAIL);
 	if (exceeded.includes('memoryBytes') || OUT_OF_MEMORY.test(tail)) return beyond('memoryBytes', limits);
 	if (exceeded.includes('processes')) return beyond('processes', limits);
-	if (signal === 'SIGXFSZ') return beyond(limits.fileBytes === undefined ? 'scratchBytes' : 'fileBytes', limits);
+	if (signal === 'SIGXFSZ' || exceeded.includes('fileBytes')) return beyond('fileBytes', limits);
 	if (signal === 'SIGXCPU') return beyond('cpus', limits);
 	const how = signal ? `was killed by ${signal}` : `ended with exit code ${code}`;
 	return new WritError('runner_internal_error', `the runner ${how} before it answered`, {
@@ -99,6 +99,7 @@ const TOLD = [
 
 /** A limit was reached; the error names it, its value and the setting that raises it. */
 export function beyond(limit: keyof typeof LIMITS, limits: SandboxLimits): WritError {
+	if (limit === 'fileBytes' && limits.fileBytes === undefined) return beyond('scratchBytes', limits);
 	const {name, setting} = LIMITS[limit];
 	return new WritError('runner_resource_exceeded', `stopped at ${limits[limit]}, ${name} of a sandbox`, {
 		hint: `ask for less data, or raise ${setting}`,

@@ -12,7 +12,20 @@ const NOBODY = 65_534;
 /** The id for the sandbox with this number, or undefined when we are an ordinary user and can only be ourselves. */
 export function hostId(serial: number): number | undefined {
 	if (process.getuid?.() !== 0) return undefined;
-	return isMapped(FIRST_ID + IDS) ? FIRST_ID + ((process.pid * 97 + serial) % IDS) : NOBODY;
+	return isMapped(FIRST_ID + IDS) ? FIRST_ID + 1 + ((process.pid * 97 + serial) % (IDS - 1)) : NOBODY;
+}
+
+/** The ids of a zygote, as lines of `uid_map` and `gid_map`: 0 is itself and no sandbox, the others are what it may give to its children. */
+export function zygoteIds(): {readonly users: string; readonly groups: string} {
+	const [uid, gid] = [process.getuid?.() ?? NOBODY, process.getgid?.() ?? NOBODY];
+	if (uid !== 0) return {users: `0 ${uid} 1`, groups: `0 ${gid} 1`};
+	const ids = isMapped(FIRST_ID + IDS) ? `0 ${FIRST_ID} ${IDS}` : `0 ${NOBODY} 1`;
+	return {users: ids, groups: ids};
+}
+
+/** What a zygote calls the user `id`. Null where it has no other than itself. */
+export function zygoteId(id: number | undefined): number | null {
+	return id === undefined || id === NOBODY ? null : id - FIRST_ID;
 }
 
 /** In a container, ids beyond its range do not exist. */

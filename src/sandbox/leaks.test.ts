@@ -8,28 +8,17 @@ import {describe, test} from 'node:test';
 import {setTimeout as delay} from 'node:timers/promises';
 import {findCgroups, sweepGroups} from './cgroup.ts';
 import {attack, attackerRuntime, permit, python, said, spec} from './fixtures/attack.ts';
+import {descendants} from './fixtures/descendants.ts';
 import {createProcessProvider} from './process.ts';
-import {readIdentity} from './process-identity.ts';
+import {isAlive, readIdentity} from './process-identity.ts';
 
 const found = findCgroups();
 const signal = new AbortController().signal;
 
-/** By which our sandboxes are told from those of other tests. */
-const MARK = `leaks-${process.pid}`;
-
-function sandboxProcesses(): string[] {
-	const commands = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-	return commands.map(commandLine).filter((line) => line.includes(`${MARK}\0`));
-}
-
-function commandLine(pid: string): string {
-	const file = `/proc/${pid}/cmdline`;
-	try {
-		return readFileSync(file, 'utf8');
-	} catch {
-		return ''; // it ended while we looked
-	}
-}
+/** A zygote is there to stay, with its keeper and the process between them. */
+const FAMILY = 3;
+/** Each sandbox has the first process of its namespace and its runner. */
+const EACH = 2;
 
 function groups(owner: number): string[] {
 	if ('none' in found) return [];
@@ -40,7 +29,7 @@ function groups(owner: number): string[] {
 
 function footprint() {
 	return {
-		processes: sandboxProcesses(),
+		processes: descendants(process.pid).length,
 		groups: groups(process.pid),
 		descriptors: readdirSync('/proc/self/fd').length,
 		mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').length,
@@ -56,18 +45,20 @@ async function until(condition: () => boolean): Promise<void> {
 
 describe('nothing is left', () => {
 	test('of 200 runs, well and badly ended', async () => {
-		const provider = createProcessProvider({runtime: attackerRuntime(MARK)});
+		const provider = createProcessProvider({runtime: attackerRuntime()});
 		await attack(provider, 'answer(1)');
 		const before = footprint();
+		assert.equal(before.processes, FAMILY);
 		const codes = ['answer(1)', 'os.abort()', 'os.write(3, b"xxxx")', 'if os.fork() == 0: time.sleep(60)\nanswer(1)'];
 		for (let batch = 0; batch < 50; batch++)
 			await Promise.all(codes.map((code) => attack(provider, code).catch(() => undefined)));
-		await provider.close();
 		assert.deepEqual(footprint(), before);
+		await provider.close();
+		assert.equal(footprint().processes, 0);
 	});
 
 	test('of a daemon that outlives its answer', async () => {
-		const provider = createProcessProvider({runtime: attackerRuntime(MARK)});
+		const provider = createProcessProvider({runtime: attackerRuntime()});
 		const daemon = `import signal
 if os.fork() == 0:
   os.setsid()
@@ -77,32 +68,33 @@ if os.fork() == 0:
   os._exit(0)
 answer(1)`;
 		assert.equal(await said(provider, daemon), 1);
-		assert.deepEqual(footprint().processes, []);
-		assert.deepEqual(footprint().groups, []);
+		assert.deepEqual([footprint().processes, footprint().groups], [FAMILY, []]);
 		await provider.close();
+		assert.equal(footprint().processes, 0);
 	});
 
 	test('when the provider closes on open sandboxes', async () => {
-		const provider = createProcessProvider({runtime: attackerRuntime(MARK)});
+		const provider = createProcessProvider({runtime: attackerRuntime()});
 		const [busy] = await Promise.all([1, 2, 3].map(() => provider.open(spec(), {warm: true, signal})));
 		const failing = assert.rejects(busy?.run(permit(), python('time.sleep(60)'), signal) ?? Promise.resolve(), {
 			code: 'runner_internal_error',
 		});
 		await provider.close();
 		await failing;
-		assert.deepEqual([sandboxProcesses(), groups(process.pid)], [[], []]);
+		assert.deepEqual([descendants(process.pid), groups(process.pid)], [[], []]);
 	});
 
 	for (const cgroups of ['auto', 'off'])
 		test(`when the server is killed, control groups ${cgroups}`, async () => {
-			const child = spawn(process.execPath, [join(import.meta.dirname, 'fixtures/fill-and-die.ts'), cgroups, MARK], {
+			const child = spawn(process.execPath, [join(import.meta.dirname, 'fixtures/fill-and-die.ts'), cgroups], {
 				stdio: ['ignore', 'pipe', 'inherit'],
 			});
 			await once(child.stdout, 'data');
-			assert.ok(sandboxProcesses().length >= 3);
+			const started = descendants(child.pid ?? 0).map(({pid}) => readIdentity(pid));
 			child.kill('SIGKILL');
 			await once(child, 'exit');
-			await until(() => sandboxProcesses().length === 0);
+			assert.ok(started.length >= FAMILY + 3 * EACH, `${started.length} processes`);
+			await until(() => !started.some(isAlive));
 			if ('none' in found || cgroups === 'off') return;
 			assert.ok(groups(child.pid ?? 0).length > 0, 'groups outlive their owner until the next start');
 			await sweepGroups(found);

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import {spawnSync} from 'node:child_process';
 import {chmodSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -7,6 +6,7 @@ import {describe, test} from 'node:test';
 import {findCgroups} from './cgroup.ts';
 import {attackerRuntime, MIB, said, spec} from './fixtures/attack.ts';
 import {testProvider} from './fixtures/conformance.ts';
+import {testAsOrdinaryUser} from './fixtures/ordinary-user.ts';
 import {findPrograms} from './launch.ts';
 import {createProcessProvider} from './process.ts';
 
@@ -18,18 +18,7 @@ describe('the process provider', () => testProvider(() => createProcessProvider(
 describe('the process provider without control groups', () =>
 	testProvider(() => createProcessProvider({runtime, cgroups: 'off'})));
 
-test('the whole conformance holds for an ordinary user too', {skip: !isRoot && 'it already runs as one'}, () => {
-	const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--', process.execPath, '--test', '--test-reporter=tap'];
-	const {stdout} = spawnSync('setpriv', [...nobody, import.meta.filename], {encoding: 'utf8', env: {PATH: process.env.PATH}});
-	const [, passed] = /^# pass (\d+)$/m.exec(stdout) ?? [];
-	assert.ok(
-		/^# fail 0$/m.test(stdout) && Number(passed) > 100,
-		stdout
-			.split('\n')
-			.filter((line) => /not ok|^# /.test(line))
-			.join('\n'),
-	);
-});
+testAsOrdinaryUser(import.meta.filename);
 
 test('processes together may not take the room of an empty scratch', {
 	skip: 'none' in findCgroups() && 'this user has no control groups',
@@ -58,6 +47,8 @@ test('its facts say what it enforces, what it runs and what is weaker than it co
 		openFiles: 'rlimit',
 		fileBytes: 'rlimit',
 		scratchBytes: 'tmpfs',
+		scratchFiles: isRoot ? 'tmpfs' : 'none',
+		outBytes: 'kill',
 		outputBytes: 'kill',
 	});
 	assert.ok(seccomp && /^\d/.test(versions.bubblewrap ?? ''));
@@ -112,3 +103,36 @@ test('root lends its id to no sandbox, and no two sandboxes the same one', {
 	await provider.close();
 	rmSync(directory, {recursive: true});
 });
+
+describe('the output directory', () => {
+	for (const [title, code] of Object.entries({
+		'many files, each within its limit': 'n = 0\nwhile True:\n  n += 1\n  open(f"/out/{n}", "wb").write(bytes(1 << 20))',
+		'small files without end': 'n = 0\nwhile True:\n  n += 1\n  open(f"/out/{n}", "wb").write(b"x")',
+		'files in directories that it closes behind it':
+			'n = 0\nwhile True:\n  n += 1\n  os.mkdir(f"/out/{n}")\n  open(f"/out/{n}/x", "wb").write(bytes(1 << 20))\n  os.chmod(f"/out/{n}", 0)',
+	}))
+		for (const zygotes of ['auto', 'off'] as const)
+			test(`holds no more than its largest file may have, zygotes ${zygotes}: ${title}`, async () => {
+				const output = mkdtempSync(join(tmpdir(), 'writ-out-'));
+				const provider = createProcessProvider({runtime, zygotes});
+				await assert.rejects(said(provider, code, {...spec({limits: {fileBytes: 4 * MIB}}), output}), {
+					code: 'runner_resource_exceeded',
+					details: {limit: 'fileBytes', value: 4 * MIB},
+				});
+				await provider.close();
+				rmSync(output, {recursive: true});
+			});
+});
+
+for (const zygotes of ['auto', 'off'] as const)
+	test(`empty files without end fill the scratch too, zygotes ${zygotes}`, {
+		skip: zygotes === 'off' && !isRoot && 'only root can limit their number for bubblewrap',
+	}, async () => {
+		const provider = createProcessProvider({runtime, zygotes});
+		const code = 'n = 0\nwhile True:\n  n += 1\n  os.close(os.open(f"/tmp/{n}", os.O_CREAT))';
+		await assert.rejects(said(provider, code), {
+			code: 'runner_resource_exceeded',
+			details: {limit: 'scratchBytes', value: 8 * MIB},
+		});
+		await provider.close();
+	});

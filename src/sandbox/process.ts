@@ -10,13 +10,26 @@ import {ARGUMENTS_FD, bubblewrapArguments, NAMESPACES, SECCOMP_FD} from './bubbl
 import {type CgroupHost, createGroup, findCgroups, type Group, sweepGroups} from './cgroup.ts';
 import {CACHE_MOUNT} from './compile-cache.ts';
 import {notStarted} from './endings.ts';
-import {hostId} from './host-identity.ts';
-import {findPrograms, launchCommand, makeReachable, PRLIMIT, type Programs, processLimits, strayDescriptors} from './launch.ts';
-import {reclaim} from './output.ts';
+import {hostId, zygoteId} from './host-identity.ts';
+import {
+	countsFiles,
+	findPrograms,
+	launchCommand,
+	makeReachable,
+	PRLIMIT,
+	type Programs,
+	processLimits,
+	resolveMounts,
+	scratchFiles,
+	strayDescriptors,
+} from './launch.ts';
+import {reclaim, watchOutput} from './output.ts';
 import type {Program, Runtime} from './runtime.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
 import {compileFilter, hasFilter} from './seccomp.ts';
 import {type StartedRunner, supervise} from './supervise.ts';
+import type {Forked, Zygote} from './zygote.ts';
+import {createZygotes, type Zygotes} from './zygotes.ts';
 
 type ProcessProviderOptions = {
 	readonly runtime: Runtime;
@@ -24,9 +37,13 @@ type ProcessProviderOptions = {
 	readonly cgroups?: 'auto' | 'off';
 	/** `off` is for the tests that show what the filter stops */
 	readonly seccomp?: 'auto' | 'off';
+	/** `off` starts every program anew, in bubblewrap */
+	readonly zygotes?: 'auto' | 'off';
 };
 
 const run = promisify(execFile);
+
+type Switches = Omit<ProcessProviderOptions, 'runtime'>;
 
 type Host = {
 	readonly programs: Programs;
@@ -34,15 +51,16 @@ type Host = {
 	readonly weaknesses: readonly string[];
 	readonly filter: Buffer | undefined;
 	readonly strays: readonly number[];
+	readonly zygotes: Zygotes | undefined;
 };
 
-export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'auto'}: ProcessProviderOptions): SandboxProvider {
+export function createProcessProvider({runtime, ...switches}: ProcessProviderOptions): SandboxProvider {
 	const state: {serial: number; host: Promise<Host> | undefined} = {serial: 0, host: undefined};
 	const live = new Set<Sandbox>();
 	const openings = new Set<Promise<unknown>>();
 	const closing = new AbortController();
 	const host = () => {
-		state.host ??= inspectHost(cgroups, seccomp);
+		state.host ??= inspectHost(switches);
 		state.host.catch(() => (state.host = undefined)); // what is missing may be installed later
 		return state.host;
 	};
@@ -50,7 +68,9 @@ export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'aut
 		state.serial += 1;
 		const {serial} = state;
 		const options = {warm, signal: AbortSignal.any([signal, closing.signal])};
-		const started = await start({spec, program, host: await host(), serial}, options).catch((error) => {
+		const {zygotes, ...found} = await host();
+		const zygote = await zygotes?.find(program, spec, options.signal);
+		const started = await start({spec, program, host: found, zygote, serial}, options).catch((error) => {
 			throw error instanceof WritError ? error : notStarted(String(error), error);
 		});
 		live.add(started.sandbox);
@@ -70,7 +90,7 @@ export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'aut
 	return {
 		name: 'process',
 		open: (spec, options) => tracked(open(spec, options)),
-		facts: () => describe(host),
+		facts: () => inspect(host, runtime),
 		runners: () => runtime.versions(),
 		async close() {
 			closing.abort();
@@ -78,6 +98,7 @@ export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'aut
 			await disposeAll();
 			await Promise.allSettled(openings);
 			await disposeAll();
+			await (await state.host?.catch(() => undefined))?.zygotes?.close();
 		},
 	};
 }
@@ -85,20 +106,20 @@ export function createProcessProvider({runtime, cgroups = 'auto', seccomp = 'aut
 /** Starts the program where it may write its cache, and lets it end by itself: its request is the end of its input. */
 async function fillCache(spec: SandboxSpec, program: Program, launch: Launch): Promise<void> {
 	const environment = {...program.environment, NODE_COMPILE_CACHE: '/out'};
-	const {sandbox, child} = await launch(
+	const {sandbox, requests} = await launch(
 		spec,
 		{...program, environment},
 		{warm: false, signal: AbortSignal.timeout(CACHE_LIMIT_MS)},
 	);
 	const timer = setTimeout(() => void sandbox.dispose(), CACHE_LIMIT_MS);
-	child.stdin?.end();
+	requests.end();
 	await sandbox.ended.finally(() => clearTimeout(timer));
 }
 
 const CACHE_LIMIT_MS = 20_000;
 
 type Launch = (spec: SandboxSpec, program: Program, options: OpenOptions) => Promise<Started>;
-type Started = {readonly sandbox: Sandbox; readonly child: ChildProcess};
+type Started = {readonly sandbox: Sandbox; readonly requests: Writable};
 
 function withCache({mounts, environment, ...program}: Program, directory: string): Program {
 	return {
@@ -108,7 +129,7 @@ function withCache({mounts, environment, ...program}: Program, directory: string
 	};
 }
 
-async function inspectHost(cgroups: 'auto' | 'off', seccomp: 'auto' | 'off'): Promise<Host> {
+async function inspectHost({cgroups = 'auto', seccomp = 'auto', zygotes = 'auto'}: Switches): Promise<Host> {
 	const [programs, strays] = [findPrograms(), strayDescriptors()];
 	const found = cgroups === 'off' ? {none: 'control groups are switched off'} : findCgroups();
 	const filter = seccomp === 'auto' && hasFilter(process.arch) ? compileFilter(process.arch) : undefined;
@@ -116,10 +137,17 @@ async function inspectHost(cgroups: 'auto' | 'off', seccomp: 'auto' | 'off'): Pr
 		...('none' in found ? [`${found.none}: memory and processor time are limited per process, not per sandbox`] : missing(found)),
 		...(filter ? [] : [`no system call filter for ${process.arch}`]),
 		...(hostId(0) === undefined ? ['the sandbox has the rights of the user who runs writ on every file mounted into it'] : []),
+		...(countsFiles(hostId(0)) ? [] : ['the number of files in scratch is limited for programs with a zygote only']),
 	];
-	if ('none' in found) return {programs, cgroups: undefined, weaknesses, filter, strays};
+	const host = {programs, weaknesses, filter, strays, zygotes: zygotes === 'auto' ? createZygotes(filtersOf(filter)) : undefined};
+	if ('none' in found) return {...host, cgroups: undefined};
 	await sweepGroups(found);
-	return {programs, cgroups: found, weaknesses, filter, strays};
+	return {...host, cgroups: found};
+}
+
+function filtersOf(filter: Buffer | undefined): Parameters<typeof createZygotes>[0] {
+	if (!(filter && hasFilter(process.arch))) return {filter: '', zygoteFilter: ''};
+	return {filter: filter.toString('hex'), zygoteFilter: compileFilter(process.arch, 'zygote').toString('hex')};
 }
 
 function missing({parents}: CgroupHost): string[] {
@@ -128,59 +156,101 @@ function missing({parents}: CgroupHost): string[] {
 		.map((controller) => `no ${controller} control group: limited per process, not per sandbox`);
 }
 
-type Start = {readonly spec: SandboxSpec; readonly program: Program; readonly host: Host; readonly serial: number};
+type Start = {
+	readonly spec: SandboxSpec;
+	readonly program: Program;
+	readonly host: Omit<Host, 'zygotes'>;
+	/** what to fork it from; without one bubblewrap starts it */
+	readonly zygote: Zygote | undefined;
+	readonly serial: number;
+};
 
-async function start({spec, program, host, serial}: Start, options: OpenOptions): Promise<Started> {
-	const {limits} = spec;
+async function start({spec, program, host, zygote, serial}: Start, options: OpenOptions): Promise<Started> {
 	const id = hostId(serial);
-	const mounts = [...program.mounts, {source: host.programs.prlimit, target: PRLIMIT}, ...spec.mounts];
-	const reachable = await makeReachable(mounts, spec.output, id);
-	const group = host.cgroups && createGroup(host.cgroups, serial, limits);
+	const wanted = {spec, program, id};
+	const begin = zygote ? await prepareFork(zygote, wanted) : await prepareLaunch(host, wanted);
+	const filesCounted = zygote !== undefined || countsFiles(id);
+	const group = host.cgroups && createGroup(host.cgroups, serial, spec.limits);
 	const grouped = group?.limits ?? new Set<string>();
-	const {command} = program;
-	const rlimits = processLimits(limits, grouped, program.reservedBytes);
-	const [file, ...args] = launchCommand({
-		...host,
-		id,
-		stage: reachable.stage,
-		joinFiles: group?.joinFiles ?? [],
-		command,
-		rlimits,
-	});
-	const sixth = host.filter ? 'pipe' : 'ignore';
-	const child = spawn(file, args, {cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', sixth]});
-	const failure = child.pid === undefined ? once(child, 'error') : undefined;
-	if (failure) {
+	const rlimits = processLimits(spec.limits, grouped, program.reservedBytes);
+	const ends = await begin({rlimits, joinFiles: group?.joinFiles ?? []}).catch(async (error: unknown) => {
 		await group?.remove();
-		throw notStarted(`${file} did not start`, (await failure)[0]);
-	}
-	const plan = {...reachable, environment: program.environment, limits, seccomp: host.filter !== undefined};
-	const descriptors: readonly unknown[] = child.stdio;
-	feed(descriptors[ARGUMENTS_FD], Buffer.concat([browserArguments(program, spec.limits), bubblewrapArguments(plan)]));
-	if (host.filter) feed(descriptors[SECCOMP_FD], filterFor(program, host.filter));
-	const isolation = isolationOf(grouped, host.filter !== undefined, options.warm);
-	const cleanUpAll = () => cleanUp(group, id, spec.output);
-	const runner = {...childEnds(child, group), spec, isolation, cleanUp: cleanUpAll};
-	return {sandbox: await supervise(runner, options), child};
-}
-
-function childEnds(child: ChildProcess, group: Group | undefined): Omit<StartedRunner, 'spec' | 'isolation' | 'cleanUp'> {
-	const [requests, stdout, stderr, frames] = child.stdio as unknown as [Writable, Readable, Readable, Readable];
-	const {promise: exited, resolve, reject} = Promise.withResolvers<Awaited<StartedRunner['exited']>>();
-	child.once('error', (cause) => reject(notStarted(cause.message, cause)));
-	// Not 'exit': what the runner sent before it died must be read first.
-	child.once('close', (code, by) => resolve({code, by, exceeded: group?.exceeded() ?? []}));
-	return {
-		...{requests, stdout, stderr, frames, exited},
-		/** Everything at once: the process namespace dies with bubblewrap, and the control group catches what is still starting. */
-		kill() {
-			child.kill('SIGKILL');
-			group?.kill();
-		},
-		exceeded: () => group?.exceeded() ?? [],
+		throw error;
+	});
+	/** Everything at once: the process namespace dies with its first process, and the control group catches what is still starting. */
+	const kill = () => {
+		ends.kill();
+		group?.kill();
+	};
+	const overrun: 'fileBytes'[] = [];
+	const watched = watch(spec, () => {
+		overrun.push('fileBytes');
+		kill();
+	});
+	const exceeded = () => [...(group?.exceeded() ?? []), ...overrun];
+	const runner: StartedRunner = {
+		...ends,
+		spec,
+		isolation: isolationOf({grouped, seccomp: host.filter !== undefined, filesCounted}, options.warm),
+		exited: ends.exited.finally(watched).then((death) => ({...death, exceeded: exceeded()})),
+		kill,
+		exceeded,
 		usage: () => group?.usage() ?? {cpuMs: null, peakMemoryBytes: null},
 		processBytes: () => group?.processBytes() ?? 0,
+		cleanUp: () => cleanUp(group, id, spec.output),
 	};
+	return {sandbox: await supervise(runner, options), requests: ends.requests};
+}
+
+/** A disk has no quota of ours: what is written to `/out` in all is looked at, and may be as much as its largest file. */
+function watch({output, limits}: SandboxSpec, exceeded: () => void): () => void {
+	if (output === undefined) return () => {};
+	return watchOutput(output, limits.fileBytes ?? limits.scratchBytes, exceeded);
+}
+
+type Wanted = {readonly spec: SandboxSpec; readonly program: Program; readonly id: number | undefined};
+type Confinement = {readonly rlimits: Readonly<Record<string, number>>; readonly joinFiles: readonly string[]};
+type Begin = (confinement: Confinement) => Promise<Forked>;
+
+/** A child of the zygote, which has the program's own mounts. */
+async function prepareFork(zygote: Zygote, {spec, program, id}: Wanted): Promise<Begin> {
+	const {mounts, output} = await resolveMounts(spec.mounts, spec.output, id);
+	const {scratchBytes} = spec.limits;
+	const script = program.zygote?.script ?? '';
+	const child = {
+		...{uid: zygoteId(id), scratchBytes, scratchFiles: scratchFiles(spec.limits)},
+		arguments: program.command.slice(program.command.indexOf(script) + 1),
+	};
+	const outputs = output === undefined ? [] : [{source: output, target: '/out', writable: true}];
+	const all = [...mounts.map((mount) => ({...mount, writable: false})), ...outputs];
+	return async ({rlimits, joinFiles}) => zygote.fork({mounts: all, joinFiles, child: {...child, rlimits}});
+}
+
+/** A program of its own, in bubblewrap. */
+async function prepareLaunch(host: Omit<Host, 'zygotes'>, {spec, program, id}: Wanted): Promise<Begin> {
+	const mounts = [...program.mounts, {source: host.programs.prlimit, target: PRLIMIT}, ...spec.mounts];
+	const reachable = await makeReachable(mounts, spec.output, id);
+	const {command, environment} = program;
+	const plan = {...reachable, environment, limits: spec.limits, seccomp: host.filter !== undefined};
+	return async (confinement) => {
+		const [file, ...args] = launchCommand({...host, ...confinement, id, limits: spec.limits, stage: reachable.stage, command});
+		const sixth = host.filter ? 'pipe' : 'ignore';
+		const child = spawn(file, args, {cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', sixth]});
+		if (child.pid === undefined) throw notStarted(`${file} did not start`, (await once(child, 'error'))[0]);
+		const descriptors: readonly unknown[] = child.stdio;
+		feed(descriptors[ARGUMENTS_FD], Buffer.concat([browserArguments(program, spec.limits), bubblewrapArguments(plan)]));
+		if (host.filter) feed(descriptors[SECCOMP_FD], filterFor(program, host.filter));
+		return endsOf(child);
+	};
+}
+
+function endsOf(child: ChildProcess): Forked {
+	const [requests, stdout, stderr, frames] = child.stdio as unknown as [Writable, Readable, Readable, Readable];
+	const {promise: exited, resolve, reject} = Promise.withResolvers<Awaited<Forked['exited']>>();
+	child.once('error', (cause) => reject(notStarted(cause.message, cause)));
+	// Not 'exit': what the runner sent before it died must be read first.
+	child.once('close', (code, by) => resolve({code, by}));
+	return {requests, stdout, stderr, frames, exited, kill: () => void child.kill('SIGKILL')};
 }
 
 function feed(stream: unknown, bytes: Buffer): void {
@@ -189,19 +259,21 @@ function feed(stream: unknown, bytes: Buffer): void {
 	writable?.end(bytes);
 }
 
-function isolationOf(grouped: ReadonlySet<string>, seccomp: boolean, warm: boolean): Isolation {
+type Enforced = {readonly grouped: ReadonlySet<string>; readonly seccomp: boolean; readonly filesCounted: boolean};
+
+function isolationOf({seccomp, ...enforced}: Enforced, warm: boolean): Isolation {
 	return {
 		provider: 'process',
 		level: 'kernel-shared',
 		namespaces: NAMESPACES,
 		seccomp,
-		limits: enforcement(grouped),
+		limits: enforcement(enforced),
 		network: 'none',
 		warm,
 	};
 }
 
-function enforcement(grouped: ReadonlySet<string>): Record<keyof SandboxLimits, Isolation['limits'][string]> {
+function enforcement({grouped, filesCounted}: Omit<Enforced, 'seccomp'>): Isolation['limits'] {
 	return {
 		wallMs: 'kill',
 		memoryBytes: grouped.has('memory') ? 'cgroup' : 'rlimit',
@@ -210,6 +282,8 @@ function enforcement(grouped: ReadonlySet<string>): Record<keyof SandboxLimits, 
 		openFiles: 'rlimit',
 		fileBytes: 'rlimit',
 		scratchBytes: 'tmpfs',
+		scratchFiles: filesCounted ? 'tmpfs' : 'none',
+		outBytes: 'kill',
 		outputBytes: 'kill',
 	};
 }
@@ -220,7 +294,7 @@ async function cleanUp(group: Group | undefined, id: number | undefined, output:
 }
 
 /** Builds one for real: nothing less shows that the kernel, its settings and the distribution agree. */
-async function describe(host: () => Promise<Host>): Promise<ProviderFacts> {
+async function inspect(host: () => Promise<Host>, runtime: Runtime): Promise<ProviderFacts> {
 	const base = {
 		name: 'process',
 		level: 'kernel-shared',
@@ -229,14 +303,16 @@ async function describe(host: () => Promise<Host>): Promise<ProviderFacts> {
 		egress: false,
 	} as const;
 	try {
-		const {programs, cgroups, weaknesses, filter} = await host();
+		const {programs, cgroups, filter, zygotes, ...found} = await host();
 		const grouped = new Set(Object.keys(cgroups?.parents ?? {}));
 		const {stdout} = await run(programs.bwrap, ['--version']);
 		await run(programs.bwrap, PROBE).catch((error) => {
 			throw notStarted(String(error.stderr ?? error.message), error);
 		});
 		const versions = {bubblewrap: stdout.trim().replace('bubblewrap ', '')};
-		const limits = enforcement(grouped);
+		const limits = enforcement({grouped, filesCounted: countsFiles(hostId(0))});
+		await tryZygote(zygotes, runtime);
+		const weaknesses = [...found.weaknesses, ...(zygotes?.refusals() ?? [])];
 		return {...base, seccomp: filter !== undefined, limits, versions, weaknesses, availability: {kind: 'available'}};
 	} catch (error) {
 		if (!(error instanceof WritError)) throw error;
@@ -245,4 +321,15 @@ async function describe(host: () => Promise<Host>): Promise<ProviderFacts> {
 	}
 }
 
+/** The refusal of one is known when it was tried. Where there is nothing to fork there is nothing to refuse. */
+async function tryZygote(zygotes: Zygotes | undefined, runtime: Runtime): Promise<void> {
+	const spec: SandboxSpec = {runner: 'python', mounts: [], network: 'none', limits: PROBE_LIMITS};
+	const program = await runtime.program(spec).catch(() => undefined);
+	if (program) await zygotes?.find(program, spec, AbortSignal.timeout(ZYGOTE_LIMIT_MS)).catch(() => undefined);
+}
+
+const ZYGOTE_LIMIT_MS = 20_000;
+const PROBE_LIMITS: SandboxLimits = {
+	...{wallMs: 1_000, memoryBytes: 2 ** 28, cpus: 1, processes: 16, openFiles: 64, scratchBytes: 2 ** 20, outputBytes: 2 ** 20},
+};
 const PROBE = ['--unshare-all', '--unshare-user', '--disable-userns', '--ro-bind', '/', '/', '--', 'true'];

@@ -18,6 +18,8 @@ export type Program = {
 	readonly environment: Readonly<Record<string, string>>;
 	/** memory that it asks for when it starts and never touches: an rlimit counts it, a control group does not */
 	readonly reservedBytes: number;
+	/** set for a Python program that may be imported once and forked for each run: it has `main` and perhaps `warm_up` */
+	readonly zygote?: {readonly interpreter: readonly [string, ...string[]]; readonly script: string};
 	/** compiled code that starts of this program share */
 	readonly cache?: CompileCache;
 	/** it runs Chromium, which needs `/proc`, shared memory and more system calls */
@@ -130,6 +132,7 @@ async function pythonProgram({root}: RuntimeOptions, python: Python, spec: Sandb
 	return {
 		...startRunner(spec, python.executable),
 		mounts: [...(await systemLibraries()), ...python.mounts, {source: join(root, SCRIPTS), target: join(APP, SCRIPTS)}],
+		zygote: {interpreter: [python.executable, '-I', '-B'], script: join(APP, SCRIPTS, 'python.py')},
 		reservedBytes: 1_280 * MIB,
 	};
 }

@@ -1,5 +1,5 @@
 /** Compiles the system call filter that every sandboxed process runs under: an allow-list, refused calls fail with EPERM. */
-import {type Architecture, allowedCalls, checkedCall, NEWEST_KNOWN} from './syscalls.ts';
+import {type Architecture, allowedCalls, type Confined, checkedCall, NEWEST_KNOWN} from './syscalls.ts';
 
 // linux/seccomp.h, linux/audit.h and linux/bpf_common.h
 const KILL = 0x80000000;
@@ -30,6 +30,9 @@ export const DESCRIPTOR_REQUESTS = [0x541b, 0x5421, 0x5451, 0x5450, 0x5401, 0x54
 /** PR_SET_PDEATHSIG, GET_DUMPABLE, SET_NAME, GET_NAME, CAPBSET_READ, GET_TIMERSLACK, SET_NO_NEW_PRIVS, GET_NO_NEW_PRIVS and PR_SET_VMA. */
 export const HARMLESS_CONTROLS = [1, 3, 15, 16, 23, 30, 38, 39, 0x53564d41];
 
+/** PR_SET_SECCOMP and PR_CAPBSET_DROP. */
+const CONTROLS_OF_ZYGOTES = [22, 24];
+
 type Instruction = {readonly code: number; readonly k: number; readonly jt?: number; readonly jf?: number};
 
 /** Whether a filter can be compiled for the processor we run on. */
@@ -38,7 +41,8 @@ export function hasFilter(architecture: string): architecture is Architecture {
 }
 
 /** The filter as an array of `struct sock_filter`, which is what bubblewrap reads from a descriptor. */
-export function compileFilter(architecture: Architecture): Buffer {
+export function compileFilter(architecture: Architecture, confined: Confined = 'runner'): Buffer {
+	const controls = confined === 'zygote' ? [...HARMLESS_CONTROLS, ...CONTROLS_OF_ZYGOTES] : HARMLESS_CONTROLS;
 	const program = [
 		{code: LOAD, k: ARCHITECTURE},
 		...unless({code: JUMP_EQUAL, k: AUDIT_ARCH[architecture]}, KILL),
@@ -53,8 +57,8 @@ export function compileFilter(architecture: Architecture): Buffer {
 		]),
 		...call('socketpair', architecture, onlyFor(FIRST_ARGUMENT, [AF_UNIX])),
 		...call('ioctl', architecture, onlyFor(SECOND_ARGUMENT, DESCRIPTOR_REQUESTS)),
-		...call('prctl', architecture, onlyFor(FIRST_ARGUMENT, HARMLESS_CONTROLS)),
-		...allowedCalls(architecture).flatMap((k) => when({code: JUMP_EQUAL, k}, ALLOW)),
+		...call('prctl', architecture, onlyFor(FIRST_ARGUMENT, controls)),
+		...allowedCalls(architecture, confined).flatMap((k) => when({code: JUMP_EQUAL, k}, ALLOW)),
 		ret(ERRNO | EPERM),
 	];
 	return encode(program);

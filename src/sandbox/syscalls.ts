@@ -34,26 +34,44 @@ timer_gettime:224:108 timer_settime:223:110 timerfd_create:283:85 timerfd_gettim
 times:100:153 tkill:200:130 truncate:76:45 umask:95:166 uname:63:160 unlink:87:- unlinkat:263:35 utime:132:-
 utimensat:280:88 utimes:235:- vfork:58:- wait4:61:260 waitid:247:95 write:1:64 writev:20:66`;
 
+/** What a zygote must do besides, to put its children into sandboxes; each child then takes on the narrower filter. */
+const FOR_ZYGOTES = `
+capget:125:90 capset:126:91 mount:165:40 move_mount:429:429 pidfd_open:434:434 pivot_root:155:41 recvmsg:47:212 sendmsg:46:211 setgroups:116:159
+sethostname:170:161 setns:308:268 setresgid:119:149 setresuid:117:147 umount2:166:39 unshare:272:97`;
+
 /** Calls that are allowed for some arguments only; seccomp.ts says which. `clone3` hides its flags behind a pointer: it never is. */
-const CHECKED = {clone: [56, 220], clone3: [435, 435], socketpair: [53, 199], ioctl: [16, 29], prctl: [157, 167], socket: [41, 198]} as const;
+const CHECKED = {
+	clone: [56, 220],
+	clone3: [435, 435],
+	socketpair: [53, 199],
+	ioctl: [16, 29],
+	prctl: [157, 167],
+	socket: [41, 198],
+} as const;
 
 /** Calls newer than the tables. The C library expects ENOSYS from a kernel that lacks one, and falls back. */
 export const NEWEST_KNOWN = 450;
 
 const COLUMN = {x64: 1, arm64: 2} as const;
 
+/** Whom a filter is for: a runner, or the zygote that it was forked from. */
+export type Confined = 'runner' | 'zygote';
+
 /** The numbers of the calls that are allowed whatever their arguments. */
-export function allowedCalls(architecture: Architecture): readonly number[] {
-	return entriesFor(architecture).map((entry) => Number(entry[COLUMN[architecture]]));
+export function allowedCalls(architecture: Architecture, confined: Confined): readonly number[] {
+	return entriesFor(architecture, confined === 'zygote' ? ALLOWED + FOR_ZYGOTES : ALLOWED).map((entry) =>
+		Number(entry[COLUMN[architecture]]),
+	);
 }
 
 /** The same calls by name, for those who know the numbers themselves. */
 export function allowedNames(architecture: Architecture): readonly string[] {
-	return entriesFor(architecture).map(([name = '']) => name);
+	return entriesFor(architecture, ALLOWED).map(([name = '']) => name);
 }
 
-function entriesFor(architecture: Architecture): readonly string[][] {
-	const entries = ALLOWED.trim()
+function entriesFor(architecture: Architecture, table: string): readonly string[][] {
+	const entries = table
+		.trim()
 		.split(/\s+/)
 		.map((entry) => entry.split(':'));
 	return entries.filter((entry) => entry[COLUMN[architecture]] !== '-');
