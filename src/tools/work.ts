@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import type {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {Verdict} from '#contract/event.ts';
-import type {Frame, RunnerRequest, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
+import type {Frame, Network, RunnerRequest, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
 import type {Tool, World} from '#kernel/tool.ts';
 import {type ArtifactCaps, type Collected, collectArtifacts, type collectedSchema} from '#sandbox/artifacts.ts';
 import {toError} from '#sandbox/runner-error.ts';
@@ -38,7 +38,7 @@ type Job = {
 	/** whether what it leaves in `/out` is collected */
 	readonly artifacts: boolean;
 	readonly request: RunnerRequest;
-	readonly spec: Pick<SandboxSpec, 'runner' | 'framework'>;
+	readonly spec: Pick<SandboxSpec, 'runner' | 'framework'> & {readonly network?: Network};
 };
 
 export type Worked = {
@@ -58,10 +58,10 @@ export async function work(job: Job, world: World, {files, directory, limits, ca
 		for (const each of [input, output]) await mkdir(each, {mode: 0o755});
 		await files.stage(tenant, job.files, input);
 		const spec: SandboxSpec = {
+			network: 'none',
 			...job.spec,
 			mounts: job.files.length > 0 ? [{source: input, target: '/in'}] : [],
 			...(job.artifacts ? {output} : {}),
-			network: 'none',
 			limits,
 		};
 		const {frames, usage} = await world.sandbox(spec, job.request);
