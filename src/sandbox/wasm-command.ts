@@ -47,3 +47,23 @@ export function wasmCommand(root: string, {limits, mounts, snapshot}: Run): stri
 
 /** MiB of JavaScript heap that the runner itself takes. */
 const HEAP_AT_REST = 32;
+
+/**
+ * The limits that any POSIX system keeps for one process, set by its shell, which then becomes Node. A run that nobody is left to stop,
+ * because Writ itself was killed, ends at its processor time. Windows has no such limits.
+ */
+export function withRlimits(nodePath: string, command: readonly string[], limits: SandboxLimits): [string, ...string[]] {
+	if (!HAS_RLIMITS) return [nodePath, ...command];
+	const seconds = Math.ceil((limits.wallMs / 1000) * limits.cpus) + STARTUP_SECONDS;
+	return ['/bin/sh', '-c', RLIMITS, 'writ', String(seconds), String(limits.openFiles + NODE_FILES), nodePath, ...command];
+}
+
+export const HAS_RLIMITS = process.platform !== 'win32';
+
+/** No file can be written at all: what Node writes to are pipes. At the soft limit of time a signal says which limit it was. */
+const RLIMITS =
+	'ulimit -S -t "$1" && ulimit -H -t "$(($1 + 1))" && ulimit -n "$2" && ulimit -f 0 && ulimit -c 0 || exit 111; shift 2; exec "$@"';
+/** Of processor time, for a start without a kept memory. */
+const STARTUP_SECONDS = 5;
+/** Open in Node itself before any code has run. */
+const NODE_FILES = 48;

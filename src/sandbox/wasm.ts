@@ -13,7 +13,7 @@ import {createCompileCache} from './compile-cache.ts';
 import {notStarted} from './endings.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
 import {type StartedRunner, supervise} from './supervise.ts';
-import {type Snapshot, type WasmRuntime, wasmCommand} from './wasm-command.ts';
+import {HAS_RLIMITS, type Snapshot, type WasmRuntime, wasmCommand, withRlimits} from './wasm-command.ts';
 
 const MIB = 2 ** 20;
 const FACTS_LIMIT_MS = 20_000;
@@ -103,7 +103,8 @@ type Start = {readonly spec: SandboxSpec; readonly warm: boolean; readonly snaps
 
 function start({root, nodePath}: WasmRuntime, {spec, warm, snapshot}: Start): StartedRunner {
 	const mounts = spec.mounts.map(({source, target}) => ({source: resolveSource(source), target}));
-	const child = spawn(nodePath, wasmCommand(root, {limits: spec.limits, mounts, snapshot}), {
+	const [file, ...args] = withRlimits(nodePath, wasmCommand(root, {limits: spec.limits, mounts, snapshot}), spec.limits);
+	const child = spawn(file, args, {
 		cwd: root,
 		env: {},
 		stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
@@ -161,18 +162,21 @@ function isolationOf(warm: boolean): Isolation {
 const ENFORCED = {
 	wallMs: 'kill',
 	memoryBytes: 'engine',
-	cpus: 'none',
+	cpus: HAS_RLIMITS ? 'rlimit' : 'none',
 	processes: 'engine',
-	openFiles: 'none',
+	openFiles: HAS_RLIMITS ? 'rlimit' : 'none',
 	scratchBytes: 'none',
-	fileBytes: 'none',
+	fileBytes: HAS_RLIMITS ? 'rlimit' : 'engine',
 	outputBytes: 'kill',
 } as const satisfies Record<keyof SandboxLimits, Isolation['limits'][string]>;
 
 const WEAKNESSES = [
 	'code that breaks out of V8 has the rights of the user who runs writ: there is no second wall behind Wasm',
-	'processor time is not limited: a run may keep one processor busy until its time limit',
-	'scratch space is memory, and open files are not counted: the memory limit is theirs too',
+	'code inside can learn in which directory writ is installed',
+	HAS_RLIMITS
+		? 'processor time is limited in all, not at a time: a run may keep one processor busy until then'
+		: 'processor time is not limited: a run may keep one processor busy until its time limit',
+	'scratch space is memory, and the memory limit is its limit',
 	'Python has its standard library only: no pandas and numpy, and a table is a list of dicts',
 	'SQL and files for export do not run: DuckDB-Wasm from npm comes without its parquet and json extensions',
 	...(process.platform === 'linux' ? [] : ['memory outside Wasm and the JavaScript heap is not limited on this system']),
