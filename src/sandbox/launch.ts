@@ -62,6 +62,11 @@ type Reachable = {
 	readonly stage: {readonly directory: string; readonly sources: readonly string[]} | undefined;
 };
 
+/** bubblewrap cannot limit the number of files in a scratch that it makes; root can make one beforehand. */
+export function countsFiles(id: number | undefined): boolean {
+	return id !== undefined;
+}
+
 /**
  * An unprivileged user cannot pass through a private directory, such as root's home. As root we then show it just the mounts, in a
  * directory that only the sandbox's own mount namespace has.
@@ -72,9 +77,8 @@ export async function makeReachable(
 	id: number | undefined,
 ): Promise<Reachable> {
 	const {mounts: real, output: directory, hidden} = await resolveMounts(mounts, output, id);
-	if (id === undefined) return {mounts: real, output: directory, stage: undefined};
+	if (!countsFiles(id)) return {mounts: real, output: directory, stage: undefined};
 	const all = [...real.map(({source}) => source), ...(directory === undefined ? [] : [directory])];
-	if (hidden.length === 0) return {mounts: real, output: directory, stage: undefined};
 	const stage = STAGES.find((candidate) => existsSync(candidate) && !all.some((path) => path.startsWith(`${candidate}/`)));
 	if (stage === undefined) throw new WritError('sandbox_unavailable', `none of ${STAGES.join(', ')} is free to mount in`);
 	const staged = (path: string) => (hidden.includes(path) ? join(stage, String(hidden.indexOf(path))) : path);
@@ -114,7 +118,8 @@ async function resolveSource(path: string): Promise<string> {
 
 // Arguments, never interpolation: no path can become shell syntax.
 const JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 111; shift; done; shift; exec "$@"';
-const STAGE = `set -e; stage=$1; shift; n=0; mount -t tmpfs -o mode=0755,size=1m,nosuid,nodev writ "$stage"
+const STAGE = `set -e; stage=$1; scratch=$2; shift 2; n=0; mount -t tmpfs -o mode=0755,size=1m,nosuid,nodev writ "$stage"
+mkdir "$stage/scratch"; mount -t tmpfs -o "$scratch,nosuid,nodev" writ "$stage/scratch"
 while [ "$1" != -- ]; do if [ -d "$1" ]; then mkdir "$stage/$n"; else : > "$stage/$n"; fi
 mount --bind "$1" "$stage/$n"; n=$((n+1)); shift; done; shift; exec "$@"`;
 
@@ -128,22 +133,25 @@ export type Launch = {
 	readonly joinFiles: readonly string[];
 	readonly stage: Reachable['stage'];
 	readonly id: number | undefined;
+	readonly limits: SandboxLimits;
 	readonly rlimits: Readonly<Record<string, number>>;
 	readonly command: readonly string[];
 };
 
 /** The process that is started is the one that becomes bubblewrap: each program replaces the one before. */
-export function launchCommand({programs, strays, joinFiles, stage, id, rlimits, command}: Launch): [string, ...string[]] {
+export function launchCommand(launch: Launch): [string, ...string[]] {
+	const {programs, strays, joinFiles, stage, id, limits, rlimits, command} = launch;
+	const scratch = `mode=0700,uid=${id},gid=${id},size=${limits.scratchBytes},nr_inodes=${scratchFiles(limits)}`;
 	const identity = id === undefined ? [] : [`--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--bounding-set=-all'];
 	// Only bash can name a descriptor above 9.
 	// Only with `--norc`: a bash whose standard input is a socket takes itself for a remote shell and runs ~/.bashrc.
 	const shell = strays.length > 0 ? ([programs.bash, '--norc'] as const) : ([programs.sh] as const);
-	const closing = strays.map((descriptor) => `exec ${descriptor}>&-; `).join('');
 	const options = Object.entries(rlimits).map(([name, limit]) => `--${name}=${limit}`);
+	const closing = strays.map((descriptor) => `exec ${descriptor}>&-; `).join('');
 	return [
 		...([...shell, '-c', `${closing}${JOIN}`, 'writ', ...joinFiles, '--'] as const),
 		...(stage ? [programs.unshare, '--mount', '--propagation', 'private', '--', programs.sh, '-c', STAGE, 'writ'] : []),
-		...(stage ? [stage.directory, ...stage.sources, '--'] : []),
+		...(stage ? [stage.directory, scratch, ...stage.sources, '--'] : []),
 		...[programs.setpriv, ...identity, '--inh-caps=-all', '--no-new-privs', '--pdeathsig=KILL', '--'],
 		...[programs.bwrap, '--args', String(ARGUMENTS_FD), '--', PRLIMIT, ...options, '--', ...command],
 	];
@@ -170,3 +178,8 @@ export function processLimits(
 
 const BUBBLEWRAP_PROCESSES = 2;
 const STARTUP_SECONDS = 2;
+
+/** How many files scratch may hold: one for each page of it, for each takes memory of the kernel. */
+export function scratchFiles({scratchBytes}: SandboxLimits): number {
+	return Math.max(1_024, Math.floor(scratchBytes / 4_096));
+}
