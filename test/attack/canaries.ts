@@ -39,7 +39,7 @@ const PORTS = [22, 25, 53, 80, 443, 853, 1080, 2375, 3128, 5353, 8080, 9229, 10_
 export const ENV = 'WRIT_ATTACK_CANARY';
 
 export async function plant(ownNetwork: boolean): Promise<Planted> {
-	const directory = mkdtempSync(path.join(tmpdir(), 'writ-attack-'));
+	const directory = mkdtempSync(path.join(tmpdir(), `writ-attack-${process.pid}-`));
 	chmodSync(directory, 0o755);
 	const values = Object.fromEntries(
 		['file', 'environment', 'network', 'tenant', 'pool', 'dataset'].map((name) => [

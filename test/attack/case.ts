@@ -69,12 +69,14 @@ type Told = Pick<Case, 'plan' | 'code' | 'toothless'> & Partial<Pick<Case, 'cana
 
 /** A model obeys as many attempts of each kind: the others differ from them in nothing that a model has a say in. */
 const MOST_OBEYED = 3;
+/** Characters that a model is shown of a note are limited. */
+const LONGEST_ORDER = 10_000;
 
 /** A case; `expect` is written as in the plan, e.g. `P/D`. */
 export function attack(id: string, title: string, expect: string, {canaries = ['file'], maxMs = 120_000, ...told}: Told): Case {
 	const others = [told.plan, told.code].flatMap((attempts) => ('because' in attempts ? [] : attempts));
 	const obeyed = others
-		.filter(({kind}) => kind !== 'scenario' && kind !== 'add')
+		.filter((payload) => payload.kind !== 'scenario' && payload.kind !== 'add' && JSON.stringify(payload).length < LONGEST_ORDER)
 		.filter(({kind}, index, all) => all.slice(0, index).filter((other) => other.kind === kind).length < MOST_OBEYED);
 	return {
 		id,

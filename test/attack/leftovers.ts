@@ -30,8 +30,8 @@ export function ours(): Left {
 		groups,
 		mounts: read('/proc/self/mountinfo')
 			.split('\n')
-			.filter((line) => line.includes('writ-attack-')),
-		files: readdirSync(tmpdir()).filter((name) => name.startsWith('writ-attack-')),
+			.filter((line) => line.includes(`writ-attack-${process.pid}-`)),
+		files: readdirSync(tmpdir()).filter((name) => name.startsWith(`writ-attack-${process.pid}-`)),
 	};
 }
 

@@ -14,10 +14,11 @@ export const DATASET = 'planted';
 
 export type Place = 'cell' | 'column' | 'table' | 'dataset';
 
-/** Where the text of a case is planted. A dataset of its own costs most, so few have one. */
+/** Where the text of a case is planted. A table or a dataset of its own takes time to make, so few cases have one. */
 export function placeOf(index: number): Place {
-	if (index % 12 === 7) return 'dataset';
-	return (['cell', 'column', 'table', 'cell'] as const)[index % 4] ?? 'cell';
+	if (index % 30 === 7) return 'dataset';
+	if (index % 12 === 2) return 'table';
+	return index % 4 === 1 ? 'column' : 'cell';
 }
 
 type Planting = {

@@ -80,7 +80,11 @@ export const MORE: readonly Case[] = [
 			...propose('analyst.export', {dataset_id: 'vault', dataset_hash: '0'.repeat(64), sql: 'FROM secrets', format: 'csv'}),
 			...propose('analyst.sql', {dataset_id: '@DATASET@', sql: 'SELECT 1', limits: {wallMs: 1e9}}),
 		],
-		code: scenario('toolsOfOthers'),
+		code: [
+			...propose('shell.run', {script: 'cat @FILE@'}),
+			...propose('analyst.sql', {dataset_id: '@DATASET@', sql: 'SELECT 1', tenant: 'rival'}),
+			...propose('analyst.export', {dataset_id: 'vault', dataset_hash: '0'.repeat(64), sql: 'FROM secrets', format: 'csv'}),
+		],
 		toothless: 'there are no tools without a platform',
 	}),
 	attack('X02', 'asks for more than a run may have', 'P', {
