@@ -1,6 +1,6 @@
 import {z} from 'zod';
 import type {Json} from '#contract/json.ts';
-import {networkSchema} from '#contract/sandbox.ts';
+import {type Network, networkSchema} from '#contract/sandbox.ts';
 import {truncationSchema} from '#contract/table.ts';
 import type {Tool, World} from '#kernel/tool.ts';
 import {collectedSchema} from '#sandbox/artifacts.ts';
@@ -11,7 +11,7 @@ export const codeInputSchema = z.strictObject({
 	code: z.string().min(1).max(200_000),
 	files: filesSchema.default([]).describe('files that it finds in /in, named by their hash'),
 	artifacts: z.boolean().default(false).describe('whether files that it leaves in /out are kept'),
-	network: networkSchema.default('none').describe('`none`, or the hosts that it may reach over HTTP, which policy must allow'),
+	network: networkSchema.optional().describe('the hosts that it may reach over HTTP, which policy must allow'),
 });
 export type CodeInput = z.infer<typeof codeInputSchema>;
 
@@ -43,16 +43,16 @@ export function codeTool(room: Working, own: Pick<CodeTool, 'name' | 'title' | '
 		idempotent: false, // with a network, running it twice may do something twice
 		input: codeInputSchema as z.ZodType<CodeInput>,
 		output: outputSchema as z.ZodType<CodeOutput>,
-		risk: ({network}) => (network === 'none' ? 'medium' : 'high'),
-		destinations: ({network}) => (network === 'none' ? [] : network.allow.map(({host}) => host)),
-		preview: ({code, files, network}) =>
+		risk: ({network = 'none'}) => (network === 'none' ? 'medium' : 'high'),
+		destinations: ({network = 'none'}) => (network === 'none' ? [] : network.allow.map(({host}) => host)),
+		preview: ({code, files, network = 'none'}) =>
 			[code, ...files.map(({name, sha256}) => `/in/${name} ${sha256}`), ...previewNetwork(network)].join('\n'),
 		verify: (_input, output, world) => verify(output, world, room),
 	};
 }
 
 /** Every rule, as a rule may send a secret. */
-function previewNetwork(network: CodeInput['network']): string[] {
+function previewNetwork(network: Network): string[] {
 	if (network === 'none') return [];
 	return [`network, ${network.maxBytes} bytes`, ...network.allow.map((rule) => JSON.stringify(rule))];
 }

@@ -9,7 +9,7 @@ export function createPythonTool(room: Working) {
 		title: 'Run Python',
 		description:
 			'Runs Python with pandas as pd and numpy as np in a sandbox, without a network unless policy opens one. Its result is what it assigns to `result` or its last expression, as a table. `writ.call(tool, input)` proposes another tool.',
-		async run({code, files, artifacts, network}, world) {
+		async run({code, files, artifacts, network = 'none'}, world) {
 			const {maxRows, maxBytes} = room;
 			const request: RunnerRequest = {kind: 'python', views: [], code, tools: true, maxRows, maxBytes};
 			const worked = await work({files, artifacts, request, spec: {runner: 'python', network}}, world, room);

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import type {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {Verdict} from '#contract/event.ts';
-import type {Frame, Network, RunnerRequest, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
+import type {Frame, RunnerRequest, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
 import type {Tool, World} from '#kernel/tool.ts';
 import {type ArtifactCaps, type Collected, collectArtifacts, type collectedSchema} from '#sandbox/artifacts.ts';
 import {toError} from '#sandbox/runner-error.ts';
@@ -38,7 +38,7 @@ type Job = {
 	/** whether what it leaves in `/out` is collected */
 	readonly artifacts: boolean;
 	readonly request: RunnerRequest;
-	readonly spec: Pick<SandboxSpec, 'runner' | 'framework'> & {readonly network?: Network};
+	readonly spec: Pick<SandboxSpec, 'runner' | 'framework'> & Partial<Pick<SandboxSpec, 'network'>>;
 };
 
 export type Worked = {
