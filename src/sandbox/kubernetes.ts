@@ -6,6 +6,7 @@ import {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {SandboxSpec} from '#contract/sandbox.ts';
 import {cancelled, notStarted} from './endings.ts';
+import {replacedAfter} from './expiring.ts';
 import {type KubernetesApi, statusOf} from './kubernetes-api.ts';
 import {asStartFailure, connectionLost, deathOf, deletedError, endedError, hopeless, waitedFor} from './kubernetes-endings.ts';
 import {factsOf, isolationOf, openNetworkError} from './kubernetes-facts.ts';
@@ -189,20 +190,6 @@ async function exitOf(
 	const told = pods.until(job, {pick, limitMs: END_LIMIT_MS, onLimit: connectionLost});
 	told.catch(() => {}); // nobody waits for it when we killed it
 	return Promise.race([killed.then(() => ({code: null, by: 'SIGKILL', exceeded: []}) as const), told]);
-}
-
-/** The pod would end at its deadline; before that it makes room for one with all its time ahead. */
-function replacedAfter(sandbox: Sandbox, limitMs: number): Sandbox {
-	const timer = setTimeout(() => void sandbox.dispose().catch(() => {}), limitMs);
-	timer.unref();
-	sandbox.ended.finally(() => clearTimeout(timer)).catch(() => {});
-	return {
-		...sandbox,
-		run(...run) {
-			clearTimeout(timer);
-			return sandbox.run(...run);
-		},
-	};
 }
 
 async function deleteJob(api: KubernetesApi, job: string): Promise<void> {
