@@ -24,8 +24,7 @@ export async function createSandboxing({sandbox}: Config, root: string): Promise
 	return {
 		provider: withDemands(provider, sandbox.level),
 		why,
-		survey: () =>
-			Promise.all(candidates.map((candidate) => (candidate.name === provider.name ? provider.facts() : ask(candidate)))),
+		survey: () => Promise.all(candidates.map((candidate) => (candidate.name === provider.name ? provider.facts() : ask(candidate)))),
 	};
 }
 
@@ -38,10 +37,29 @@ async function ask({create}: Candidate): Promise<ProviderFacts> {
 	}
 }
 
-/** In order of preference; each imports what it needs when it is built. */
-function candidatesIn(_sandbox: Config['sandbox'], root: string): readonly Candidate[] {
-	const runtime = createRuntime({root, nodePath: process.execPath, pythonPath: pythonIn(root)});
-	return [{name: 'process', best: 'kernel-shared', create: async () => createProcessProvider({runtime})}];
+/** Between equals the earlier is preferred: a process needs no engine. Each imports what it needs when it is built. */
+function candidatesIn({dockerHost, dockerRuntime, image}: Config['sandbox'], root: string): readonly Candidate[] {
+	const nodePath = process.execPath;
+	return [
+		{
+			name: 'process',
+			best: 'kernel-shared',
+			create: async () => createProcessProvider({runtime: createRuntime({root, nodePath, pythonPath: pythonIn(root)})}),
+		},
+		{
+			name: 'docker',
+			best: 'kernel-isolated',
+			async create() {
+				const {createDockerProvider} = await import('#sandbox/docker.ts');
+				return createDockerProvider({root, host: dockerHost, image, runtime: dockerRuntime});
+			},
+		},
+		{
+			name: 'wasm',
+			best: 'kernel-shared',
+			create: async () => (await import('#sandbox/wasm.ts')).createWasmProvider({root, nodePath}),
+		},
+	];
 }
 
 function pythonIn(root: string): string {
