@@ -1,7 +1,7 @@
 /** One container as the engine is asked to make it. Whatever is not named here does not exist inside. */
 import type {SandboxLimits} from '#contract/sandbox.ts';
 import {ENVIRONMENT, INSIDE_ID} from './bubblewrap.ts';
-import {processLimits} from './launch.ts';
+import {processLimits, scratchFiles} from './launch.ts';
 import type {Mount, Program} from './runtime.ts';
 
 export type Plan = {
@@ -66,11 +66,10 @@ function bind(source: string, target: string, isReadOnly: boolean): object {
 	return {Type: 'bind', Source: source, Target: target, ReadOnly: isReadOnly, BindOptions: {Propagation: 'rprivate'}};
 }
 
-/** A file or directory takes a kilobyte of kernel memory that the size does not count. */
-function scratch({scratchBytes}: SandboxLimits, user: string): string {
+function scratch(limits: SandboxLimits, user: string): string {
 	const [uid, gid] = user.split(':');
-	const inodes = Math.max(1_024, Math.ceil(scratchBytes / 4_096));
-	return `rw,noexec,nosuid,nodev,size=${scratchBytes},nr_inodes=${inodes},mode=0700,uid=${uid},gid=${gid}`;
+	const size = `size=${limits.scratchBytes},nr_inodes=${scratchFiles(limits)}`;
+	return `rw,noexec,nosuid,nodev,${size},mode=0700,uid=${uid},gid=${gid}`;
 }
 
 /** Of each process. `grouped` is limited for all processes together. */
