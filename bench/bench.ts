@@ -10,7 +10,7 @@ import {type Figure, print} from './harness.ts';
 
 const SUPPORT = new Set(['bench', 'harness', 'noop-kernel', 'peers']);
 /** In the order they run: what suffers most from a warm and busy machine first, what is not named here last. */
-const ORDER = ['govern-memory', 'policy', 'start', 'govern-durable', 'store', 'sandbox', 'query', 'limits', 'analytic'];
+const ORDER = ['govern-memory', 'policy', 'start', 'govern-durable', 'store', 'sandbox', 'docker', 'query', 'limits', 'analytic'];
 const found = globSync('*.ts', {cwd: import.meta.dirname}).map((file) => file.replace(/\.ts$/, ''));
 const FILES = [...new Set([...ORDER, ...found])].filter((name) => found.includes(name) && !SUPPORT.has(name));
 
