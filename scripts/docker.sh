@@ -20,7 +20,7 @@ need() {
 # The image is made of two parts: what `images/runner/rootfs.sh` unpacks, which is kept in .writ, and our runners.
 build_image() {
 	mkdir -p "$kept"
-	base=$kept/base-$( (cat images/runner/*; cat .writ/python/writ-packages 2>/dev/null || true; cat node_modules/@duckdb/*/package.json; node --version) | sha256sum | cut -c 1-20)
+	base=$kept/base-$( (cat images/runner/packages images/runner/rootfs.sh; cat .writ/python/writ-packages 2>/dev/null || true; cat node_modules/@duckdb/*/package.json; node --version) | sha256sum | cut -c 1-20)
 	if [ ! -d "$base" ]; then
 		say 'making the root file system of the runners'
 		rm -rf "$kept"/base-*

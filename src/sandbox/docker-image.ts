@@ -9,6 +9,9 @@ import {type Mount, type Program, startRunner} from './runtime.ts';
 
 const REPOSITORY = 'writ-runner';
 const INPUTS = [
+	...['images/runner/packages', 'images/runner/rootfs.sh', 'scripts/runner-image.ts', 'src/sandbox/runners/**/*'],
+	...['.writ/python/writ-packages', 'node_modules/@duckdb/*/package.json'],
+];
 	'images/runner/*',
 	'src/sandbox/runners/**/*',
 	'.writ/python/writ-packages',
