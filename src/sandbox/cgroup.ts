@@ -24,6 +24,8 @@ export type Group = {
 	processBytes(): number;
 	/** Limits that were run into. */
 	exceeded(): readonly ('memoryBytes' | 'processes')[];
+	/** From now on it takes the processors that nobody else wants. */
+	yieldProcessors(): void;
 	/** Kills every process inside. */
 	kill(): void;
 	/** Resolves when the group is gone. Kills what is still inside. */
@@ -85,6 +87,7 @@ export function createGroup(host: CgroupHost, serial: number, limits: SandboxLim
 		usage: () => readUsage(host.version, directories),
 		processBytes: () => readProcessBytes(host.version, directories),
 		exceeded: () => readExceeded(host.version, directories),
+		yieldProcessors: () => yieldProcessors(host.version, directories),
 		kill: () => killAll(all),
 		remove: () => removeAll(all),
 	};
@@ -112,7 +115,6 @@ export function groupOf(pid: number, root = '/sys/fs/cgroup'): Pick<Group, 'usag
 type Directories = Readonly<Partial<Record<Controller, string>>>;
 
 /**
- * Sandboxes take the processors that nobody else wants: a sixteenth of the usual share, so that the platform answers while they work.
  * Scratch is memory too: the group holds both, and supervise.ts watches that the processes alone stay below theirs.
  */
 function settings(version: 1 | 2, {memory, cpu, pids}: Directories, limits: SandboxLimits): [file: string, value: string][] {
@@ -124,7 +126,7 @@ function settings(version: 1 | 2, {memory, cpu, pids}: Directories, limits: Sand
 	if (version === 2) {
 		if (memory) files.push([join(memory, 'memory.max'), bytes]);
 		if (memory) files.push(...optional(join(memory, 'memory.swap.max'), '0'), ...optional(join(memory, 'memory.oom.group'), '1'));
-		if (cpu) files.push([join(cpu, 'cpu.max'), `${quota} ${PERIOD_US}`], ...optional(join(cpu, 'cpu.weight'), '6'));
+		if (cpu) files.push([join(cpu, 'cpu.max'), `${quota} ${PERIOD_US}`]);
 		return files;
 	}
 	if (memory) files.push([join(memory, 'memory.limit_in_bytes'), bytes]);
@@ -134,8 +136,14 @@ function settings(version: 1 | 2, {memory, cpu, pids}: Directories, limits: Sand
 			...optional(join(memory, 'memory.swappiness'), '0'),
 		);
 	if (cpu) files.push([join(cpu, 'cpu.cfs_period_us'), String(PERIOD_US)], [join(cpu, 'cpu.cfs_quota_us'), String(quota)]);
-	if (cpu) files.push(...optional(join(cpu, 'cpu.shares'), '64'));
 	return files;
+}
+
+/** A sixteenth of the usual share, so that the platform answers while sandboxes work. Starting is not their work: somebody waits for it. */
+function yieldProcessors(version: 1 | 2, {cpu}: Directories): void {
+	if (!cpu) return;
+	for (const [file, value] of optional(join(cpu, version === 2 ? 'cpu.weight' : 'cpu.shares'), version === 2 ? '6' : '64'))
+		writeFileSync(file, value);
 }
 
 /** Kernels without swap accounting lack the file, and then there is no swap to limit by group. */

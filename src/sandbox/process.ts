@@ -9,6 +9,8 @@ import {browserArguments, filterFor} from './browser.ts';
 import {ARGUMENTS_FD, bubblewrapArguments, NAMESPACES, SECCOMP_FD} from './bubblewrap.ts';
 import {type CgroupHost, createGroup, findCgroups, type Group, sweepGroups} from './cgroup.ts';
 import {CACHE_MOUNT} from './compile-cache.ts';
+import {withEgress} from './egress/attach.ts';
+import type {Egress} from './egress/egress.ts';
 import {notStarted} from './endings.ts';
 import {hostId, zygoteId} from './host-identity.ts';
 import {
@@ -37,24 +39,28 @@ type ProcessProviderOptions = {
 	readonly cgroups?: 'auto' | 'off';
 	/** `off` is for the tests that show what the filter stops */
 	readonly seccomp?: 'auto' | 'off';
+	/** opens the way out of a sandbox whose spec names destinations; without it there is none */
+	readonly egress?: Egress;
 	/** `off` starts every program anew, in bubblewrap */
 	readonly zygotes?: 'auto' | 'off';
 };
 
 const run = promisify(execFile);
 
-type Switches = Omit<ProcessProviderOptions, 'runtime'>;
+type Switches = Omit<ProcessProviderOptions, 'runtime' | 'egress'>;
 
 type Host = {
 	readonly programs: Programs;
 	readonly cgroups: CgroupHost | undefined;
 	readonly weaknesses: readonly string[];
 	readonly filter: Buffer | undefined;
+	/** the filter of a sandbox with a way out */
+	readonly clientFilter: Buffer | undefined;
 	readonly strays: readonly number[];
 	readonly zygotes: Zygotes | undefined;
 };
 
-export function createProcessProvider({runtime, ...switches}: ProcessProviderOptions): SandboxProvider {
+export function createProcessProvider({runtime, egress, ...switches}: ProcessProviderOptions): SandboxProvider {
 	const state: {serial: number; host: Promise<Host> | undefined} = {serial: 0, host: undefined};
 	const live = new Set<Sandbox>();
 	const openings = new Set<Promise<unknown>>();
@@ -69,7 +75,8 @@ export function createProcessProvider({runtime, ...switches}: ProcessProviderOpt
 		const {serial} = state;
 		const options = {warm, signal: AbortSignal.any([signal, closing.signal])};
 		const {zygotes, ...found} = await host();
-		const zygote = await zygotes?.find(program, spec, options.signal);
+		// A zygote's children have no forwarder before them.
+		const zygote = spec.network === 'none' ? await zygotes?.find(program, spec, options.signal) : undefined;
 		const started = await start({spec, program, host: found, zygote, serial}, options).catch((error) => {
 			throw error instanceof WritError ? error : notStarted(String(error), error);
 		});
@@ -79,8 +86,10 @@ export function createProcessProvider({runtime, ...switches}: ProcessProviderOpt
 	};
 	const open = async (spec: SandboxSpec, options: OpenOptions) => {
 		const program = await runtime.program(spec);
-		const directory = program.cache?.find((output) => tracked(fillCache({...spec, mounts: [], output}, program, launch)));
-		return (await launch(spec, directory === undefined ? program : withCache(program, directory), options)).sandbox;
+		const closed: SandboxSpec = {...spec, mounts: [], network: 'none'};
+		const directory = program.cache?.find((output) => tracked(fillCache({...closed, output}, program, launch)));
+		const cached = directory === undefined ? program : withCache(program, directory);
+		return withEgress(spec, cached, egress, async (behind) => (await launch(spec, behind, options)).sandbox);
 	};
 	const tracked = <T>(opening: Promise<T>): Promise<T> => {
 		const tracking = opening.finally(() => openings.delete(tracking));
@@ -90,7 +99,7 @@ export function createProcessProvider({runtime, ...switches}: ProcessProviderOpt
 	return {
 		name: 'process',
 		open: (spec, options) => tracked(open(spec, options)),
-		facts: () => inspect(host, runtime),
+		facts: async () => ({...(await inspect(host, runtime)), egress: egress !== undefined}),
 		runners: () => runtime.versions(),
 		async close() {
 			closing.abort();
@@ -139,7 +148,15 @@ async function inspectHost({cgroups = 'auto', seccomp = 'auto', zygotes = 'auto'
 		...(hostId(0) === undefined ? ['the sandbox has the rights of the user who runs writ on every file mounted into it'] : []),
 		...(countsFiles(hostId(0)) ? [] : ['the number of files in scratch is limited for programs with a zygote only']),
 	];
-	const host = {programs, weaknesses, filter, strays, zygotes: zygotes === 'auto' ? createZygotes(filtersOf(filter)) : undefined};
+	const clientFilter = filter && hasFilter(process.arch) ? compileFilter(process.arch, 'client') : undefined;
+	const host = {
+		programs,
+		weaknesses,
+		filter,
+		clientFilter,
+		strays,
+		zygotes: zygotes === 'auto' ? createZygotes(filtersOf(filter)) : undefined,
+	};
 	if ('none' in found) return {...host, cgroups: undefined};
 	await sweepGroups(found);
 	return {...host, cgroups: found};
@@ -191,7 +208,10 @@ async function start({spec, program, host, zygote, serial}: Start, options: Open
 	const runner: StartedRunner = {
 		...ends,
 		spec,
-		isolation: isolationOf({grouped, seccomp: host.filter !== undefined, filesCounted}, options.warm),
+		isolation: {
+			...isolationOf({grouped, seccomp: host.filter !== undefined, filesCounted}, options.warm),
+			network: spec.network === 'none' ? 'none' : 'allow-list',
+		},
 		exited: ends.exited.finally(watched).then((death) => ({...death, exceeded: exceeded()})),
 		kill,
 		exceeded,
@@ -199,7 +219,9 @@ async function start({spec, program, host, zygote, serial}: Start, options: Open
 		processBytes: () => group?.processBytes() ?? 0,
 		cleanUp: () => cleanUp(group, id, spec.output),
 	};
-	return {sandbox: await supervise(runner, options), requests: ends.requests};
+	const sandbox = await supervise(runner, options);
+	group?.yieldProcessors();
+	return {sandbox, requests: ends.requests};
 }
 
 /** A disk has no quota of ours: what is written to `/out` in all is looked at, and may be as much as its largest file. */
@@ -231,15 +253,16 @@ async function prepareLaunch(host: Omit<Host, 'zygotes'>, {spec, program, id}: W
 	const mounts = [...program.mounts, {source: host.programs.prlimit, target: PRLIMIT}, ...spec.mounts];
 	const reachable = await makeReachable(mounts, spec.output, id);
 	const {command, environment} = program;
-	const plan = {...reachable, environment, limits: spec.limits, seccomp: host.filter !== undefined};
+	const filter = spec.network === 'none' ? host.filter : host.clientFilter;
+	const plan = {...reachable, environment, limits: spec.limits, seccomp: filter !== undefined};
 	return async (confinement) => {
 		const [file, ...args] = launchCommand({...host, ...confinement, id, limits: spec.limits, stage: reachable.stage, command});
-		const sixth = host.filter ? 'pipe' : 'ignore';
+		const sixth = filter ? 'pipe' : 'ignore';
 		const child = spawn(file, args, {cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', sixth]});
 		if (child.pid === undefined) throw notStarted(`${file} did not start`, (await once(child, 'error'))[0]);
 		const descriptors: readonly unknown[] = child.stdio;
 		feed(descriptors[ARGUMENTS_FD], Buffer.concat([browserArguments(program, spec.limits), bubblewrapArguments(plan)]));
-		if (host.filter) feed(descriptors[SECCOMP_FD], filterFor(program, host.filter));
+		if (filter) feed(descriptors[SECCOMP_FD], filterFor(program, filter));
 		return endsOf(child);
 	};
 }
