@@ -178,6 +178,7 @@ const WEAKNESSES = [
 		: 'processor time is not limited: a run may keep one processor busy until its time limit',
 	'scratch space is memory, and the memory limit is its limit',
 	'Python has its standard library only: no pandas and numpy, and a table is a list of dicts',
+	'code inside can call no tools',
 	'SQL and files for export do not run: DuckDB-Wasm from npm comes without its parquet and json extensions',
 	...(process.platform === 'linux' ? [] : ['memory outside Wasm and the JavaScript heap is not limited on this system']),
 ];

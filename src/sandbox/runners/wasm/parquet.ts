@@ -21,7 +21,7 @@ type Metadata = ReturnType<typeof parquetMetadata>;
 type Element = Metadata['schema'][number];
 type Shape = Pick<ParquetColumn, 'kind' | 'scale' | 'unit'> & {readonly cell: (value: never) => Json};
 
-/** Throws `dataset_invalid`-like errors of the reader as they are: a snapshot was written by us. */
+/** The columns in their order. What the reader objects to is a bug: snapshots are written by ingest. */
 export async function readParquet(path: string): Promise<ParquetColumn[]> {
 	const bytes = readFileSync(path);
 	const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
