@@ -12,11 +12,6 @@ const INPUTS = [
 	...['images/runner/packages', 'images/runner/rootfs.sh', 'scripts/runner-image.ts', 'src/sandbox/runners/**/*'],
 	...['.writ/python/writ-packages', 'node_modules/@duckdb/*/package.json'],
 ];
-	'images/runner/*',
-	'src/sandbox/runners/**/*',
-	'.writ/python/writ-packages',
-	'node_modules/@duckdb/*/package.json',
-];
 
 /** A change of anything that goes into the image is another name, so an image that has the name is the right one. */
 export function imageName(root: string): string {
