@@ -3,6 +3,7 @@
  * the background. A shelf holds sandboxes of one spec for one tenant: nothing is ever shared, and a used sandbox never comes back.
  */
 import {WritError} from '#contract/errors.ts';
+import type {SandboxSpec} from '#contract/sandbox.ts';
 import {assertPermit} from '#kernel/permit.ts';
 import type {Sandboxes} from '#kernel/ports.ts';
 import {createFairQueue} from './fair-queue.ts';
@@ -41,12 +42,12 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 	const shelves = new Shelves({provider, size, perSpec});
 	const state = {closed: false, warmRuns: 0, coldRuns: 0};
 	const claim = async (target: Target, signal: AbortSignal): Promise<Sandbox> => {
-		// A directory to write to belongs to one run: such a sandbox cannot have been built before.
-		const waiting = target.spec.output === undefined ? await shelves.take(target, signal) : undefined;
+		const isShared = mayWait(target.spec);
+		const waiting = isShared ? await shelves.take(target, signal) : undefined;
 		if (waiting) state.warmRuns += 1;
 		else state.coldRuns += 1;
 		const sandbox = waiting ?? (await provider.open(target.spec, {warm: false, signal}));
-		if (target.spec.output === undefined) shelves.refillAfter(sandbox);
+		if (isShared) shelves.refillAfter(sandbox);
 		return sandbox;
 	};
 	return {
@@ -81,6 +82,11 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 			await provider.close();
 		},
 	};
+}
+
+/** A directory to write to, and a way out, belong to one run: such a sandbox cannot have been built before. */
+function mayWait({output, network}: SandboxSpec): boolean {
+	return output === undefined && network === 'none';
 }
 
 function closing(): WritError {

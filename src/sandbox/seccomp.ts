@@ -15,16 +15,23 @@ const JUMP_EQUAL = 0x15;
 const JUMP_GREATER = 0x25;
 const JUMP_GREATER_OR_EQUAL = 0x35;
 const JUMP_ANY_BIT = 0x45;
+const AND = 0x54;
 
 // offsets in struct seccomp_data; both instruction sets are little-endian, and every argument we look at is 32 bits wide
 const NUMBER = 0;
 const ARCHITECTURE = 4;
 const FIRST_ARGUMENT = 16;
 const SECOND_ARGUMENT = 24;
+const THIRD_ARGUMENT = 32;
 
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET. (NEWTIME cannot be asked of `clone`.) */
 export const NAMESPACE_FLAGS = 0x7e020000;
 export const AF_UNIX = 1;
+const AF_INET = 2;
+const SOCK_STREAM = 1;
+/** what may be said with the type of a socket: SOCK_NONBLOCK and SOCK_CLOEXEC */
+const TYPE_BITS = 0xf;
+const IPPROTO_TCP = 6;
 /** FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, TCGETS and TIOCGWINSZ: what libraries ask of a descriptor. No TIOCSTI, no FICLONE. */
 export const DESCRIPTOR_REQUESTS = [0x541b, 0x5421, 0x5451, 0x5450, 0x5401, 0x5413];
 /** PR_SET_PDEATHSIG, GET_DUMPABLE, SET_NAME, GET_NAME, CAPBSET_READ, GET_TIMERSLACK, SET_NO_NEW_PRIVS, GET_NO_NEW_PRIVS and PR_SET_VMA. */
@@ -56,6 +63,7 @@ export function compileFilter(architecture: Architecture, confined: Confined = '
 			ret(ALLOW),
 		]),
 		...call('socketpair', architecture, onlyFor(FIRST_ARGUMENT, [AF_UNIX])),
+		...(confined === 'client' ? call('socket', architecture, onlyStreams()) : []),
 		...call('ioctl', architecture, onlyFor(SECOND_ARGUMENT, DESCRIPTOR_REQUESTS)),
 		...call('prctl', architecture, onlyFor(FIRST_ARGUMENT, controls)),
 		...allowedCalls(architecture, confined).flatMap((k) => when({code: JUMP_EQUAL, k}, ALLOW)),
@@ -71,6 +79,25 @@ function call(name: Parameters<typeof checkedCall>[0], architecture: Architectur
 
 function onlyFor(argument: number, values: readonly number[]): Instruction[] {
 	return [{code: LOAD, k: argument}, ...values.flatMap((k) => when({code: JUMP_EQUAL, k}, ALLOW)), ret(ERRNO | EPERM)];
+}
+
+/** TCP, which an empty network carries to its own loopback only, and Unix sockets, of which one leads to the proxy. */
+function onlyStreams(): Instruction[] {
+	const refused = ret(ERRNO | EPERM);
+	return [
+		{code: LOAD, k: FIRST_ARGUMENT},
+		...unlessOneOf([AF_UNIX, AF_INET], refused),
+		{code: LOAD, k: SECOND_ARGUMENT},
+		{code: AND, k: TYPE_BITS},
+		...unlessOneOf([SOCK_STREAM], refused),
+		{code: LOAD, k: THIRD_ARGUMENT},
+		...unlessOneOf([0, IPPROTO_TCP], refused),
+		ret(ALLOW),
+	];
+}
+
+function unlessOneOf(values: readonly number[], otherwise: Instruction): Instruction[] {
+	return [...values.map((k, index) => ({code: JUMP_EQUAL, k, jt: values.length - index, jf: 0})), otherwise];
 }
 
 function when(condition: Instruction, action: number): Instruction[] {

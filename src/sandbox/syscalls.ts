@@ -39,6 +39,10 @@ const FOR_ZYGOTES = `
 capget:125:90 capset:126:91 mount:165:40 move_mount:429:429 pidfd_open:434:434 pivot_root:155:41 recvmsg:47:212 sendmsg:46:211 setgroups:116:159
 sethostname:170:161 setns:308:268 setresgid:119:149 setresuid:117:147 umount2:166:39 unshare:272:97`;
 
+/** What clients and the forwarder of a sandbox with a way out do besides; seccomp.ts says with which sockets. */
+const FOR_CLIENTS = `
+accept:43:202 accept4:288:242 bind:49:200 connect:42:203 listen:50:201 setsockopt:54:208`;
+
 /** Calls that are allowed for some arguments only; seccomp.ts says which. `clone3` hides its flags behind a pointer: it never is. */
 const CHECKED = {
 	clone: [56, 220],
@@ -54,14 +58,18 @@ export const NEWEST_KNOWN = 450;
 
 const COLUMN = {x64: 1, arm64: 2} as const;
 
-/** Whom a filter is for: a runner, or the zygote that it was forked from. */
-export type Confined = 'runner' | 'zygote';
+/** Whom a filter is for: a runner, one that has a way out, or the zygote that runners are forked from. */
+export type Confined = 'runner' | 'client' | 'zygote';
+
+const TABLES: Readonly<Record<Confined, string>> = {
+	runner: ALLOWED,
+	client: ALLOWED + FOR_CLIENTS,
+	zygote: ALLOWED + FOR_ZYGOTES,
+};
 
 /** The numbers of the calls that are allowed whatever their arguments. */
 export function allowedCalls(architecture: Architecture, confined: Confined): readonly number[] {
-	return entriesFor(architecture, confined === 'zygote' ? ALLOWED + FOR_ZYGOTES : ALLOWED).map((entry) =>
-		Number(entry[COLUMN[architecture]]),
-	);
+	return entriesFor(architecture, TABLES[confined]).map((entry) => Number(entry[COLUMN[architecture]]));
 }
 
 /** The same calls by name, for those who know the numbers themselves. */
