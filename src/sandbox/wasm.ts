@@ -88,7 +88,9 @@ async function keepSnapshot({root, nodePath}: WasmRuntime, directory: string, si
 		timeout: SNAPSHOT_LIMIT_MS,
 		windowsHide: true,
 	});
-	await once(child, 'close');
+	const [code] = await once(child, 'close');
+	// Half of a memory is none.
+	if (code !== 0) throw notStarted(`the memory of an interpreter was not kept: exit code ${code}`);
 }
 
 /** Waits for `work` to end, however it does, and no longer than the signal allows. */
