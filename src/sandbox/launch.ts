@@ -116,6 +116,8 @@ async function resolveSource(path: string): Promise<string> {
 	});
 }
 
+// When memory runs out on the host, a run is what has to go.
+const VOLUNTEER = 'echo 1000 > /proc/self/oom_score_adj || :; ';
 // Arguments, never interpolation: no path can become shell syntax.
 const JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 111; shift; done; shift; exec "$@"';
 const STAGE = `set -e; stage=$1; scratch=$2; shift 2; n=0; mount -t tmpfs -o mode=0755,size=1m,nosuid,nodev writ "$stage"
@@ -149,7 +151,7 @@ export function launchCommand(launch: Launch): [string, ...string[]] {
 	const options = Object.entries(rlimits).map(([name, limit]) => `--${name}=${limit}`);
 	const closing = strays.map((descriptor) => `exec ${descriptor}>&-; `).join('');
 	return [
-		...([...shell, '-c', `${closing}${JOIN}`, 'writ', ...joinFiles, '--'] as const),
+		...([...shell, '-c', `${closing}${VOLUNTEER}${JOIN}`, 'writ', ...joinFiles, '--'] as const),
 		...(stage ? [programs.unshare, '--mount', '--propagation', 'private', '--', programs.sh, '-c', STAGE, 'writ'] : []),
 		...(stage ? [stage.directory, scratch, ...stage.sources, '--'] : []),
 		...[programs.setpriv, ...identity, '--inh-caps=-all', '--no-new-privs', '--pdeathsig=KILL', '--'],

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import {chmodSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {describe, test} from 'node:test';
 import {findCgroups} from './cgroup.ts';
 import {attackerRuntime, MIB, said, spec} from './fixtures/attack.ts';
 import {testProvider} from './fixtures/conformance.ts';
+import {descendants} from './fixtures/descendants.ts';
 import {testAsOrdinaryUser} from './fixtures/ordinary-user.ts';
 import {findPrograms} from './launch.ts';
 import {createProcessProvider} from './process.ts';
@@ -134,5 +135,18 @@ for (const zygotes of ['auto', 'off'] as const)
 			code: 'runner_resource_exceeded',
 			details: {limit: 'scratchBytes', value: 8 * MIB},
 		});
+		await provider.close();
+	});
+
+for (const zygotes of ['auto', 'off'] as const)
+	test(`when memory runs out on the host a run is what has to go, zygotes ${zygotes}`, async () => {
+		const provider = createProcessProvider({runtime, zygotes});
+		const sandbox = await provider.open(spec(), {warm: true, signal: new AbortController().signal});
+		const runner = descendants(process.pid)
+			.filter(({parent}, _, all) => all.some(({pid}) => pid === parent))
+			.at(-1);
+		assert.equal(readFileSync(`/proc/${runner?.pid}/oom_score_adj`, 'utf8'), '1000\n');
+		assert.ok(Number(readFileSync('/proc/self/oom_score_adj', 'utf8')) < 1_000);
+		await sandbox.dispose();
 		await provider.close();
 	});

@@ -105,6 +105,7 @@ export async function startZygote({interpreter, script, filter, ...plan}: Zygote
 			return fork({keeper, address, children}, state.serial, order);
 		},
 		async close() {
+			keeper.ref();
 			keeper.kill('SIGKILL');
 			await gone;
 		},
