@@ -1,3 +1,4 @@
+import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {Config} from '#config/config.ts';
 import {type Candidate, chooseStrongest, type DemandingProvider, withDemands} from '#sandbox/choose.ts';
@@ -24,7 +25,8 @@ export async function createSandboxing({sandbox}: Config, root: string): Promise
 	return {
 		provider: withDemands(provider, sandbox.level),
 		why,
-		survey: () => Promise.all(candidates.map((candidate) => (candidate.name === provider.name ? provider.facts() : ask(candidate)))),
+		survey: () =>
+			Promise.all(candidates.map((candidate) => (candidate.name === provider.name ? provider.facts() : ask(candidate)))),
 	};
 }
 
@@ -44,7 +46,12 @@ function candidatesIn({dockerHost, dockerRuntime, image}: Config['sandbox'], roo
 		{
 			name: 'process',
 			best: 'kernel-shared',
-			create: async () => createProcessProvider({runtime: createRuntime({root, nodePath, pythonPath: pythonIn(root)})}),
+			async create() {
+				const {createEgress} = await import('#sandbox/egress/egress.ts');
+				// No setting names a secret yet: a rule that injects one is refused.
+				const egress = createEgress({directory: tmpdir(), secrets: () => undefined});
+				return createProcessProvider({runtime: createRuntime({root, nodePath, pythonPath: pythonIn(root)}), egress});
+			},
 		},
 		{
 			name: 'docker',
