@@ -25,8 +25,8 @@ export const filesSchema = z
 		const names = new Set(files.map(({name}) => name));
 		if (names.size < files.length) addIssue('two files have the same name');
 		for (const {name} of files)
-			for (let above = dirname(name); above !== '.'; above = dirname(above))
-				if (names.has(above)) addIssue(`\`${above}\` is a file and a directory`);
+			for (let end = name.lastIndexOf('/'); end > 0; end = name.lastIndexOf('/', end - 1))
+				if (names.has(name.slice(0, end))) addIssue(`\`${name.slice(0, end)}\` is a file and a directory`);
 	});
 export type Files = z.infer<typeof filesSchema>;
 
