@@ -102,6 +102,17 @@ describe('an engine that fails', () => {
 			await open(provider);
 		}));
 
+	test('by hanging in the middle of a run ends the run at its time limit, and holds nobody for long after', () =>
+		use({behave: ready}, async ({engine, provider}) => {
+			const sandbox = await provider.open(spec({limits: {wallMs: 100}}), {warm: false, signal});
+			engine.answer('POST /containers', () => {});
+			engine.answer('DELETE /containers', (_, response) => response.writeHead(500).end('{"message":"no"}'));
+			await assert.rejects(sandbox.run(permit(), python('x'), signal), {code: 'runner_timeout'});
+			const started = performance.now();
+			await assert.rejects(sandbox.ended, {code: 'sandbox_unavailable'});
+			assert.ok(performance.now() - started < 2 * GIVEN_UP_MS);
+		}));
+
 	for (const step of ['GET /info', 'GET /images', 'POST /containers/create', 'GET /containers/json'])
 		test(`at \`${step}\` with a status of 500 is unavailable`, () =>
 			use({behave: wellBehaved}, async ({engine, provider}) => {

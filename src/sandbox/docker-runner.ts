@@ -35,6 +35,7 @@ const statsSchema = z.looseObject({
 
 const START_LIMIT_MS = 15_000;
 const CLOSED_LIMIT_MS = 1_000;
+const ENDED_LIMIT_MS = 5_000;
 const KILLED = 137;
 
 /** Resolves when the container runs. What was made of it when that fails is gone again. */
@@ -88,6 +89,11 @@ function createRunner(api: DockerApi, id: string, connection: Duplex): Runner {
 		exceeded();
 		// Sooner than by the engine, which starts a program for it.
 		if (!signalInit(state.init)) void killContainer(api, id);
+		// An engine that hangs would not say that it ended.
+		void delay(ENDED_LIMIT_MS, undefined, {signal: gone.signal}).then(
+			() => gone.abort(),
+			() => {},
+		);
 	};
 	const exit = async (): Promise<Omit<Death, 'stderr'>> => {
 		const wait = {query: {condition: 'not-running'}, limitMs: null, signal: gone.signal};

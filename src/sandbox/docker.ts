@@ -65,7 +65,8 @@ export function createDockerProvider(options: DockerProviderOptions): SandboxPro
 			const endings = await Promise.allSettled([...live.values()].map((sandbox) => sandbox?.dispose()));
 			const [failed] = endings.filter((ending) => ending.status === 'rejected');
 			if (failed) throw failed.reason;
-			if (state.engine) await sweepContainers(api, owner, () => false);
+			// What an engine that is gone cannot be asked to remove, the sweep of the next server finds.
+			if (state.engine) await sweepContainers(api, owner, () => false).catch(() => {});
 		},
 	};
 }
@@ -82,9 +83,13 @@ async function engineOf(provider: Provider, signal?: AbortSignal): Promise<Engin
 		});
 		return await state.engine;
 	} catch (error) {
-		state.engine = undefined; // what is missing may come
+		if (!isCancelled(error)) state.engine = undefined; // what is missing may come
 		throw error;
 	}
+}
+
+function isCancelled(error: unknown): boolean {
+	return error instanceof WritError && error.code === 'cancelled';
 }
 
 async function openSandbox(provider: Provider, spec: SandboxSpec, options: OpenOptions): Promise<Sandbox> {
@@ -100,7 +105,7 @@ async function openSandbox(provider: Provider, spec: SandboxSpec, options: OpenO
 		return sandbox;
 	} catch (error) {
 		live.delete(name);
-		if (!(error instanceof WritError && error.code === 'cancelled')) state.engine = undefined;
+		if (!isCancelled(error)) state.engine = undefined;
 		throw error;
 	}
 }
