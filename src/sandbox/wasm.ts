@@ -17,7 +17,7 @@ import {HAS_RLIMITS, type Snapshot, type WasmRuntime, wasmCommand, withRlimits} 
 
 const MIB = 2 ** 20;
 const FACTS_LIMIT_MS = 20_000;
-const SNAPSHOT_LIMIT_MS = 30_000;
+const SNAPSHOT_LIMIT_MS = 60_000;
 /** Node, the interpreter with its compiled code and its memory before any code has run: 200 to 220 MiB on x86-64. */
 const OUTSIDE_CODE = 224 * MIB;
 
