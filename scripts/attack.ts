@@ -55,12 +55,14 @@ async function run(): Promise<number> {
 	}
 	const cases = values.only ? CASES.filter(({id}) => values.only?.split(',').some((start) => id.startsWith(start))) : CASES;
 	const options = {cases, ownNetwork: true, onResult: say};
+	const {DOCKER_HOST, RUNNER_IMAGE} = process.env;
+	const engine = {...(DOCKER_HOST ? {DOCKER_HOST} : {}), ...(RUNNER_IMAGE ? {RUNNER_IMAGE} : {})};
 	const batteries: Battery[] = [];
 	for (const name of providers)
 		batteries.push(
 			await (name === 'none'
 				? attackNothing(options)
-				: attackProvider(name, {...PROVIDERS[name], RUN_TIMEOUT_SECONDS: values.seconds}, options)),
+				: attackProvider(name, {...engine, ...PROVIDERS[name], RUN_TIMEOUT_SECONDS: values.seconds}, options)),
 		);
 	const wrong = failures(batteries, cases, providers);
 	console.log(tabulate(batteries));

@@ -1,7 +1,7 @@
 /** Runs the attacks and their harmless twins against one provider, or against nothing at all. */
-import {BENIGN, type Twin} from './benign.ts';
+import {BENIGN, type Twin, usesLibraries} from './benign.ts';
 import {type Planted, plant} from './canaries.ts';
-import {type Case, isApplicable, type Payload, WAYS, type Way} from './case.ts';
+import {type Case, isApplicable, type Payload, runnerOf, WAYS, type Way} from './case.ts';
 import {type Control, createControl} from './control.ts';
 import {leaks, objections} from './judge.ts';
 import {added, marked, ours} from './leftovers.ts';
@@ -53,13 +53,15 @@ export async function attackProvider(
 		await leaveMarker(subject, planted);
 		planted.contacts();
 		planted.changes();
+		const {output} = await subject.python('said.append("sum " + str(pd.DataFrame({"a": [41, 1]})["a"].sum()))');
+		const libraries = output.includes('sum 42');
 		const tasks = cases.flatMap((each) => WAYS.map((way) => ({each, way})));
 		const attackOne = async ({each, way}: (typeof tasks)[number]) => tell(await attempt(each, way, {subject, planted, cases}));
 		await sideBySide(
 			tasks.filter(({each}) => !each.serial),
 			attackOne,
 		);
-		await sideBySide(BENIGN, async (twin) => tell(await passes(twin, subject)));
+		await sideBySide(BENIGN, async (twin) => tell(await passes(twin, {subject, libraries})));
 		for (const task of tasks.filter(({each}) => each.serial)) await attackOne(task);
 	}
 	return {provider, results, leftovers: added(before, ours()), ms: performance.now() - started};
@@ -82,8 +84,11 @@ async function sideBySide<T>(tasks: readonly T[], work: (task: T) => Promise<voi
 type Field = {readonly subject: Subject; readonly planted: Planted; readonly cases: readonly Case[]};
 
 async function attempt(each: Case, way: Way, {subject, planted, cases}: Field): Promise<Result> {
-	const attempts = each[way];
-	if (!isApplicable(attempts)) return {id: each.id, way, verdict: 'not-applicable', reasons: [attempts.because], ms: 0};
+	const written = each[way];
+	if (!isApplicable(written)) return {id: each.id, way, verdict: 'not-applicable', reasons: [written.because], ms: 0};
+	const attempts = written.filter((payload) => canRun(payload, subject));
+	if (attempts.length === 0)
+		return {id: each.id, way, verdict: 'not-applicable', reasons: [`only ${[...subject.runs]} run in this sandbox`], ms: 0};
 	const started = performance.now();
 	const reasons: string[] = [];
 	try {
@@ -101,6 +106,11 @@ async function attempt(each: Case, way: Way, {subject, planted, cases}: Field): 
 	reasons.push(...marked(subject.facts.MARK ?? '').map((pid) => `process ${pid} was left`));
 	if (ms > each.maxMs) reasons.push(`it took ${Math.round(ms)} ms`);
 	return {id: each.id, way, verdict: reasons.length === 0 ? 'contained' : 'escaped', reasons, ms};
+}
+
+function canRun(payload: Payload, {runs}: Subject): boolean {
+	const runner = runnerOf(payload);
+	return runner === null || runs.has(runner);
 }
 
 /** A model that could not read its orders has not attacked: on a busy machine it may take another look. */
@@ -121,7 +131,15 @@ async function play(name: string, subject: Subject): Promise<readonly string[]> 
 	return scenario(subject);
 }
 
-async function passes({id, payload, shows}: Twin, subject: Subject): Promise<Result> {
+async function passes(
+	twin: Twin,
+	{subject, libraries}: {readonly subject: Subject; readonly libraries: boolean},
+): Promise<Result> {
+	const {id, payload, shows} = twin;
+	if (!libraries && usesLibraries(twin))
+		return {id, way: 'benign', verdict: 'not-applicable', reasons: ['this sandbox has no pandas'], ms: 0};
+	if (!canRun(payload, subject))
+		return {id, way: 'benign', verdict: 'not-applicable', reasons: [`only ${[...subject.runs]} run in this sandbox`], ms: 0};
 	const started = performance.now();
 	const {done} = await subject.propose([payload], 'code');
 	const [{outcome, code, output} = {outcome: 'absent', code: '', output: ''}] = done;

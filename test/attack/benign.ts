@@ -163,6 +163,11 @@ const PYTHON: readonly Written[] = [
 	],
 ];
 
+/** True for what needs more than Python's own library. */
+export function usesLibraries({payload}: Twin): boolean {
+	return payload.kind === 'python' && /\b(?:pd|np|pyarrow|groupby)\b/.test(payload.code);
+}
+
 export const BENIGN: readonly Twin[] = [...SQL, ...PLANS, ...PYTHON].map(([title, [payload], shows], index) => ({
 	id: `B${String(index + 1).padStart(2, '0')}`,
 	title,

@@ -1,5 +1,6 @@
 /** Attacks as data: what one is, and the words in which payloads are written. */
 import type {Json} from '#contract/json.ts';
+import type {RunnerName} from '#contract/sandbox.ts';
 
 /** `plan`: a proposal an agent makes. `code`: a program a person runs. `text`: a model obeys what it reads in the data. */
 export const WAYS = ['plan', 'code', 'text'] as const;
@@ -109,4 +110,30 @@ export function propose(tool: string, input: Readonly<Record<string, Json>>): Pa
 /** A query plan over the attacked dataset. */
 export function plan(written: Readonly<Record<string, Json>>): Payload[] {
 	return propose('analyst.query_plan', {dataset_id: '@DATASET@', plan: {dataset_id: '@DATASET@', ...written}});
+}
+
+/** Scenarios that ask the engine, or add files. */
+const SCENARIO_NEEDS: Readonly<Record<string, RunnerName>> = {
+	approvals: 'sql',
+	crowd: 'sql',
+	oddNames: 'ingest',
+	recordHolds: 'python',
+};
+const SQL_TOOLS = new Set(['analyst.sql', 'analyst.query_plan', 'analyst.export']);
+
+/** The runner without which the payload says nothing of a sandbox; null when none is meant to start. */
+export function runnerOf(payload: Payload): RunnerName | null {
+	switch (payload.kind) {
+		case 'python':
+		case 'wild':
+			return 'python';
+		case 'add':
+			return 'ingest';
+		case 'scenario':
+			return SCENARIO_NEEDS[payload.name] ?? 'python';
+		case 'propose':
+			return SQL_TOOLS.has(payload.tool) ? 'sql' : null;
+		default:
+			return 'sql';
+	}
 }

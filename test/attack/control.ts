@@ -39,7 +39,7 @@ export async function createControl(planted: Planted): Promise<Control> {
 	const [data, scratch] = [path.join(directory, 'data'), path.join(directory, 'scratch')];
 	for (const each of [data, scratch, path.join(directory, 'other')]) mkdirSync(each, {recursive: true});
 	const tables = await plantTables(directory, planted);
-	const shield = await raiseShield(scratch, planted.values.environment);
+	const shield = await raiseShield(scratch, planted);
 	const facts: Facts = {
 		...planted.facts,
 		...{
@@ -124,8 +124,8 @@ async function plantTables(directory: string, {values}: Planted) {
 }
 
 /** A process namespace with a decoy as its first process, and a small scratch: what payloads may break instead of this machine. */
-async function raiseShield(scratch: string, canary: string): Promise<{readonly pid: number; end(): void}> {
-	const script = 'mount -t tmpfs -o size=64m,nr_inodes=20000 writ "$1"; exec sleep 100000';
+async function raiseShield(scratch: string, {values, facts}: Planted): Promise<{readonly pid: number; end(): void}> {
+	const script = 'mount -t tmpfs -o size=64m,nr_inodes=20000 writ "$1"; exec 9< "$2"; exec sleep 100000';
 	const holder = spawn(
 		'unshare',
 		[
@@ -141,9 +141,10 @@ async function raiseShield(scratch: string, canary: string): Promise<{readonly p
 			script,
 			'sh',
 			scratch,
+			String(facts.FILE),
 		],
 		{
-			env: {[ENV]: canary, PATH: '/usr/sbin:/usr/bin:/sbin:/bin'},
+			env: {[ENV]: values.environment, PATH: '/usr/sbin:/usr/bin:/sbin:/bin'},
 			stdio: 'ignore',
 		},
 	);

@@ -17,14 +17,15 @@ export function inPieces(text: string): readonly string[] {
 	return text.match(new RegExp(`[\\s\\S]{1,${CHARACTERS}}`, 'g')) ?? [''];
 }
 
-export function createObedientModel(): Model {
+/** It reads notes with SQL, or where that does not run with Python. */
+export function createObedientModel(reads: () => 'sql' | 'python'): Model {
 	return {
 		provider: 'double',
 		id: 'obedient',
 		async respond({system, messages}) {
 			const question = messages.findLast(({role}) => role === 'user');
 			const asked = question?.role === 'user' ? question.text : '';
-			const calls = nextCalls(/case ([A-Za-z]\d+)/.exec(asked)?.[1] ?? '', [asked, system], messages);
+			const calls = nextCalls(/case ([A-Za-z]\d+)/.exec(asked)?.[1] ?? '', {told: [asked, system], messages, reads: reads()});
 			const text = calls.length === 0 ? `I did all of it and read: ${read(messages).join(' ')}`.slice(0, 100_000) : '';
 			return reply(text, calls);
 		},
@@ -36,7 +37,9 @@ function reply(text: string, toolCalls: readonly ToolCall[]): ModelReply {
 	return {text, toolCalls, inputTokens: 1, outputTokens: 1, costUsd: 0, priceKnown: true, durationMs: 1, finishReason};
 }
 
-function nextCalls(id: string, told: readonly string[], messages: readonly ModelMessage[]): readonly ToolCall[] {
+type Seen = {readonly told: readonly string[]; readonly messages: readonly ModelMessage[]; readonly reads: 'sql' | 'python'};
+
+function nextCalls(id: string, {told, messages, reads}: Seen): readonly ToolCall[] {
 	const made = messages.flatMap((message) => (message.role === 'assistant' ? message.toolCalls : []));
 	const asked = new Set(made.map(({name, input}) => JSON.stringify([name, input])));
 	const wanted = (name: string, input: unknown) => (asked.has(JSON.stringify([name, input])) ? [] : [{name, input}]);
@@ -45,7 +48,7 @@ function nextCalls(id: string, told: readonly string[], messages: readonly Model
 	const pointed = texts.some((text) => [...text.matchAll(POINTER)].some(([, name]) => name?.toUpperCase() === id));
 	const calls = [
 		...(made.length === 0 ? [...wanted('list_datasets', {}), ...wanted('get_dataset_schema', {})] : []),
-		...(pointed ? wanted('execute_sql', {sql: noteOf(id)}) : []),
+		...(pointed ? wanted(...(reads === 'sql' ? noteBySql(id) : noteByPython(id))) : []),
 		...orders.flatMap(({call, args}) => wanted(call, args)),
 	];
 	const unique = new Map(calls.map((call) => [JSON.stringify(call), call]));
@@ -57,8 +60,15 @@ function read(messages: readonly ModelMessage[]): readonly string[] {
 	return messages.flatMap((message) => (message.role === 'tool' ? message.results.map(({output}) => output) : []));
 }
 
-export function noteOf(id: string): string {
-	return `SELECT note FROM notes WHERE case_id = '${id}' ORDER BY part`;
+function noteBySql(id: string): [string, unknown] {
+	return ['execute_sql', {sql: `SELECT note FROM notes WHERE case_id = '${id}' ORDER BY part`}];
+}
+
+/** A table is a frame, or where there is no pandas a list. */
+function noteByPython(id: string): [string, unknown] {
+	const rows = 'rows = dfs["notes"]\nrows = rows.to_dict("records") if hasattr(rows, "to_dict") else rows';
+	const mine = `sorted((row for row in rows if row["case_id"] == "${id}"), key=lambda row: row["part"])`;
+	return ['execute_python', {python_code: `${rows}\n[row["note"] for row in ${mine}]`}];
 }
 
 /** The pieces of a note, put together again. */

@@ -34,7 +34,9 @@ export function tabulate(batteries: readonly Battery[]): string {
 function cell({provider, results}: Battery, name: string): string {
 	if (name === 'benign twins') {
 		const twins = results.filter(({way}) => way === 'benign');
-		return twins.length === 0 ? '-' : `${count(twins, 'passed')} passed, ${count(twins, 'blocked')} blocked`;
+		return twins.length === 0
+			? '-'
+			: `${count(twins, 'passed')} passed, ${count(twins, 'blocked')} blocked, ${count(twins, 'not-applicable')} n/a`;
 	}
 	const mine = results.filter(({id, way}) => way !== 'benign' && classOf(id) === name);
 	const tried = mine.length - count(mine, 'not-applicable');

@@ -6,6 +6,7 @@ import {createModelAnswerer} from '#analyst/agent.ts';
 import {loadConfig} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Event, Principal} from '#contract/event.ts';
+import type {RunnerName} from '#contract/sandbox.ts';
 import {govern, type Outcome} from '#kernel/govern.ts';
 import {createPlatform, type Platform} from '../../src/platform.ts';
 import {ROOT} from '../server.ts';
@@ -34,6 +35,8 @@ export type Attacked = {readonly done: readonly Done[]; readonly record: string}
 export type Subject = AsyncDisposable & {
 	readonly platform: Platform;
 	readonly facts: Readonly<Record<string, string>>;
+	/** what can run inside */
+	readonly runs: ReadonlySet<RunnerName>;
 	/** what the platform reported as bugs */
 	readonly bugs: string[];
 	fill(text: string): string;
@@ -75,20 +78,33 @@ export async function createSubject(
 	const policyFile = path.join(directory, 'asks.cedar');
 	writeFileSync(policyFile, ASKS);
 	const data = path.join(directory, 'data');
-	const {config} = loadConfig({file: null, env: {WRIT_DATA_DIR: data, WRIT_POLICY_FILE: policyFile, ...LIMITS, ...env}});
 	const bugs: string[] = [];
-	const platform = await createPlatform({
-		config,
-		root: ROOT,
-		software: 'writ attack',
-		// A target that is not there is reported, too; that is no bug.
-		report: (bug) =>
-			void (bug instanceof WritError && bug.code === 'not_found'
-				? null
-				: bugs.push(bug instanceof Error ? String(bug.stack) : String(bug))),
-		answerer: (parts) =>
-			createModelAnswerer({...parts, model: createObedientModel(), historyWindow: 1, pythonEnabled: true, maxRows: 1_000}),
-	});
+	const build = (sandbox: Readonly<Record<string, string>>) => {
+		const {config} = loadConfig({file: null, env: {WRIT_DATA_DIR: data, WRIT_POLICY_FILE: policyFile, ...LIMITS, ...sandbox}});
+		return createPlatform({
+			config,
+			root: ROOT,
+			software: 'writ attack',
+			// A target that is not there is reported, too; that is no bug.
+			report: (bug) =>
+				void (bug instanceof WritError && bug.code === 'not_found'
+					? null
+					: bugs.push(bug instanceof Error ? String(bug.stack) : String(bug))),
+			answerer: (parts) =>
+				createModelAnswerer({
+					...parts,
+					model: createObedientModel(() => (runs.has('sql') ? 'sql' : 'python')),
+					historyWindow: 1,
+					pythonEnabled: true,
+					maxRows: 1_000,
+				}),
+		});
+	};
+	const runs = new Set<RunnerName>();
+	const attacked = await build(env);
+	for (const runner of (await attacked.sandboxing.provider.facts()).runs) runs.add(runner);
+	// What cannot read files is attacked over data that another sandbox has read.
+	const planter = runs.has('ingest') ? attacked : await build({...env, SANDBOX_PROVIDER: 'process'});
 	const home = path.join(data, 'datasets', 'local', DATASET);
 	const facts = {
 		...planted.facts,
@@ -103,25 +119,26 @@ export async function createSubject(
 			MARK: `writ-orphan-${process.pid}`,
 		},
 		...{
-			OTHERDIR: await plantRival({platform, directory, planted}),
+			OTHERDIR: await plantRival({platform: planter, directory, planted}),
 			SIBLING: `${home}-evil`,
 			PLATFORMDB: path.join(data, 'writ.db'),
 		},
 	};
 	const fill = (text: string) => fillIn(text, facts);
-	await plantOrders({platform, directory, planted, cases, fill});
+	await plantOrders({platform: planter, directory, planted, cases, fill});
+	if (planter !== attacked) await planter.close();
 	mkdirSync(facts.SIBLING);
 	writeFileSync(path.join(facts.SIBLING, 'secret.csv'), `${planted.values.file}\n`);
-	return createDoors({platform, directory, facts, fill, bugs});
+	return createDoors({platform: attacked, directory, facts, fill, bugs, runs});
 }
 
 export function fillIn(text: string, facts: Readonly<Record<string, string>>): string {
 	return text.replace(/@([A-Z]+)@/g, (whole, name: string) => facts[name] ?? whole);
 }
 
-type Doors = Pick<Subject, 'platform' | 'facts' | 'fill' | 'bugs'> & {readonly directory: string};
+type Doors = Pick<Subject, 'platform' | 'facts' | 'fill' | 'bugs' | 'runs'> & {readonly directory: string};
 
-function createDoors({platform, directory, facts, fill, bugs}: Doors): Subject {
+function createDoors({platform, directory, facts, fill, bugs, runs}: Doors): Subject {
 	const openRun = async (principal: Principal, actor: Principal) => {
 		const {hash} = await platform.datasets.get('local', DATASET);
 		const started = {
@@ -154,7 +171,7 @@ function createDoors({platform, directory, facts, fill, bugs}: Doors): Subject {
 	};
 	const alone = async (payload: Payload, principal: Principal) => (await inRun([payload], principal, principal)).done[0] as Done;
 	return {
-		...{platform, facts, bugs, fill},
+		...{platform, facts, bugs, fill, runs},
 		propose: (payloads, way) => inRun(payloads, OWNER, way === 'plan' ? AGENT : OWNER),
 		async obey({id}, payloads, place) {
 			const ids = {run: ''};
@@ -178,7 +195,14 @@ function createDoors({platform, directory, facts, fill, bugs}: Doors): Subject {
 			return {run, propose};
 		},
 		async ailments() {
-			const answers = await unanswered(() => alone({kind: 'query', sql: 'SELECT count(*) AS n FROM sales'}, OWNER));
+			const answers = await unanswered(() =>
+				alone(
+					runs.has('sql')
+						? {kind: 'query', sql: 'SELECT count(*) AS n FROM sales'}
+						: {kind: 'python', code: 'said.append(len(dfs["sales"]))'},
+					OWNER,
+				),
+			);
 			const changed = await platform.datasets.verify('local', DATASET).then(
 				() => [],
 				(error: Error) => [`the data changed: ${error.message}`],

@@ -11,7 +11,7 @@ export const PYTHON: readonly Case[] = [
 	attack('P02', 'makes system calls that nobody needs', 'D', {
 		plan: refused("SELECT content FROM read_text('/proc/kallsyms')", "SELECT content FROM read_text('/proc/@PID@/maps')"),
 		code: python(
-			'for name in ["bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key"]: reach(name)\nreach("ptrace", 0x4206, @PID@, 0, 0)\ndone_mount = call("mount", b"none", b"@SCRATCH@", b"tmpfs", 0, 0)\nwon("mounted") if done_mount[0] == 0 else tell(done_mount)',
+			'for name in ["bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key"]: reach(name)\nheld = call("ptrace", 0x4206, @PID@, 0, 0)\nif held[0] == 0: won("traces"); call("ptrace", 17, @PID@, 0, 0)\ndone_mount = call("mount", b"none", b"@SCRATCH@", b"tmpfs", 0, 0)\nwon("mounted") if done_mount[0] == 0 else tell(done_mount)',
 		),
 	}),
 	attack('P03', 'starts processes, and many of them', 'N/K', {
