@@ -23,8 +23,6 @@ type Made = {
 	cleanUp(): Promise<void>;
 };
 
-export type Container = {readonly id: string; readonly runner: StartedRunner};
-
 const createdSchema = z.looseObject({Id: z.string()});
 const exitSchema = z.looseObject({StatusCode: z.int(), Error: z.looseObject({Message: z.string()}).nullish()});
 const stateSchema = z.looseObject({State: z.looseObject({Pid: z.int(), OOMKilled: z.boolean()})});
@@ -39,7 +37,7 @@ const ENDED_LIMIT_MS = 5_000;
 const KILLED = 137;
 
 /** Resolves when the container runs. What was made of it when that fails is gone again. */
-export async function startContainer({api, name, body, spec, isolation, cleanUp}: Made): Promise<Container> {
+export async function startContainer({api, name, body, spec, isolation, cleanUp}: Made): Promise<StartedRunner> {
 	try {
 		const {Id: id} = await api.call('POST', '/containers/create', createdSchema, {query: {name}, body, limitMs: START_LIMIT_MS});
 		const streams = {stream: 'true', stdin: 'true', stdout: 'true', stderr: 'true'};
@@ -53,7 +51,7 @@ export async function startContainer({api, name, body, spec, isolation, cleanUp}
 			await runner.remove();
 			await cleanUp();
 		};
-		return {id, runner: {...runner.watch(), spec, isolation, cleanUp: remove}};
+		return {...runner.watch(), spec, isolation, cleanUp: remove};
 	} catch (error) {
 		await removeContainer(api, name).catch(() => {}); // the next sweep finds it
 		throw error;
@@ -63,7 +61,7 @@ export async function startContainer({api, name, body, spec, isolation, cleanUp}
 type State = {
 	group: ReturnType<typeof groupOf>;
 	init: ProcessIdentity | undefined;
-	/** what it had run into when it was last looked at; its control group dies with it */
+	/** what it was seen to have run into; its control group dies with it */
 	exceeded: Death['exceeded'];
 	isKilled: boolean;
 	lastPrintedAt: number | undefined;
@@ -81,7 +79,8 @@ function createRunner(api: DockerApi, id: string, connection: Duplex): Runner {
 	stderr.on('data', () => (state.lastPrintedAt = performance.now()));
 	const inspect = () => api.call('GET', `/containers/${id}/json`, stateSchema);
 	const exceeded = () => {
-		state.exceeded = quietly(() => state.group?.exceeded()) ?? state.exceeded;
+		const now = quietly(() => state.group?.exceeded()) ?? [];
+		state.exceeded = [...new Set([...state.exceeded, ...now])];
 		return state.exceeded;
 	};
 	const kill = () => {

@@ -8,13 +8,13 @@ import {containerBody, NOBODY} from './docker-container.ts';
 import {type Engine, inspectEngine, ping, type RuntimeChoice} from './docker-engine.ts';
 import {programIn} from './docker-image.ts';
 import {createOwner, type Owner, sweepContainers} from './docker-owner.ts';
-import {type Container, startContainer} from './docker-runner.ts';
+import {startContainer} from './docker-runner.ts';
 import {cancelled, notStarted} from './endings.ts';
 import {resolveMounts} from './launch.ts';
 import {reclaim} from './output.ts';
 import type {Program} from './runtime.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
-import {supervise} from './supervise.ts';
+import {type StartedRunner, supervise} from './supervise.ts';
 
 export type DockerProviderOptions = {
 	/** the directory whose runners the image holds */
@@ -116,7 +116,11 @@ type Start = {
 	readonly warm: boolean;
 };
 
-async function startIn(provider: Provider, engine: Engine, {spec, program, warm}: Start): Promise<Container & {name: string}> {
+async function startIn(
+	provider: Provider,
+	engine: Engine,
+	{spec, program, warm}: Start,
+): Promise<{name: string; runner: StartedRunner}> {
 	const {api, owner, live, state} = provider;
 	const user = userFor(spec, engine);
 	// What is private above a mount does not matter: the engine looks its path up as root.
@@ -132,7 +136,7 @@ async function startIn(provider: Provider, engine: Engine, {spec, program, warm}
 	live.set(name, undefined);
 	try {
 		const isolation = isolationOf(engine, warm);
-		return {name, ...(await startContainer({api, name, body, spec, isolation, cleanUp}))};
+		return {name, runner: await startContainer({api, name, body, spec, isolation, cleanUp})};
 	} catch (error) {
 		live.delete(name);
 		state.engine = undefined;
