@@ -416,6 +416,27 @@ answer([[f, hashlib.sha256(open(f, "rb").read()).hexdigest()] for f in files] + 
 			assert.equal(await said(held.provider, 'answer(3)'), 3);
 		});
 
+		test('may be away when a run ends: its Job goes as soon as the server is back', async () => {
+			const {cluster, provider} = held;
+			const sandbox = await provider.open(spec(), cold);
+			await cluster.stop();
+			const disposed = sandbox.dispose();
+			disposed.catch(() => {});
+			await delay(1_500); // longer than one call tries
+			await cluster.start();
+			await disposed;
+			assert.ok(isEmpty());
+		});
+
+		test('may lose its answer to a new Job: the Job is there, and is used', async () => {
+			const {cluster, provider} = held;
+			const matches = (request: string) => request.startsWith('POST') && request.endsWith('/jobs');
+			await said(provider, 'answer(1)');
+			cluster.faults.loseAnswer = matches;
+			assert.equal(await said(provider, 'answer(2)'), 2);
+			assert.equal(cluster.created.filter(({kind}) => kind === 'Job').length, 2);
+		});
+
 		test('may hang: nobody waits for longer than a call may take', async () => {
 			const provider = other({callLimitMs: 200});
 			held.cluster.faults.hang = () => true;
@@ -459,9 +480,9 @@ answer([[f, hashlib.sha256(open(f, "rb").read()).hexdigest()] for f in files] + 
 			const {cluster} = held;
 			const dead = other({renewMs: 600_000});
 			await dead.open(spec(), {warm: true, signal});
+			assert.equal(cluster.store.list('pods').length, 1);
 			const alive = other({renewMs: 30});
 			const kept = await alive.open(spec(), {warm: true, signal});
-			assert.equal(cluster.store.list('pods').length, 2);
 			await until(() => cluster.store.list('pods').length === 1 && cluster.store.list('leases').length === 1);
 			const {frames} = await kept.run(permit(), python('answer("still here")'), signal);
 			assert.equal(frames.at(-1)?.type, 'done');

@@ -2,6 +2,7 @@
 
 import {text as readText} from 'node:stream/consumers';
 import {finished} from 'node:stream/promises';
+import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {SandboxSpec} from '#contract/sandbox.ts';
@@ -20,6 +21,8 @@ import type {OpenOptions, Sandbox, SandboxProvider} from './sandbox.ts';
 import {type StartedRunner, supervise} from './supervise.ts';
 
 const GONE_LIMIT_MS = 30_000;
+const DELETE_LIMIT_MS = 10_000;
+const DELETE_PAUSE_MS = 500;
 /** The kubelet tells of an end after the connection has ended. */
 const END_LIMIT_MS = 5_000;
 const DEADLINE_SPARE_MS = 60_000;
@@ -92,15 +95,19 @@ async function start(settings: Settings, session: Session, spec: SandboxSpec, op
 	}
 }
 
-/** An answer that was lost on its way makes the next attempt find the Job there. */
+/**
+ * Not given up halfway: a Job that is made after we have deleted it would wait for nobody. An answer that was lost on its way makes the
+ * next attempt find the Job there.
+ */
 async function createJob(api: KubernetesApi, manifest: {metadata: {name: string}}, signal: AbortSignal): Promise<void> {
 	const query = {fieldValidation: 'Strict'};
-	await api.call('POST', jobsOf(api), z.unknown(), {query, body: manifest, signal}).catch(async (error) => {
+	await api.call('POST', jobsOf(api), z.unknown(), {query, body: manifest}).catch((error) => {
 		const exists = statusOf(error) === 409 && error.details.reason === 'AlreadyExists';
-		if (exists) return;
-		if (statusOf(error) === undefined) await deleteJob(api, manifest.metadata.name).catch(() => {}); // cancelled, and perhaps made
-		throw error;
+		if (!exists) throw error;
 	});
+	if (!signal.aborted) return;
+	await deleteJob(api, manifest.metadata.name).catch(() => {}); // the lease takes it with it
+	throw cancelled();
 }
 
 type Starting = {readonly job: string; readonly spec: SandboxSpec; readonly signal: AbortSignal; readonly withFiles: boolean};
@@ -138,7 +145,7 @@ function runnerOf(settings: Settings, session: Session, started: Started): Start
 	const {promise: killed, resolve: setKilled} = Promise.withResolvers<void>();
 	const ending: {deleted: Promise<void> | undefined} = {deleted: undefined};
 	const remove = () => {
-		ending.deleted ??= deleteJob(api, job);
+		ending.deleted ??= deleteSurely(api, job);
 		return ending.deleted;
 	};
 	return {
@@ -197,6 +204,19 @@ async function deleteJob(api: KubernetesApi, job: string): Promise<void> {
 	await api.call('DELETE', `${jobsOf(api)}/${job}`, z.unknown(), {body}).catch((error) => {
 		if (statusOf(error) !== 404) throw error;
 	});
+}
+
+/** Also through a restart of the API server. What is left even so ends at its deadline, or with our lease. */
+async function deleteSurely(api: KubernetesApi, job: string): Promise<void> {
+	const limit = performance.now() + DELETE_LIMIT_MS;
+	for (;;) {
+		try {
+			return await deleteJob(api, job);
+		} catch (error) {
+			if (performance.now() > limit) throw error;
+			await delay(DELETE_PAUSE_MS);
+		}
+	}
 }
 
 async function untilGone(pods: Pods, job: string): Promise<void> {

@@ -1,5 +1,6 @@
 /** What a cluster does by itself: a Job gets its pod, the pod its processes, and what lost its owner goes. */
 import {randomBytes} from 'node:crypto';
+import {setTimeout as delay} from 'node:timers/promises';
 import {type ContainerProcess, containerOf, type Node} from './cluster-kubelet.ts';
 import type {KubernetesObject, Store} from './cluster-store.ts';
 
@@ -31,6 +32,8 @@ const LOG_CHUNKS = 200;
 export class Controllers {
 	readonly #options: Options;
 	readonly #running = new Map<string, Running>();
+	readonly #busy = new Set<Promise<void>>();
+	#closed = false;
 
 	constructor(options: Options) {
 		this.#options = options;
@@ -40,7 +43,7 @@ export class Controllers {
 	jobCreated(job: KubernetesObject): void {
 		const {store} = this.#options;
 		setImmediate(() => {
-			if (!store.list('jobs').includes(job)) return; // deleted already
+			if (this.#closed || !store.list('jobs').includes(job)) return; // deleted already
 			const owners = job.metadata.ownerReferences ?? [];
 			const present = store.list('leases').some(({metadata}) => owners.some(({uid}) => uid === metadata.uid));
 			if (owners.length > 0 && !present) this.remove('jobs', job);
@@ -51,7 +54,10 @@ export class Controllers {
 	/** Removes an object, then what it owned: the garbage collector does it in the background. */
 	remove(resource: string, object: KubernetesObject): void {
 		const {store} = this.#options;
-		if (resource === 'pods') return void this.#deletePod(object);
+		if (resource === 'pods') {
+			this.#track(this.#deletePod(object));
+			return;
+		}
 		store.remove(resource, object.metadata.name);
 		setImmediate(() => {
 			for (const dependent of store.dependents(object.metadata.uid)) this.remove(dependent.resource, dependent.object);
@@ -85,8 +91,15 @@ export class Controllers {
 
 	async close(): Promise<void> {
 		const {store, node} = this.#options;
-		for (const pod of store.list('pods')) await this.#deletePod(pod);
+		this.#closed = true;
+		for (const pod of store.list('pods')) this.#track(this.#deletePod(pod));
+		while (this.#busy.size > 0) await Promise.all(this.#busy);
 		await node.close();
+	}
+
+	#track(work: Promise<void>): void {
+		const tracked = work.finally(() => this.#busy.delete(tracked));
+		this.#busy.add(tracked);
 	}
 
 	#createPod(job: KubernetesObject): void {
@@ -111,7 +124,7 @@ export class Controllers {
 			status: {phase: 'Pending', conditions, containerStatuses: []},
 		};
 		const pod = store.create('pods', namespace, body);
-		if (scheduled) void this.#startPod(pod);
+		if (scheduled) this.#track(this.#startPod(pod));
 	}
 
 	async #startPod(pod: KubernetesObject): Promise<void> {
@@ -122,7 +135,8 @@ export class Controllers {
 		of.timers.push(setTimeout(over, pod.spec.activeDeadlineSeconds * MS));
 		const names = (pod.spec.containers as {name: string}[]).map(({name}) => name);
 		for (const name of names) this.#setState(pod, name, {waiting: {reason: 'ContainerCreating'}});
-		if (faults.startDelayMs) await new Promise((go) => of.timers.push(setTimeout(go, faults.startDelayMs)));
+		const started = performance.now();
+		while (performance.now() - started < (faults.startDelayMs ?? 0) && !pod.metadata.deletionTimestamp) await delay(10);
 		for (const name of names) if (!(await this.#startContainer(pod, name, of))) return;
 		pod.status.phase = 'Running';
 		store.touch('pods', pod);

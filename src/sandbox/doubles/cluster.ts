@@ -26,6 +26,8 @@ export type ServerFaults = {
 	hang: ((request: string) => boolean) | undefined;
 	/** requests that are answered with a status of their own, once each */
 	fail: {matches: (request: string) => boolean; status: number; reason: string}[];
+	/** the next such request is carried out, and its connection cut before the answer */
+	loseAnswer: ((request: string) => boolean) | undefined;
 	/** subprotocols of streams that it knows */
 	protocols: string[];
 };
@@ -60,6 +62,7 @@ export async function createCluster(options: NodeOptions & {readonly runtimeClas
 	const faults: Cluster['faults'] = {
 		forbidden: [],
 		hang: undefined,
+		loseAnswer: undefined,
 		fail: [],
 		protocols: ['v5.channel.k8s.io', 'v4.channel.k8s.io'],
 	};
@@ -205,6 +208,11 @@ async function serve(at: At, request: IncomingMessage, response: ServerResponse)
 		const body = request.method === 'GET' || !request.headers['content-length'] ? {} : await json(request);
 		const answer = await answerTo(at, asked, body, response);
 		if (answer === undefined) return;
+		if (at.faults.loseAnswer?.(`${request.method} ${request.url?.split('?')[0]}`)) {
+			at.faults.loseAnswer = undefined;
+			request.socket.destroy();
+			return;
+		}
 		response.writeHead(request.method === 'POST' ? 201 : 200, {'content-type': 'application/json'}).end(JSON.stringify(answer));
 	} catch (error) {
 		const {code, body} = statusFor(error);
@@ -303,6 +311,7 @@ async function upgrade(at: At, request: IncomingMessage, socket: Duplex, head: B
 			sub === 'exec'
 				? await at.controllers.execute(pod, container, query.getAll('command'))
 				: at.controllers.process(pod, container);
+		if (socket.destroyed && sub === 'exec') return process?.signal('SIGKILL'); // who asked is gone
 		if (!process) throw new Refusal(400, 'BadRequest', `container ${container} not found in pod ${name}`);
 		const offered = request.headers['sec-websocket-protocol']?.split(/, */) ?? [];
 		const protocol = at.faults.protocols.find((each) => offered.includes(each));
