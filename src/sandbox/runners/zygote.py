@@ -166,6 +166,7 @@ def become_runner(runner, orders, streams):
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
     os.closerange(STREAMS, LAST_DESCRIPTOR)
+    reseed()
     sys.argv = [runner.__file__, *orders["arguments"]]
     runner.main()
     for stream in (sys.stdout, sys.stderr):
@@ -254,7 +255,6 @@ def main():
     runner = load(config["script"])
     if hasattr(runner, "warm_up"):
         runner.warm_up()
-    os.register_at_fork(after_in_child=reseed)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
     gc.collect()
     gc.freeze()
