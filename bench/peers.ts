@@ -1,6 +1,6 @@
-/** Other frameworks for agents, with the same tool. They are no dependency: they are installed, without their scripts, when they are measured. */
+/** Other frameworks for agents, with the same tool, and other sandboxes. They are no dependency: they are installed, without their scripts, when they are measured. */
 import {spawnSync} from 'node:child_process';
-import {existsSync, readFileSync} from 'node:fs';
+import {existsSync, readFileSync, statSync} from 'node:fs';
 import path from 'node:path';
 
 /** Runs the tool that does nothing once. */
@@ -10,7 +10,7 @@ const HERE = path.join(import.meta.dirname, 'peers');
 
 /** LangGraph.js with its SQLite checkpointer in `file`, durable as Writ's store is; OpenAI Agents, which keeps nothing. */
 export async function openPeers(file: string): Promise<{readonly langGraph: Peer; readonly openaiAgents: Peer}> {
-	install();
+	installPeers();
 	const [langGraph, openaiAgents] = await Promise.all([
 		import(path.join(HERE, 'langgraph.mjs')) as Promise<{openLangGraph(file: string): Peer}>,
 		import(path.join(HERE, 'openai-agents.mjs')) as Promise<{openAgents(): Peer}>,
@@ -24,8 +24,12 @@ export function versionOf(name: string): string {
 	return `${name} ${version}`;
 }
 
-function install(): void {
-	if (existsSync(path.join(HERE, 'node_modules/.package-lock.json'))) return;
+export function installPeers(): void {
+	const [wanted, installed] = ['package-lock.json', 'node_modules/.package-lock.json'].map((name) => path.join(HERE, name)) as [
+		string,
+		string,
+	];
+	if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(wanted).mtimeMs) return;
 	process.stderr.write('installing what Writ is compared with …\n');
 	const {status} = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
 		cwd: HERE,
