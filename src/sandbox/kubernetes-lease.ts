@@ -31,17 +31,23 @@ export function newInstance(): string {
 }
 
 export function holdLease(api: KubernetesApi, options: LeaseOptions): HeldLease {
-	const state: {lease: Promise<Lease> | undefined; released: boolean} = {lease: undefined, released: false};
+	const state: {lease: Promise<Lease> | undefined; released: boolean; renewing: boolean} = {
+		lease: undefined,
+		released: false,
+		renewing: false,
+	};
 	const others = new Map<string, {version: string; times: number}>();
 	const renew = async () => {
 		const held = await state.lease?.catch(() => undefined);
-		if (!held || state.released) return;
-		state.lease = put(api, held, options).catch((error) => {
-			if (statusOf(error) !== NOT_FOUND && statusOf(error) !== CONFLICT) return held; // the next time will do
-			return create(api, options);
-		});
-		await state.lease;
-		await sweep(api, options.instance, others);
+		if (!held || state.released || state.renewing) return;
+		state.renewing = true;
+		try {
+			const lease = await renewed(api, held, options);
+			state.lease = Promise.resolve(lease);
+			await sweep(api, options.instance, others);
+		} finally {
+			state.renewing = false;
+		}
 	};
 	const timer = setInterval(() => void renew().catch(() => {}), options.renewMs); // a server that is away cannot lose what it does not see
 	timer.unref();
@@ -80,6 +86,16 @@ function now(): string {
 
 async function create(api: KubernetesApi, options: LeaseOptions): Promise<Lease> {
 	return api.call('POST', leasesOf(api), leaseSchema, {body: manifest(options)});
+}
+
+/** A conflict is with ourselves, over an answer that was lost: the Lease is read again. One that somebody deleted is made again. */
+async function renewed(api: KubernetesApi, held: Lease, options: LeaseOptions): Promise<Lease> {
+	return put(api, held, options).catch(async (error) => {
+		if (statusOf(error) === NOT_FOUND) return create(api, options);
+		if (statusOf(error) !== CONFLICT) return held; // the next time will do
+		const {items} = await api.call('GET', leasesOf(api), listSchema);
+		return items.map((item) => leaseSchema.parse(item)).find(({metadata}) => metadata.uid === held.metadata.uid) ?? held;
+	});
 }
 
 async function put(api: KubernetesApi, {metadata}: Lease, options: LeaseOptions): Promise<Lease> {
