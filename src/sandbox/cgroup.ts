@@ -87,8 +87,11 @@ export function createGroup(host: CgroupHost, serial: number, limits: SandboxLim
 		usage: () => readUsage(host.version, directories),
 		processBytes: () => readProcessBytes(host.version, directories),
 		exceeded: () => readExceeded(host.version, directories),
-		yieldProcessors: () => yieldProcessors(host.version, directories),
-		kill: () => killAll(all),
+		yieldProcessors: () => weigh(host.version, directories, 'little'),
+		kill() {
+			weigh(host.version, directories, 'usual'); // dying takes a processor too
+			killAll(all);
+		},
 		remove: () => removeAll(all),
 	};
 }
@@ -140,10 +143,14 @@ function settings(version: 1 | 2, {memory, cpu, pids}: Directories, limits: Sand
 }
 
 /** A sixteenth of the usual share, so that the platform answers while sandboxes work. Starting is not their work: somebody waits for it. */
-function yieldProcessors(version: 1 | 2, {cpu}: Directories): void {
-	if (!cpu) return;
-	for (const [file, value] of optional(join(cpu, version === 2 ? 'cpu.weight' : 'cpu.shares'), version === 2 ? '6' : '64'))
-		writeFileSync(file, value);
+const WEIGHTS = {
+	1: {file: 'cpu.shares', usual: '1024', little: '64'},
+	2: {file: 'cpu.weight', usual: '100', little: '6'},
+} as const;
+
+function weigh(version: 1 | 2, {cpu}: Directories, weight: 'usual' | 'little'): void {
+	const of = WEIGHTS[version];
+	if (cpu) for (const [file, value] of optional(join(cpu, of.file), of[weight])) writeFileSync(file, value);
 }
 
 /** Kernels without swap accounting lack the file, and then there is no swap to limit by group. */
