@@ -1,5 +1,5 @@
 /**
- * Every figure, each file in a process of its own: `npm run bench [-- --json] [--quick] [--only NAME]`. A missed target is said and
+ * Every figure, each file in a process of its own: `npm run bench [-- --json] [--quick] [--long] [--only NAME]`. A missed target is said and
  * is no failure; a figure that could not be measured is.
  */
 import {spawn} from 'node:child_process';
@@ -18,6 +18,7 @@ const {values} = parseArgs({
 	options: {
 		json: {type: 'boolean', default: false},
 		quick: {type: 'boolean', default: false},
+		long: {type: 'boolean', default: false},
 		only: {type: 'string', multiple: true, default: FILES},
 	},
 });
@@ -44,7 +45,12 @@ process.exitCode = failed.length > 0 ? 1 : 0;
 
 /** No figures when the file failed; what it said is on standard error. */
 function run(name: string): Promise<Figure[]> {
-	const args = [path.join(import.meta.dirname, `${name}.ts`), '--json', ...(values.quick ? ['--quick'] : [])];
+	const args = [
+		path.join(import.meta.dirname, `${name}.ts`),
+		'--json',
+		...(values.quick ? ['--quick'] : []),
+		...(values.long ? ['--long'] : []),
+	];
 	const child = spawn(process.execPath, args, {stdio: ['ignore', 'pipe', 'inherit']});
 	let output = '';
 	child.stdout.on('data', (chunk) => (output += chunk));

@@ -87,18 +87,21 @@ export type Bench = {
 	readonly dir: string;
 	/** true with `--quick`: fewer runs, smaller data */
 	readonly quick: boolean;
+	/** true with `--long`: also what takes many minutes */
+	readonly long: boolean;
 	/** what has to be ended, last first */
 	after(work: () => Promise<void> | void): void;
 };
 
 /** Measures and prints: a table, or with `--json` one object a line. The exit code tells whether it was measured, not whether it was fast. */
 export async function report(measure: (bench: Bench) => Promise<readonly Figure[]>): Promise<void> {
-	const options = {json: {type: 'boolean', default: false}, quick: {type: 'boolean', default: false}} as const;
+	const flag = {type: 'boolean', default: false} as const;
+	const options = {json: flag, quick: flag, long: flag};
 	const {values} = parseArgs({options});
 	const dir = mkdtempSync(path.join(tmpdir(), 'writ-bench-'));
 	const endings: (() => Promise<void> | void)[] = [() => rmSync(dir, {recursive: true, force: true})];
 	try {
-		const figures = await measure({dir, quick: values.quick, after: (work) => void endings.push(work)});
+		const figures = await measure({dir, quick: values.quick, long: values.long, after: (work) => void endings.push(work)});
 		if (figures.length === 0) throw new Error('there are no figures');
 		print(figures, values.json);
 	} finally {
