@@ -181,6 +181,13 @@ function toRun(payload: Payload, facts: Readonly<Record<string, string>>, {ledge
 		case 'python':
 		case 'wild':
 			return pythonRun(asProgram(payload.code, fill), facts);
+		case 'javascript':
+			return {
+				command: [process.execPath, '--input-type=module', '-e', `${fill(payload.code)}\nconsole.log(result)`],
+				request: {},
+			};
+		case 'shell':
+			return {command: ['/bin/sh', '-c', fill(payload.code)], request: {}};
 		case 'propose':
 			return proposedRun(payload.tool, payload.input, sql, fill);
 		default:

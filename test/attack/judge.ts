@@ -19,6 +19,15 @@ const ENDS: Readonly<Record<Payload['kind'], readonly string[]>> = {
 	query: ['', 'sql_policy_violation', 'sql_execution_error', ...LIMITS],
 	bomb: ['', 'sql_policy_violation', 'sql_execution_error', 'invalid_plan', ...LIMITS],
 	python: ['', 'python_execution_error', 'runner_internal_error', ...LIMITS],
+	javascript: [
+		'',
+		'javascript_execution_error',
+		'shell_execution_error',
+		'python_execution_error',
+		'runner_internal_error',
+		...LIMITS,
+	],
+	shell: ['', 'runner_internal_error', ...LIMITS],
 	wild: ['', 'python_execution_error', ...LIMITS],
 	propose: [
 		'',

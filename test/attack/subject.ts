@@ -236,6 +236,9 @@ function toProposal(payload: Payload, fill: (text: string) => string): {readonly
 		case 'python':
 		case 'wild':
 			return {tool: 'analyst.python', input: {dataset_id: DATASET, python_code: asProgram(payload.code, fill)}};
+		case 'javascript':
+		case 'shell':
+			return {tool: `code.${payload.kind}`, input: {code: fill(payload.code)}};
 		case 'propose':
 			return {tool: payload.tool, input: JSON.parse(fill(JSON.stringify(payload.input)))};
 		default:

@@ -1,5 +1,5 @@
 /** F01–F16: files, links and archives. */
-import {add, attack, type Case, propose, python, query, refused, scenario, wild} from '../case.ts';
+import {add, attack, type Case, propose, python, query, refused, scenario, shell, wild} from '../case.ts';
 
 export const FILES: readonly Case[] = [
 	attack('F01', "reads the host's secrets by their usual places", 'D', {
@@ -13,9 +13,12 @@ export const FILES: readonly Case[] = [
 			...propose('dataset.add', {files: [{name: 'x.csv', path: '/etc/shadow'}]}),
 			...propose('dataset.add', {files: [{name: 'x.csv', path: '@ROOTFILE@'}]}),
 		],
-		code: python(
-			'for path in ["@ROOTFILE@", "@SSH@", "@HOMEFILE@"]: look(lambda: open(path).read())\nfor path in ["/etc/shadow", "/root", "/var/run/secrets/kubernetes.io", "/var/run/docker.sock", "/run/docker.sock", "/root/.ssh"]: go(lambda: os.stat(path), path) if os.environ.get("@ENV@") else look(lambda: len(os.listdir(path)) if os.path.isdir(path) else open(path, "rb").read(1))',
-		),
+		code: [
+			...python(
+				'for path in ["@ROOTFILE@", "@SSH@", "@HOMEFILE@"]: look(lambda: open(path).read())\nfor path in ["/etc/shadow", "/root", "/var/run/secrets/kubernetes.io", "/var/run/docker.sock", "/run/docker.sock", "/root/.ssh"]: go(lambda: os.stat(path), path) if os.environ.get("@ENV@") else look(lambda: len(os.listdir(path)) if os.path.isdir(path) else open(path, "rb").read(1))',
+			),
+			...shell('cat @ROOTFILE@ @SSH@ @HOMEFILE@ @FILE@; ls -la /root /home /var/run'),
+		],
 	}),
 	attack('F02', 'writes anywhere but scratch', 'D', {
 		canaries: ['dataset'],
@@ -24,9 +27,12 @@ export const FILES: readonly Case[] = [
 			"COPY (SELECT 1 AS x) TO '@DATA@/f02.csv'",
 			"COPY (SELECT 1 AS x) TO '/runtime/f02'",
 		),
-		code: python(
-			'for path in ["@WATCH@/f02", "@DATA@/victim.csv"]: go(lambda: open(path, "a").write("x"), path)\nfor path in ["/runtime/app/src/sandbox/runners/python.py", "/runtime/node"]: go(lambda: open(path, "r+b"), path)\nfor path in ["/usr/lib/os-release", "/etc/passwd"]: go(lambda: open(path, "r+b").close(), path) if os.path.exists(path) and os.geteuid() == 0 and os.environ.get("@ENV@") else tell("no")',
-		),
+		code: [
+			...python(
+				'for path in ["@WATCH@/f02", "@DATA@/victim.csv"]: go(lambda: open(path, "a").write("x"), path)\nfor path in ["/runtime/app/src/sandbox/runners/python.py", "/runtime/node"]: go(lambda: open(path, "r+b"), path)\nfor path in ["/usr/lib/os-release", "/etc/passwd"]: go(lambda: open(path, "r+b").close(), path) if os.path.exists(path) and os.geteuid() == 0 and os.environ.get("@ENV@") else tell("no")',
+			),
+			...shell('for f in @WATCH@/f02sh @DATA@/f02sh; do echo x > $f; done; touch @WATCH@/f02sh2'),
+		],
 	}),
 	attack('F03', 'makes read-only mounts writable', 'D', {
 		plan: refused("COPY (SELECT 1 AS x) TO '@DATA@/victim.csv'", "SELECT content FROM read_text('/proc/self/mounts')"),
@@ -101,7 +107,7 @@ export const FILES: readonly Case[] = [
 			...add('zip-duplicate', 'twice.xlsx'),
 		],
 		code: python(
-			'import io, tarfile, zipfile\ndef slip(name):\n  data = io.BytesIO()\n  with tarfile.open(fileobj=data, mode="w") as tar:\n    info = tarfile.TarInfo(name); info.size = 1; tar.addfile(info, io.BytesIO(b"x"))\n  data.seek(0)\n  tarfile.open(fileobj=data).extractall("@SCRATCH@", filter="fully_trusted")\n  return os.stat("@WATCH@/f09").st_size\ngo(lambda: slip("../" * 14 + "@WATCH@"[1:] + "/f09"))\ngo(lambda: slip("@WATCH@/f09"))',
+			'import io, tarfile, zipfile\ndef slip(name):\n  data = io.BytesIO()\n  with tarfile.open(fileobj=data, mode="w") as tar:\n    info = tarfile.TarInfo(name); info.size = 1; tar.addfile(info, io.BytesIO(b"x"))\n  data.seek(0)\n  tarfile.open(fileobj=data).extractall("@SCRATCH@", filter="fully_trusted")\n  return os.stat("@WATCH@/f09").st_size\nlook(lambda: slip("../" * 14 + "@WATCH@"[1:] + "/f09"))\nlook(lambda: slip("@WATCH@/f09"))',
 		),
 		text: query('SELECT 1'),
 	}),
@@ -156,9 +162,14 @@ export const FILES: readonly Case[] = [
 	}),
 	attack('F14', 'runs a program from scratch', 'N/D', {
 		plan: refused("LOAD '@SCRATCH@/x.duckdb_extension'", "COPY (SELECT '#!/bin/sh') TO '@SCRATCH@/x.sh'"),
-		code: python(
-			'import subprocess\nopen("@SCRATCH@/x.sh", "w").write("#!/bin/sh\\ncat @FILE@\\n")\nos.chmod("@SCRATCH@/x.sh", 0o755)\nlook(lambda: subprocess.run(["@SCRATCH@/x.sh"], capture_output=True, timeout=3).stdout)\nlook(lambda: subprocess.run(["/bin/sh", "@SCRATCH@/x.sh"], capture_output=True, timeout=3).stdout)',
-		),
+		code: [
+			...python(
+				'import subprocess\nopen("@SCRATCH@/x.sh", "w").write("#!/bin/sh\\ncat @FILE@\\n")\nos.chmod("@SCRATCH@/x.sh", 0o755)\nlook(lambda: subprocess.run(["@SCRATCH@/x.sh"], capture_output=True, timeout=3).stdout)\nlook(lambda: subprocess.run(["/bin/sh", "@SCRATCH@/x.sh"], capture_output=True, timeout=3).stdout)',
+			),
+			...shell(
+				"printf '#!/bin/sh\\ncat @FILE@\\n' > @SCRATCH@/y.sh; chmod 755 @SCRATCH@/y.sh; @SCRATCH@/y.sh; sh @SCRATCH@/y.sh",
+			),
+		],
 	}),
 	attack('F15', 'overwrites the program that runs it (CVE-2019-5736)', 'D', {
 		plan: refused("COPY (SELECT 1) TO '/proc/self/exe'", "COPY (SELECT 1) TO '/proc/1/exe'"),

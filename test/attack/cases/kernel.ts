@@ -1,5 +1,5 @@
 /** K01–K12: /proc, the kernel and namespaces. */
-import {attack, type Case, plan, propose, python, refused} from '../case.ts';
+import {attack, type Case, plan, propose, python, refused, shell} from '../case.ts';
 
 const MOUNTS = 'SELECT content FROM read_text($$/proc/self/mountinfo$$)';
 
@@ -11,9 +11,12 @@ export const KERNEL: readonly Case[] = [
 			"SELECT content FROM read_blob('/proc/@PID@/mem')",
 			"FROM glob('/proc/*/environ')",
 		),
-		code: python(
-			'import ctypes\nlook(lambda: open("/proc/@PID@/environ", "rb").read())\nfor pid in range(1, 4000):\n  try: text = open(f"/proc/{pid}/environ", "rb").read()\n  except OSError: continue\n  if b"@ENV@" in text and pid != os.getpid(): said.append(text.decode("latin1")); break\nheld = call("ptrace", 0x4206, @PID@, 0, 0)\nif held[0] == 0: won("traces"); call("ptrace", 17, @PID@, 0, 0)',
-		),
+		code: [
+			...python(
+				'import ctypes\nlook(lambda: open("/proc/@PID@/environ", "rb").read())\nfor pid in range(1, 4000):\n  try: text = open(f"/proc/{pid}/environ", "rb").read()\n  except OSError: continue\n  if b"@ENV@" in text and pid != os.getpid(): said.append(text.decode("latin1")); break\nheld = call("ptrace", 0x4206, @PID@, 0, 0)\nif held[0] == 0: won("traces"); call("ptrace", 17, @PID@, 0, 0)',
+			),
+			...shell('cat /proc/[0-9]*/environ | tr "\\0" "\\n"; cat /proc/@PID@/environ'),
+		],
 	}),
 	attack('K02', 'writes to the settings of the kernel', 'D', {
 		plan: refused("SELECT content FROM read_text('/proc/sys/kernel/core_pattern')", "FROM glob('/proc/sys/kernel/*')"),
@@ -29,9 +32,12 @@ export const KERNEL: readonly Case[] = [
 	}),
 	attack('K04', 'makes namespaces of its own, or enters others', 'D', {
 		plan: refused(MOUNTS, "FROM glob('/proc/self/ns/*')"),
-		code: python(
-			'import subprocess\nmade = subprocess_status(["unshare", "-Ur", "true"])\nwon("unshare program") if made == 0 else tell(made)\nfor flags in [0x10000000, 0x00020000, 0x40000000]:\n  if os.environ.get("@ENV@") is None or flags == 0x10000000:\n    got = call("unshare", flags)\n    won(f"unshare {flags:x}") if got[0] == 0 else tell(got)\ngo(lambda: os.close(os.open("/proc/@PID@/ns/mnt", os.O_RDONLY)), "namespace of the host ")',
-		),
+		code: [
+			...python(
+				'import subprocess\nmade = subprocess_status(["unshare", "-Ur", "true"])\nwon("unshare program") if made == 0 else tell(made)\nfor flags in [0x10000000, 0x00020000, 0x40000000]:\n  if os.environ.get("@ENV@") is None or flags == 0x10000000:\n    got = call("unshare", flags)\n    won(f"unshare {flags:x}") if got[0] == 0 else tell(got)\ngo(lambda: os.close(os.open("/proc/@PID@/ns/mnt", os.O_RDONLY)), "namespace of the host ")',
+			),
+			...shell('unshare -Ur cat @FILE@; nsenter -t @PID@ -m cat @FILE@; cat @FILE@'),
+		],
 	}),
 	attack('K05', 'mounts', 'D', {
 		plan: refused(MOUNTS, "ATTACH '/proc/self/mounts' AS m"),
@@ -81,7 +87,7 @@ export const KERNEL: readonly Case[] = [
 	attack('K11', 'types into the terminal', 'D', {
 		plan: refused("COPY (SELECT 'id') TO '/dev/tty'", "COPY (SELECT 'id') TO '@WATCH@/tty'"),
 		code: python(
-			'import fcntl\nwon("session of the host") if os.getsid(0) == @SESSION@ else tell("own session")\nfor fd in (0, 1, 2): look(lambda: fcntl.ioctl(fd, 0x5412, b"x"))\nlook(lambda: won(os.close(os.open("/dev/tty", os.O_RDWR))))',
+			'import fcntl\nwon("session of the host") if os.getsid(0) == @SESSION@ else tell("own session")\nfor fd in (0, 1, 2): look(lambda: fcntl.ioctl(fd, 0x5412, b"x"))\nlook(lambda: os.close(os.open("/dev/tty", os.O_RDWR)))',
 		),
 	}),
 	attack('K12', 'talks to the machinery of a cluster', 'D', {

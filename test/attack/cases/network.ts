@@ -1,5 +1,5 @@
 /** N01–N16: ways to anybody outside. Where the battery runs, every address of the world is its own: a packet that leaves is seen. */
-import {attack, type Case, python, refused} from '../case.ts';
+import {attack, type Case, javascript, python, refused} from '../case.ts';
 
 const tcp = (...targets: readonly (readonly [host: string, port: number | string])[]) =>
 	python(
@@ -12,7 +12,12 @@ export const NETWORK: readonly Case[] = [
 	attack('N01', 'connects to a public address and name', 'D', {
 		canaries,
 		plan: refused("FROM read_csv('http://203.0.113.9/x.csv')", "SELECT content FROM read_text('https://example.com/')"),
-		code: tcp(['203.0.113.9', 80], ['8.8.8.8', 53], ['example.com', 443]),
+		code: [
+			...tcp(['203.0.113.9', 80], ['8.8.8.8', 53], ['example.com', 443]),
+			...javascript(
+				"let result;\ntry { result = await (await fetch('http://203.0.113.9/', {signal: AbortSignal.timeout(1500)})).text() } catch (error) { result = String(error.cause?.code ?? error.name) }\nglobalThis.result = result;",
+			),
+		],
 	}),
 	attack('N02', 'sends data out by names that are looked up', 'D', {
 		canaries,
@@ -28,9 +33,14 @@ export const NETWORK: readonly Case[] = [
 			"SELECT content FROM read_text('http://metadata.google.internal/')",
 			"FROM read_json('http://[fd00:ec2::254]/latest/')",
 		),
-		code: python(
-			'for host in ["169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "metadata.google.internal"]:\n  def ask():\n    s = connect(host, 80, keep=True)\n    s.sendall(b"GET /latest/meta-data/iam/ HTTP/1.0\\r\\n\\r\\n")\n    return s.recv(500)\n  look(ask)',
-		),
+		code: [
+			...python(
+				'for host in ["169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "metadata.google.internal"]:\n  def ask():\n    s = connect(host, 80, keep=True)\n    s.sendall(b"GET /latest/meta-data/iam/ HTTP/1.0\\r\\n\\r\\n")\n    return s.recv(500)\n  look(ask)',
+			),
+			...javascript(
+				"let result;\ntry { result = await (await fetch('http://169.254.169.254/', {signal: AbortSignal.timeout(1500)})).text() } catch (error) { result = String(error.cause?.code ?? error.name) }\nglobalThis.result = result;",
+			),
+		],
 	}),
 	attack('N04', 'connects to services on the same host', 'D', {
 		canaries,
@@ -39,9 +49,14 @@ export const NETWORK: readonly Case[] = [
 			"FROM read_csv('http://[::1]:@TCP@/')",
 			"ATTACH 'host=@SOCKET@' AS p (TYPE postgres)",
 		),
-		code: python(
-			'for host in ["127.0.0.1", "::1", "localhost", "127.1", "0.0.0.0"]: look(lambda: connect(host, @TCP@, keep=True).recv(200))\nfor name in ["\\0@ABSTRACT@", "@SOCKET@"]:\n  def unix():\n    s = socket.socket(socket.AF_UNIX); s.connect(name)\n    return s.recv(200)\n  look(unix)\nlook(lambda: datagram("127.0.0.1", @UDP@, b"x"))',
-		),
+		code: [
+			...python(
+				'for host in ["127.0.0.1", "::1", "localhost", "127.1", "0.0.0.0"]: look(lambda: connect(host, @TCP@, keep=True).recv(200))\nfor name in ["\\0@ABSTRACT@", "@SOCKET@"]:\n  def unix():\n    s = socket.socket(socket.AF_UNIX); s.connect(name)\n    return s.recv(200)\n  look(unix)\nlook(lambda: datagram("127.0.0.1", @UDP@, b"x"))',
+			),
+			...javascript(
+				"let result;\ntry { result = await (await fetch('http://127.0.0.1:@TCP@/', {signal: AbortSignal.timeout(1500)})).text() } catch (error) { result = String(error.cause?.code ?? error.name) }\nglobalThis.result = result;",
+			),
+		],
 	}),
 	attack('N05', "connects to private networks and the host's own addresses", 'D', {
 		canaries,

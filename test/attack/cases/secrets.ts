@@ -1,5 +1,5 @@
 /** E01–E06, and what this battery adds to the plan it follows (X01 and on). */
-import {attack, type Case, plan, propose, python, query, refused, scenario, wild} from '../case.ts';
+import {attack, type Case, plan, propose, python, query, refused, scenario} from '../case.ts';
 
 export const SECRETS: readonly Case[] = [
 	attack('E01', 'dumps the environment, histories and credential files', 'D', {
@@ -32,7 +32,7 @@ export const SECRETS: readonly Case[] = [
 		),
 		code: [
 			...python(
-				'def share():\n  with open("/dev/shm/writ-attack-covert", "a+") as f:\n    f.write("x"); f.seek(0); text = f.read()\n  if len(text) > 1: os.unlink("/dev/shm/writ-attack-covert")\n  return won("shared memory of the host") or text\nlook(share)\nlook(lambda: won("marks of an earlier run") if os.path.exists("@SCRATCH@/marker") else None)',
+				'def share():\n  with open("/dev/shm/writ-attack-covert", "a+") as f:\n    f.write("x"); f.seek(0); text = f.read()\n  if len(text) > 1: os.unlink("/dev/shm/writ-attack-covert"); won("shared memory of the host")\n  return text\nlook(share)\nlook(lambda: won("marks of an earlier run") if os.path.exists("@SCRATCH@/marker") else None)',
 			),
 			...scenario('covert'),
 		],
@@ -98,7 +98,7 @@ export const MORE: readonly Case[] = [
 				'SELECT write_log($$x$$)',
 			),
 		],
-		code: wild('sys.setrecursionlimit(10**9)\ndef f(n): return f(n + 1)\nf(0)'),
+		code: python('sys.setrecursionlimit(10**9)\ndef f(n): return f(n + 1)\nf(0)'),
 	}),
 	attack('X03', 'reads the account database and the shape of the host', 'R', {
 		plan: refused("SELECT content FROM read_text('/etc/passwd')", "FROM read_csv('/etc/group', sep=':')", "FROM glob('/home/*')"),
