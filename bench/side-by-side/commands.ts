@@ -51,6 +51,7 @@ function bubblewrap(language: Language, {data}: Place): readonly [string, ...str
 export const BUBBLEWRAP: Contender = {
 	name: 'bubblewrap',
 	languages: ['python', 'javascript'],
+	coldIn: ['python', 'javascript'],
 	configuration: `\`${['bwrap', '--unshare-all --disable-userns --die-with-parent --new-session --clearenv --ro-bind /usr /usr', '--proc /proc --dev /dev --size 64M --tmpfs /tmp --ro-bind DATA /data'].join(' ')} … python3 -\`, started by an ordinary user; it has no limits for memory, processes or time, so time and output are limited by its caller`,
 	async describe() {
 		const {stdout} = await run('bwrap', ['--version']);
@@ -72,8 +73,9 @@ function boundOptions({bound, scratch}: Place): readonly string[] {
 export const DOCKER_RUN: Contender = {
 	name: 'docker run',
 	languages: ['python', 'javascript'],
+	coldIn: ['python', 'javascript'],
 	configuration:
-		'`docker run --rm -i --network none -v DATA:/data:ro IMAGE python3 -`, with the image of the runners and the default runtime, capabilities and system call filter; no other option; ended by `docker kill` when its time is over',
+		'`docker run --rm -i --network none -v DATA:/data:ro --entrypoint python3 IMAGE -`, with the image of the runners and the default runtime, capabilities and system call filter; no other option; ended by `docker kill` when its time is over',
 	async describe() {
 		const {stdout} = await run('docker', ['version', '--format', '{{.Server.Version}}']);
 		await run('docker', ['image', 'inspect', imageName(ROOT)]);
@@ -98,9 +100,9 @@ export const DOCKER_RUN: Contender = {
 					`${place.data}:/data:ro`,
 					...boundOptions(place),
 				];
-				const inside = interpreter(language, {python: 'python3', node: '/runtime/node'});
+				const [program, ...args] = interpreter(language, {python: 'python3', node: '/runtime/node'});
 				const stop = () => void spawn('docker', ['kill', name], {env: {...process.env, ...env}, stdio: 'ignore'});
-				const command = ['docker', 'run', ...options, imageName(ROOT), ...inside] as const;
+				const command = ['docker', 'run', ...options, '--entrypoint', program, imageName(ROOT), ...args] as const;
 				return runCommand({command, input, place, env, isClient: true, stop});
 			},
 			async rested() {},
@@ -113,6 +115,7 @@ export const DOCKER_RUN: Contender = {
 export const NOTHING: Contender = {
 	name: 'no sandbox',
 	languages: ['python', 'javascript'],
+	coldIn: ['python', 'javascript'],
 	configuration:
 		'`python3 -` and `node -` themselves, started by an ordinary user with an empty environment: what the others add to',
 	async describe() {

@@ -49,6 +49,8 @@ export type Runner = {
 export type Contender = {
 	readonly name: string;
 	readonly languages: readonly Language[];
+	/** in which a start from nothing is measured: it is what takes the time of a comparison */
+	readonly coldIn: readonly Language[];
 	/** for the reader: exactly how it is set up, as its authors advise */
 	readonly configuration: string;
 	/** Versions, as far as they matter. Throws with the reason when it cannot be had here. */

@@ -18,35 +18,40 @@ const WORK: Readonly<Record<Language, string>> = {
 };
 
 type Lane = {
-	readonly name: string;
+	readonly of: string;
+	readonly kind: 'warm' | 'cold';
 	readonly run: (code: string) => Promise<Ending>;
 	readonly runner: Runner;
 	readonly ms: number[];
 	readonly failures: string[];
 };
 
-/** Every way to start every contender, one after the other, round after round; a rest before each. */
+type Rounds = {
+	readonly language: Language;
+	readonly place: Place;
+	readonly runs: number;
+	readonly warmUp: number;
+	readonly maxMs: number;
+};
+
+/** Every way to start every contender, one after the other, round after round; a rest before each. Fewer rounds when time is over. */
 export async function measureStarts(
 	contenders: readonly Contender[],
-	{language, place, runs, warmUp}: {language: Language; place: Place; runs: number; warmUp: number},
+	{language, place, runs, warmUp, maxMs}: Rounds,
 ): Promise<ReadonlyMap<string, Times>> {
-	const opened = [];
-	for (const contender of contenders) opened.push({name: contender.name, runner: await contender.open(place, language)});
-	const lanes = opened.flatMap(({name, runner}): Lane[] => [
-		...(runner.warm ? [{name: `${name} warm`, run: runner.warm, runner, ms: [], failures: []}] : []),
-		{name: `${name} cold`, run: runner.cold, runner, ms: [], failures: []},
-	]);
-	for (let run = -warmUp; run < runs; run += 1) for (const lane of lanes) await startOnce(lane, language, run >= 0);
-	for (const {runner} of opened) await runner.close();
-	return new Map(
-		contenders.map(({name}) => [
-			name,
-			timesOf(
-				lanes.filter((lane) => lane.name.startsWith(`${name} warm`) || lane.name === `${name} cold`),
-				runs,
-			),
-		]),
-	);
+	const lanes: Lane[] = [];
+	for (const contender of contenders) lanes.push(...lanesOf(contender, await contender.open(place, language), language));
+	const begin = performance.now();
+	for (let run = -warmUp; run < runs && performance.now() - begin < maxMs; run += 1)
+		for (const lane of lanes) await startOnce(lane, language, run >= 0);
+	for (const runner of new Set(lanes.map((lane) => lane.runner))) await runner.close();
+	return new Map(contenders.map(({name}) => [name, timesOf(lanes.filter(({of}) => of === name))]));
+}
+
+function lanesOf({name, coldIn}: Contender, runner: Runner, language: Language): readonly Lane[] {
+	const lane = (kind: Lane['kind'], run: Lane['run']) => ({of: name, kind, run, runner, ms: [], failures: []});
+	const warm = runner.warm ? [lane('warm', runner.warm)] : [];
+	return [...warm, ...(coldIn.includes(language) ? [lane('cold', runner.cold)] : [])];
 }
 
 async function startOnce({run, runner, ms, failures}: Lane, language: Language, isKept: boolean): Promise<void> {
@@ -64,12 +69,12 @@ function failureOf({outcome, code, output}: Ending): string | null {
 	return outcome === 'succeeded' && output.includes('42') ? null : `${code} ${output.slice(0, 300)}`;
 }
 
-function timesOf(lanes: readonly Lane[], runs: number): Times {
-	const [first] = lanes.flatMap(({failures}) => failures);
-	if (first !== undefined) process.stderr.write(`${lanes[0]?.name}: ${first}\n`);
-	const of = (kind: string) => spanOf(lanes.find(({name}) => name.endsWith(kind))?.ms ?? []);
-	const failed = lanes.reduce((sum, {failures}) => sum + failures.length, 0);
-	return {warm: of(' warm'), cold: of(' cold'), failed, tried: lanes.length * runs};
+function timesOf(lanes: readonly Lane[]): Times {
+	const failures = lanes.flatMap((lane) => lane.failures);
+	if (failures[0] !== undefined) process.stderr.write(`${lanes[0]?.of}: ${failures[0]}\n`);
+	const spanFor = (wanted: Lane['kind']) => spanOf(lanes.find(({kind}) => kind === wanted)?.ms ?? []);
+	const [warm, cold] = [spanFor('warm'), spanFor('cold')];
+	return {warm, cold, failed: failures.length, tried: failures.length + (warm?.runs ?? 0) + (cold?.runs ?? 0)};
 }
 
 function spanOf(ms: readonly number[]): Span | null {

@@ -27,6 +27,7 @@ function strictest({data, scratch}: Place) {
 export const SANDBOX_RUNTIME: Contender = {
 	name: 'sandbox-runtime',
 	languages: ['python', 'javascript'],
+	coldIn: ['python', 'javascript'],
 	configuration:
 		'as a library that stays initialised, in a process of an ordinary user: `allowedDomains: []`, `deniedDomains: ["*"]`, `strictAllowlist`, `denyRead: ["/"]` with `/usr`, Node, its own helper, the data and the scratch directory allowed again, `allowWrite` of the scratch directory only; an empty environment; it has no limits for memory, processes, disk or time, so time and output are limited by its caller',
 	async describe() {

@@ -6,14 +6,15 @@ import {BEGUN, type Contender, type Ending, type Place, runCommand} from './cont
 /** All that its documentation offers to hold a thread back. */
 const OPTIONS = {
 	...{env: {}, argv: [], execArgv: [], stdin: false, stdout: true, stderr: true, trackUnmanagedFds: true},
-	resourceLimits: {maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 32, codeRangeSizeMb: 16, stackSizeMb: 4},
+	resourceLimits: {maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32, codeRangeSizeMb: 16, stackSizeMb: 4},
 };
 
 export const WORKER_THREADS: Contender = {
 	name: 'worker_threads',
 	languages: ['javascript'],
+	coldIn: ['javascript'],
 	configuration:
-		'a `Worker` with an empty environment and `resourceLimits` (512 MiB of old generation), ended by `terminate()` when its time is over; the process around it runs as an ordinary user',
+		'a `Worker` with an empty environment and `resourceLimits` (192 MiB of old generation), ended by `terminate()` when its time is over; the process around it runs as an ordinary user',
 	async describe() {
 		return `Node ${process.versions.node}`;
 	},

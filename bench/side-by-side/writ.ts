@@ -22,6 +22,7 @@ const host = process.env.DOCKER_HOST ?? null;
 type Described = {
 	readonly name: string;
 	readonly languages: readonly Language[];
+	readonly coldIn: readonly Language[];
 	readonly configuration: string;
 	create(): SandboxProvider;
 };
@@ -30,6 +31,7 @@ const PROVIDERS: readonly Described[] = [
 	{
 		name: 'Writ process',
 		languages: ['python', 'javascript'],
+		coldIn: ['python', 'javascript'],
 		configuration:
 			'the `process` provider as it comes: bubblewrap with every namespace, a system call filter, control groups; Python forked from an interpreter that has imported pandas',
 		create: () => createProcessProvider({runtime: createRuntime({root: ROOT, nodePath, pythonPath})}),
@@ -37,12 +39,14 @@ const PROVIDERS: readonly Described[] = [
 	{
 		name: 'Writ wasm',
 		languages: ['python'],
+		coldIn: [],
 		configuration: 'the `wasm` provider as it comes: Pyodide in a Node process under the permission model; no pandas',
 		create: () => createWasmProvider({root: ROOT, nodePath}),
 	},
 	...(['runc', 'runsc'] as const).map((runtime) => ({
 		name: runtime === 'runc' ? 'Writ docker' : 'Writ docker + runsc',
-		languages: ['python', 'javascript'] as const,
+		languages: runtime === 'runc' ? (['python', 'javascript'] as const) : (['python'] as const),
+		coldIn: runtime === 'runc' ? (['python'] as const) : [],
 		configuration: `the \`docker\` provider as it comes, runtime \`${runtime}\`: read-only root, no capabilities, a system call filter, all limits`,
 		create: () => createDockerProvider({root: ROOT, host, image: null, runtime}),
 	})),
