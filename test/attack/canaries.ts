@@ -50,7 +50,10 @@ export async function plant(ownNetwork: boolean): Promise<Planted> {
 	const won = `won${randomBytes(9).toString('hex')}`;
 	const files = plantFiles(directory, values.file);
 	process.env[ENV] = values.environment;
-	const decoy = spawn('/bin/sleep', ['100000'], {env: {[ENV]: values.environment}, stdio: 'ignore'});
+	const decoy = spawn('setpriv', ['--pdeathsig', 'KILL', '--', '/bin/sleep', '100000'], {
+		env: {[ENV]: values.environment, PATH: '/usr/bin:/bin'},
+		stdio: 'ignore',
+	});
 	const contacts: string[] = [];
 	const services = await listen(directory, {answer: values.network, contacts, ports: ownNetwork ? PORTS : []});
 	const state = {before: snapshot(directory), packets: packets()};

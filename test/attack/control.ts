@@ -46,6 +46,7 @@ export async function createControl(planted: Planted): Promise<Control> {
 			DATA: data,
 			SCRATCH: scratch,
 			PID: '1',
+			OPENFD: '9',
 			FORKS: '48',
 			OTHERDIR: path.join(directory, 'other'),
 			DATASET: 'planted',
@@ -127,8 +128,12 @@ async function plantTables(directory: string, {values}: Planted) {
 async function raiseShield(scratch: string, {values, facts}: Planted): Promise<{readonly pid: number; end(): void}> {
 	const script = 'mount -t tmpfs -o size=64m,nr_inodes=20000 writ "$1"; exec 9< "$2"; exec sleep 100000';
 	const holder = spawn(
-		'unshare',
+		'setpriv',
 		[
+			'--pdeathsig',
+			'KILL',
+			'--',
+			'unshare',
 			'--pid',
 			'--fork',
 			'--kill-child',
