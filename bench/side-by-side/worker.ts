@@ -1,5 +1,5 @@
 /** Node's own worker threads: a language runtime that is asked to be a boundary. */
-import path from 'node:path';
+import {fileURLToPath} from 'node:url';
 import {Worker} from 'node:worker_threads';
 import {BEGUN, type Contender, type Ending, type Place, runCommand} from './contender.ts';
 
@@ -53,7 +53,7 @@ export function inWorker(code: string, wallMs: number): Promise<Ending> {
 
 /** An attack may end the process that its worker is part of. In a product that is the platform. */
 async function inProcessOfItsOwn(code: string, place: Place): Promise<Ending> {
-	const host = path.join(import.meta.dirname, 'worker-host.ts');
+	const host = fileURLToPath(import.meta.resolve('./worker-host.ts'));
 	const input = JSON.stringify({code, wallMs: place.wallMs});
 	const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('WRIT_ATTACK')));
 	const command = [process.execPath, '--no-warnings', host] as const;
