@@ -49,6 +49,12 @@ fi
 if [ "$what" = test ]; then
 	need /usr/lib/postgresql/*/bin/postgres postgresql
 	need chromium chromium
+	# Without these two the container sandboxes are not tested, and the tests say so.
+	wanted=("${missing[@]}")
+	need dockerd docker.io
+	scripts/gvisor.sh >/dev/null || say "not installed: runsc"
+	[ ${#missing[@]} -eq ${#wanted[@]} ] || say "not installed: docker.io"
+	missing=("${wanted[@]}")
 fi
 
 for line in "${missing[@]}"; do say "not installed: $line"; done

@@ -7,7 +7,13 @@ export REQUIRE_POSTGRES=1 NO_COLOR=1
 
 eval "$(scripts/postgres.sh start)"
 export DATABASE_URL
-trap 'scripts/postgres.sh stop "$PGDIR" >/dev/null' EXIT
+DOCKERDIR=
+trap 'scripts/postgres.sh stop "$PGDIR" >/dev/null; [ -z "$DOCKERDIR" ] || scripts/docker.sh stop "$DOCKERDIR"' EXIT
+# Where no engine can be started the tests of the container sandboxes are skipped, with the reason.
+if engine=$(scripts/docker.sh start); then
+	eval "$engine"
+	export DOCKER_HOST REQUIRE_DOCKER=1
+fi
 
 PATH="$(dirname "$node"):$PATH" npm run --silent check:source
 crossing=$(ls test/*.test.ts | grep -v '^test/page')

@@ -1,6 +1,7 @@
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {Config} from '#config/config.ts';
+import type {SandboxSpec} from '#contract/sandbox.ts';
 import {type Candidate, chooseStrongest, type DemandingProvider, withDemands} from '#sandbox/choose.ts';
 import {createProcessProvider} from '#sandbox/process.ts';
 import {createRuntime} from '#sandbox/runtime.ts';
@@ -15,8 +16,9 @@ export type Sandboxing = {
 };
 
 /** Builds the provider that the configuration names, or finds the strongest one. One that was named is not asked whether it works. */
-export async function createSandboxing({sandbox}: Config, root: string): Promise<Sandboxing> {
-	const candidates = candidatesIn(sandbox, root);
+export async function createSandboxing(config: Config, root: string): Promise<Sandboxing> {
+	const {sandbox} = config;
+	const candidates = [...onThisMachine(sandbox, root), kubernetes(config, root)];
 	const wanted = sandbox.provider === 'k8s' ? 'kubernetes' : sandbox.provider;
 	const named = candidates.find(({name}) => name === wanted);
 	const {provider, why} = named
@@ -40,9 +42,19 @@ async function ask({create}: Candidate): Promise<ProviderFacts> {
 }
 
 /** Between equals the earlier is preferred: a process needs no engine. Each imports what it needs when it is built. */
-function candidatesIn({dockerHost, dockerRuntime, image}: Config['sandbox'], root: string): readonly Candidate[] {
+function onThisMachine({dockerHost, dockerRuntime, image, microsandbox}: Config['sandbox'], root: string): readonly Candidate[] {
 	const nodePath = process.execPath;
 	return [
+		{
+			name: 'microsandbox',
+			best: 'vm-isolated',
+			async create() {
+				const {createMicrosandboxProvider} = await import('#sandbox/microsandbox.ts');
+				const {program, ...rest} = await inImage(image, root);
+				const guest = (spec: SandboxSpec) => ({...program(spec), reservedBytes: 0});
+				return createMicrosandboxProvider({...rest, program: guest, cliPath: microsandbox ?? undefined});
+			},
+		},
 		{
 			name: 'process',
 			best: 'kernel-shared',
@@ -67,6 +79,35 @@ function candidatesIn({dockerHost, dockerRuntime, image}: Config['sandbox'], roo
 			create: async () => (await import('#sandbox/wasm.ts')).createWasmProvider({root, nodePath}),
 		},
 	];
+}
+
+function kubernetes({kubernetes: cluster, sandbox: {image}, data}: Config, root: string): Candidate {
+	const {kubeconfig, context, namespace, serviceAccount, pullPolicy, jobTtlSeconds} = cluster;
+	const {runtimeClass, runtimeIsolation: level, datasetsClaim: claim} = cluster;
+	const datasets = data.datasetsDir ?? path.resolve(data.dir, 'datasets');
+	return {
+		name: 'kubernetes',
+		best: 'vm-isolated',
+		async create() {
+			const {createKubernetesProvider} = await import('#sandbox/kubernetes.ts');
+			return createKubernetesProvider({
+				...(await inImage(image, root)),
+				...{pullPolicy, ttlSeconds: jobTtlSeconds},
+				cluster: {kubeconfig: kubeconfig ?? undefined, context: context ?? undefined},
+				namespace: namespace ?? undefined,
+				serviceAccount: serviceAccount ?? undefined,
+				runtime: runtimeClass === null ? undefined : {className: runtimeClass, level},
+				datasets: claim === null ? undefined : {claim, root: datasets},
+			});
+		},
+	};
+}
+
+/** Of an image nobody here has looked into: what the one that is built here can run. */
+async function inImage(image: string | null, root: string) {
+	const {imageName, programIn} = await import('#sandbox/docker-image.ts');
+	const runs = ['sql', 'python', 'ingest', 'javascript', 'shell'] as const;
+	return {image: image ?? imageName(root), program: (spec: SandboxSpec) => programIn(root, spec), runs};
 }
 
 function pythonIn(root: string): string {

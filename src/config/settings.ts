@@ -190,8 +190,38 @@ const sandbox = {
 		'the runtime of the Docker engine; `auto` takes runsc (gVisor) where the engine has it',
 		{env: 'WRIT_DOCKER_RUNTIME'},
 	),
+	microsandbox: setting(optionalText, 'the `msb` program of microsandbox; by default where its installers put it', {
+		env: 'MSB_CLI_PATH',
+	}),
 	poolSize: setting(count(0, 64, 2), 'unused sandboxes kept warm for each runner', {env: 'WRIT_POOL_SIZE'}),
 	maxSandboxes: setting(count(1, 1_024, 8), 'sandboxes at work at once; more runs wait', {env: 'WRIT_MAX_SANDBOXES'}),
+};
+
+const kubernetes = {
+	kubeconfig: setting(optionalText, 'a kubeconfig; by default the service account of the pod, else ~/.kube/config', {
+		env: 'KUBECONFIG',
+	}),
+	context: setting(optionalText, 'a context of the kubeconfig; by default the current one', {env: 'K8S_CONTEXT'}),
+	namespace: setting(optionalText, 'where Jobs are made; by default that of the context', {env: 'K8S_NAMESPACE'}),
+	serviceAccount: setting(optionalText, 'the service account of runner pods; it needs no rights', {
+		env: 'K8S_SERVICE_ACCOUNT_NAME',
+	}),
+	pullPolicy: setting(z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'), 'when the runner image is pulled', {
+		env: 'K8S_IMAGE_PULL_POLICY',
+	}),
+	datasetsClaim: setting(optionalText, 'a volume claim that holds the datasets; without it files are sent to each pod', {
+		env: 'K8S_DATASETS_PVC',
+	}),
+	jobTtlSeconds: setting(count(0, 604_800, 300), 'how long the cluster keeps a Job that has ended', {
+		env: 'K8S_JOB_TTL_SECONDS',
+		unit: 's',
+	}),
+	runtimeClass: setting(optionalText, 'the RuntimeClass of runner pods', {env: 'K8S_RUNTIME_CLASS'}),
+	runtimeIsolation: setting(
+		z.enum(['kernel-isolated', 'vm-isolated']).default('kernel-isolated'),
+		'what that class gives: `kernel-isolated` for gVisor, `vm-isolated` for Kata',
+		{env: 'K8S_RUNTIME_ISOLATION'},
+	),
 };
 
 const agent = {
@@ -279,6 +309,7 @@ export const configSchema = z.strictObject({
 	models: section(models),
 	limits: section(limits),
 	sandbox: section(sandbox),
+	kubernetes: section(kubernetes),
 	agent: section(agent),
 	governance: section(governance),
 	observability: section(observability),
@@ -297,7 +328,7 @@ export type Setting = Facts & {
 
 /** The table, flat. */
 export function listSettings(): readonly Setting[] {
-	const sections = {server, data, models, limits, sandbox, agent, governance, observability, client};
+	const sections = {server, data, models, limits, sandbox, kubernetes, agent, governance, observability, client};
 	return Object.entries(sections).flatMap(([name, shape]) =>
 		Object.entries(shape).map(([key, schema]) => {
 			const known = facts.get(schema);
