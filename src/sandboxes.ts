@@ -51,7 +51,7 @@ function onThisMachine({dockerHost, dockerRuntime, image, microsandbox}: Config[
 			async create() {
 				const {createMicrosandboxProvider} = await import('#sandbox/microsandbox.ts');
 				const {program, ...rest} = await inImage(image, root);
-				const guest = (spec: SandboxSpec) => ({...program(spec), reservedBytes: 0});
+				const guest = (spec: SandboxSpec) => ({...program(spec), reservedBytes: RESERVED_BYTES});
 				return createMicrosandboxProvider({...rest, program: guest, cliPath: microsandbox ?? undefined});
 			},
 		},
@@ -109,6 +109,9 @@ async function inImage(image: string | null, root: string) {
 	const runs = ['sql', 'python', 'ingest', 'javascript', 'shell'] as const;
 	return {image: image ?? imageName(root), program: (spec: SandboxSpec) => programIn(root, spec), runs};
 }
+
+/** What the greediest runner asks for when it starts and never touches. */
+const RESERVED_BYTES = 1_280 * 2 ** 20;
 
 function pythonIn(root: string): string {
 	return path.join(root, '.writ', 'python', 'bin', 'python3');
