@@ -53,9 +53,40 @@ const CAPABILITIES: readonly Capability[] = [
 		tests: ['test/storage-faults.test.ts'],
 	},
 	{
-		name: 'Sandbox: the process provider under attack',
-		command: 'writ doctor',
-		tests: ['src/sandbox/*.test.ts', 'test/attack*.test.ts'],
+		name: 'Sandbox: the process provider, its zygote, its pool',
+		command: "node --test 'src/sandbox/process.test.ts'",
+		tests: ['src/sandbox/!(docker|wasm|kubernetes|microsandbox)*.test.ts'],
+	},
+	{
+		name: 'Sandbox: containers, with gVisor where the engine has it',
+		command: 'eval "$(scripts/docker.sh start)"; DOCKER_HOST=$DOCKER_HOST node --test src/sandbox/docker.test.ts',
+		tests: ['src/sandbox/docker*.test.ts'],
+	},
+	{name: 'Sandbox: Python in Wasm', command: 'SANDBOX_PROVIDER=wasm writ doctor', tests: ['src/sandbox/wasm*.test.ts']},
+	{
+		name: 'Sandbox: Kubernetes Jobs, on a double of the API',
+		command: 'node --test src/sandbox/kubernetes.test.ts',
+		tests: ['src/sandbox/kubernetes*.test.ts'],
+	},
+	{
+		name: 'Sandbox: microsandbox, on a double of its program',
+		command: 'node --test src/sandbox/microsandbox.test.ts',
+		tests: ['src/sandbox/microsandbox.test.ts'],
+	},
+	{
+		name: 'A way out through an allow-list proxy',
+		command: "node --test 'src/sandbox/egress/*.test.ts'",
+		tests: ['src/sandbox/egress/*.test.ts'],
+	},
+	{
+		name: 'The attack battery and its control; fuzzing',
+		command: 'npm run attack',
+		tests: ['test/attack*.test.ts', 'test/fuzz-*.test.ts'],
+	},
+	{
+		name: 'Programs and test suites; code that calls tools',
+		command: 'writ code FILE',
+		tests: ['src/tools/*.test.ts', 'test/code-calls.test.ts'],
 	},
 	{
 		name: 'SQL and Python, decided and run inside',
@@ -99,16 +130,30 @@ const CAPABILITIES: readonly Capability[] = [
 	{name: 'Configuration and doctor', command: 'writ doctor', tests: ['src/config/*.test.ts', 'src/doctor.test.ts']},
 ];
 
-/** What each mode is shown by, on the one provider of this version. */
-const MODES: Readonly<Record<string, {readonly file: string; readonly title: RegExp}>> = {
+type Shown = {readonly file: string; readonly title: RegExp};
+
+/** What each mode is shown by, on the process provider. */
+const MODES: Readonly<Record<string, Shown>> = {
 	sql: {file: 'test/api.test.ts', title: /^a direct run takes SQL, Python or a plan/},
 	python: {file: 'test/api.test.ts', title: /^a direct run takes SQL, Python or a plan/},
 	plan: {file: 'test/api.test.ts', title: /^a direct run takes SQL, Python or a plan/},
 	chat: {file: 'test/api.test.ts', title: /^SQL: in a chat/},
 	export: {file: 'test/api.test.ts', title: /^an export holds every row/},
 	ingest: {file: 'test/cli.test.ts', title: /^datasets are added from CSV/},
+	javascript: {file: 'test/code-calls.test.ts', title: /^code gets what a call returns/},
 };
-const PROVIDERS = ['process', 'docker', 'wasm', 'microsandbox', 'kubernetes'];
+
+/** What shows a mode on another provider; what is not here does not run there. */
+const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, Shown>>>> = {
+	docker: {
+		sql: {file: 'src/sandbox/docker.test.ts', title: /^SQL is computed by DuckDB/},
+		python: {file: 'src/sandbox/docker.test.ts', title: /^Python has pandas/},
+		javascript: {file: 'src/sandbox/docker.test.ts', title: /^a JavaScript module is run by Node/},
+	},
+	wasm: {python: {file: 'src/sandbox/wasm.test.ts', title: /^takes a warm sandbox from the pool/}},
+};
+const ON_DOUBLES = ['microsandbox', 'kubernetes'];
+const PROVIDERS = ['process', ...Object.keys(ELSEWHERE), ...ON_DOUBLES];
 
 const root = path.resolve(import.meta.dirname, '..');
 const page = path.join(root, 'docs/status.md');
@@ -140,8 +185,10 @@ function gaps(): readonly string[] {
 	return [
 		...CAPABILITIES.filter(({tests}) => filesOf(tests).length === 0).map(({name}) => `${name}: its tests are gone`),
 		...all.filter((file) => !claimed.has(file)).map((file) => `${file} is of no capability: add it to scripts/status.ts`),
-		...Object.entries(MODES).flatMap(([mode, {file, title}]) =>
-			shows(file, title) ? [] : [`${mode}: no test ${title} in ${file}`],
+		...[MODES, ...Object.values(ELSEWHERE)].flatMap((modes) =>
+			Object.entries(modes).flatMap(([mode, {file, title}]) =>
+				shows(file, title) ? [] : [`${mode}: no test ${title} in ${file}`],
+			),
 		),
 	];
 }
@@ -157,11 +204,15 @@ function filesOf(tests: readonly string[]): readonly string[] {
 
 function render(ends: readonly TestEnd[]): string {
 	const rows = CAPABILITIES.map(({name, command, tests}) => `| ${name} | \`${command}\` | ${summarise(ended(ends, tests))} |`);
-	const matrix = Object.entries(MODES).map(([mode, {file, title}]) => {
-		const shown = ends.filter((end) => end.file === file && title.test(end.title));
-		const cells = PROVIDERS.map((provider) => (provider === 'process' ? verdict(shown) : 'not in this version'));
-		return `| ${mode} | ${cells.join(' | ')} |`;
-	});
+	const cell = (mode: string, provider: string): string => {
+		if (ON_DOUBLES.includes(provider)) return 'on a double only';
+		const shown = provider === 'process' ? MODES[mode] : ELSEWHERE[provider]?.[mode];
+		if (!shown) return 'not shown';
+		return verdict(ends.filter((end) => end.file === shown.file && shown.title.test(end.title)));
+	};
+	const matrix = Object.keys(MODES).map(
+		(mode) => `| ${mode} | ${PROVIDERS.map((provider) => cell(mode, provider)).join(' | ')} |`,
+	);
 	return [
 		'# Status',
 		'',
@@ -201,7 +252,9 @@ function ended(ends: readonly TestEnd[], tests: readonly string[]): readonly Tes
 function stamp(): string {
 	const table = JSON.stringify([
 		CAPABILITIES,
-		Object.entries(MODES).map(([mode, {file, title}]) => [mode, file, title.source]),
+		[MODES, ...Object.values(ELSEWHERE)].map((modes) =>
+			Object.entries(modes).map(([mode, {file, title}]) => [mode, file, title.source]),
+		),
 		PROVIDERS,
 	]);
 	return `<!-- table ${createHash('sha256').update(table).digest('hex').slice(0, 16)} -->`;
