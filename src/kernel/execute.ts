@@ -59,8 +59,13 @@ export async function execute(
 			const parent = {id: action.id, propose, signal: deadline.signal};
 			const calls = callsTools(request) ? answerCalls(parent, journal, kernel) : undefined;
 			if (calls) opened.push(calls);
-			const job = {spec, request, nested, ...(calls && {answerCall: calls.answer})};
-			const result = await kernel.sandboxes.run(permit, job, deadline.signal).finally(() => calls?.close());
+			const job = {spec, request, nested, onStart: deadline.resume, ...(calls && {answerCall: calls.answer})};
+			// Who waits for a place has not used up time; the wait ends because all who are before it are limited.
+			deadline.pause();
+			const result = await kernel.sandboxes.run(permit, job, deadline.signal).finally(() => {
+				deadline.resume();
+				return calls?.close();
+			});
 			seen.usage = result.usage;
 			seen.isolation = result.isolation;
 			return result;
@@ -128,25 +133,40 @@ function toRecord(error: unknown, kernel: Kernel): ErrorBody {
 	}
 }
 
-type Deadline = Disposable & {readonly signal: AbortSignal; isOver(): boolean};
+type Deadline = Disposable & {readonly signal: AbortSignal; isOver(): boolean; pause(): void; resume(): void};
 
-/** Aborts with its caller or after `ms`. One timer, cleared at the end: a thousand quick actions must not leave a thousand behind. */
+/**
+ * Aborts with its caller or after `ms`, pauses not counted. One timer, cleared at the end: a thousand quick actions must not leave a
+ * thousand behind.
+ */
 function startDeadline(caller: AbortSignal, ms: number): Deadline {
 	const controller = new AbortController();
-	const state = {over: false};
+	const state = {over: false, closed: false, leftMs: ms, since: 0, timer: undefined as NodeJS.Timeout | undefined};
 	const cancel = () => controller.abort(caller.reason);
 	const expire = () => {
 		state.over = !controller.signal.aborted;
 		controller.abort();
 	};
-	const timer = setTimeout(expire, ms).unref();
+	const resume = () => {
+		if (state.timer || state.closed) return;
+		state.since = performance.now();
+		state.timer = setTimeout(expire, state.leftMs).unref();
+	};
+	const pause = () => {
+		if (!state.timer) return;
+		clearTimeout(state.timer);
+		state.timer = undefined;
+		state.leftMs -= performance.now() - state.since;
+	};
+	resume();
 	if (caller.aborted) cancel();
 	else caller.addEventListener('abort', cancel, {once: true});
 	return {
-		signal: controller.signal,
+		...{signal: controller.signal, pause, resume},
 		isOver: () => state.over,
 		[Symbol.dispose]() {
-			clearTimeout(timer);
+			state.closed = true;
+			clearTimeout(state.timer);
 			caller.removeEventListener('abort', cancel);
 		},
 	};

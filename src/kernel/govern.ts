@@ -67,8 +67,9 @@ async function observe(action: Action, principal: Principal, kernel: Kernel): Pr
 	try {
 		const isolation = await kernel.sandboxes.level();
 		return {isolation, fingerprint: (await action.tool.fingerprint?.(action.input as never, principal)) ?? null};
-	} catch (bug) {
-		kernel.report(bug);
+	} catch (error) {
+		// What the platform can name, such as a dataset that is gone, is no bug.
+		if (!(error instanceof WritError)) kernel.report(error);
 		return null;
 	}
 }

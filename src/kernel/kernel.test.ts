@@ -7,9 +7,9 @@ import type {EventData} from '#contract/event.ts';
 import {verifyRun} from '#evidence/verify.ts';
 import {createPolicy} from '#policy/policy.ts';
 import {openMemory} from '#store/memory.ts';
-import type {Outcome} from './govern.ts';
+import {govern, type Outcome} from './govern.ts';
 import {assertPermit, type Permit} from './permit.ts';
-import type {Gate, Policy} from './ports.ts';
+import type {Gate, Kernel, Policy} from './ports.ts';
 import {ADA, createTool, createWriteTool, type Input, policyParts, type TestKernel, testKernel} from './test-kernel.ts';
 import type {Tool, World} from './tool.ts';
 
@@ -361,6 +361,38 @@ test('a tool that ignores its end does not keep its caller waiting, and starts n
 	await assert.rejects(world.sandbox({} as never, {} as never), {code: 'policy_denied'});
 	assert.deepEqual(run.sandboxed, []);
 	await assertSound(run);
+});
+
+test('the time that a run waits for a sandbox is not its own', async (context) => {
+	context.mock.timers.enable({apis: ['setTimeout']});
+	const tool = createTool({run: (_, world) => world.sandbox({} as never, {} as never)});
+	const run = await testKernel({tools: [tool]});
+	const started = Promise.withResolvers<void>();
+	const sandboxes: Kernel['sandboxes'] = {
+		...run.kernel.sandboxes,
+		async run(_permit, {onStart}, signal) {
+			await started.promise;
+			onStart?.();
+			return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+		},
+	};
+	const proposal = {id: 'act_1', tool: 'analyst.echo', input: {text: 'hi'}};
+	const pending = govern(proposal, run.journal, {...run.kernel, sandboxes}, new AbortController().signal);
+	await setImmediate();
+	context.mock.timers.tick(600_000);
+	assert.deepEqual((await run.recorded()).slice(-1), ['action.intent']);
+	started.resolve();
+	await setImmediate();
+	context.mock.timers.tick(61_001);
+	assert.equal((await pending).kind, 'timed_out');
+	await assertSound(run);
+});
+
+test('what the platform can name is no bug, and denies all the same', async () => {
+	const gone = () => Promise.reject(new WritError('not_found', 'there is no dataset `x`'));
+	const run = await testKernel({tools: [createTool({fingerprint: gone})]});
+	assert.equal((await run.propose('analyst.echo', {text: 'hi'})).kind, 'denied');
+	assert.deepEqual(run.reported, []);
 });
 
 for (const [name, before] of [

@@ -84,6 +84,8 @@ export type SandboxJob = {
 	readonly answerCall?: AnswerCall;
 	/** A sandbox waits for this one: it is started in the place of that one, which else could be the place it would wait for. */
 	readonly nested?: boolean;
+	/** The sandbox is ready and takes the request: from here on the time is the run's own. */
+	readonly onStart?: () => void;
 };
 
 export type Sandboxes = {

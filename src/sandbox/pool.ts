@@ -51,7 +51,7 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 		return sandbox;
 	};
 	return {
-		async run(permit, {spec, request, answerCall, nested}, signal) {
+		async run(permit, {spec, request, answerCall, nested, onStart}, signal) {
 			assertPermit(permit);
 			if (state.closed) throw closing();
 			if (!nested && queue.waiting >= maxWaiting) throw crowded(maxWaiting);
@@ -61,6 +61,7 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 				const sandbox = await claim({spec, tenant: permit.tenant}, signal);
 				// The place is free when the sandbox is gone, which its caller need not wait for.
 				sandbox.ended.then(leave, leave);
+				onStart?.();
 				return await sandbox.run(permit, request, signal, answerCall);
 			} catch (error) {
 				leave();
