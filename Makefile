@@ -1,5 +1,5 @@
 # Every target installs what it needs and is quick when there is nothing to do.
-.PHONY: run test check first-run-check bench docs smoke clean help
+.PHONY: run test attack check first-run-check bench docs smoke clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -11,6 +11,10 @@ run: ## install, load the sample data, start the server on 127.0.0.1:8000 and as
 test: ## install what the tests need and run them all
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+attack: ## attack the sandboxes, and show that the attacks succeed without one; needs root
+	@scripts/setup.sh test
+	@scripts/attack.sh
 
 check: ## types, format, lint, architecture, dead code, duplication, tests of the rooms
 	@scripts/setup.sh app
