@@ -32,7 +32,10 @@ function footprint() {
 		processes: descendants(process.pid).length,
 		groups: groups(process.pid),
 		descriptors: readdirSync('/proc/self/fd').length,
-		mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').length,
+		// A container engine that is tested beside this mounts on the same host.
+		mounts: readFileSync('/proc/self/mounts', 'utf8')
+			.split('\n')
+			.filter((line) => !line.includes('/writ-docker.')).length,
 	};
 }
 

@@ -119,7 +119,8 @@ def build_root(orders, mounts, below_scratch):
             mount(path, target, None, MS_BIND | MS_REC)
     os.mkdir(f"{NEXT}/tmp")
     owner = "" if orders["uid"] is None else f",uid={orders['uid']},gid={orders['uid']}"
-    mount_tmpfs(f"{NEXT}/tmp", f"mode=0700,size={orders['scratchBytes']},nr_inodes={orders['scratchFiles']}{owner}")
+    mode = "1777" if below_scratch else "0700"  # places are made there by this user, who is not the run's
+    mount_tmpfs(f"{NEXT}/tmp", f"mode={mode},size={orders['scratchBytes']},nr_inodes={orders['scratchFiles']}{owner}")
     for path in below_scratch:  # the runtime may have its home below the host's own /tmp
         make_place(NEXT + path, os.stat(path).st_mode)
         mount(path, NEXT + path, None, MS_BIND | MS_REC)
