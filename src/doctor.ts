@@ -74,7 +74,7 @@ export async function doctorChecks(platform: Platform, config: Config, root: str
 async function isolation({sandboxing}: Platform): Promise<readonly Check[]> {
 	const {provider, why} = sandboxing;
 	const used = await check('isolation', false, async () => {
-		const found = await provider.facts();
+		const found = await provider.facts({thorough: true});
 		const {ok, fix, facts = {}} = toFinding(found);
 		const {weaknesses} = found;
 		return {

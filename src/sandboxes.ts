@@ -28,7 +28,9 @@ export async function createSandboxing(config: Config, root: string): Promise<Sa
 		provider: withDemands(provider, sandbox.level),
 		why,
 		survey: () =>
-			Promise.all(candidates.map((candidate) => (candidate.name === provider.name ? provider.facts() : ask(candidate)))),
+			Promise.all(
+				candidates.map((candidate) => (candidate.name === provider.name ? provider.facts({thorough: true}) : ask(candidate))),
+			),
 	};
 }
 

@@ -99,7 +99,7 @@ export function createProcessProvider({runtime, egress, ...switches}: ProcessPro
 	return {
 		name: 'process',
 		open: (spec, options) => tracked(open(spec, options)),
-		facts: async () => ({...(await inspect(host, runtime)), egress: egress !== undefined}),
+		facts: async (how) => ({...(await inspect(host, how?.thorough ? runtime : undefined)), egress: egress !== undefined}),
 		runners: () => runtime.versions(),
 		async close() {
 			closing.abort();
@@ -317,7 +317,7 @@ async function cleanUp(group: Group | undefined, id: number | undefined, output:
 }
 
 /** Builds one for real: nothing less shows that the kernel, its settings and the distribution agree. */
-async function inspect(host: () => Promise<Host>, runtime: Runtime): Promise<ProviderFacts> {
+async function inspect(host: () => Promise<Host>, runtime: Runtime | undefined): Promise<ProviderFacts> {
 	const base = {
 		name: 'process',
 		level: 'kernel-shared',
@@ -334,7 +334,7 @@ async function inspect(host: () => Promise<Host>, runtime: Runtime): Promise<Pro
 		});
 		const versions = {bubblewrap: stdout.trim().replace('bubblewrap ', '')};
 		const limits = enforcement({grouped, filesCounted: countsFiles(hostId(0))});
-		await tryZygote(zygotes, runtime);
+		if (runtime) await tryZygote(zygotes, runtime);
 		const weaknesses = [...found.weaknesses, ...(zygotes?.refusals() ?? [])];
 		return {...base, seccomp: filter !== undefined, limits, versions, weaknesses, availability: {kind: 'available'}};
 	} catch (error) {

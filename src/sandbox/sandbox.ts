@@ -34,7 +34,8 @@ export type OpenOptions = {
 
 export type SandboxProvider = {
 	readonly name: Isolation['provider'];
-	facts(): Promise<ProviderFacts>;
+	/** `thorough` also tries what takes a second to start, for weaknesses that only show then. */
+	facts(how?: {readonly thorough: boolean}): Promise<ProviderFacts>;
 	/** Versions of what would run inside, by name; starts each to ask it. */
 	runners(): Promise<Readonly<Record<string, string>>>;
 	/** Resolves when the runner inside is ready. Throws `sandbox_unavailable`, `runner_internal_error`, `runner_timeout` or `cancelled`. */
