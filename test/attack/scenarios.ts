@@ -40,7 +40,7 @@ time.sleep(0.3)`);
 				: []),
 			...(miscounted.output.includes('vm-isolated') ? ['a program chose its own isolation'] : []),
 			...(miscounted.outcome === 'succeeded' && miscounted.output.includes('9007199254740991')
-				? await unverifiedOnly(subject, 'forged')
+				? await unverifiedOnly(subject, '9007199254740991')
 				: []),
 		];
 	},
@@ -232,11 +232,15 @@ async function granted({platform, session}: Subject) {
 const ENDS_OF_A_CROWD = new Set(['sandbox_unavailable', 'rate_limited', 'runner_timeout']);
 const CROWD = 200;
 
-async function unverifiedOnly(subject: Subject, what: string): Promise<readonly string[]> {
-	const [run = ''] = await finishedRuns(subject, 1);
-	const events = await subject.platform.store.read(run);
-	const isVerified = events.some((event) => event.type === 'action.verified' && event.data.verdict.kind === 'verified');
-	return isVerified ? [`a ${what} count was verified`] : [];
+/** Other attacks run beside this one: the run is known by what was forged in it. */
+async function unverifiedOnly(subject: Subject, forged: string): Promise<readonly string[]> {
+	const runs = await Promise.all((await finishedRuns(subject, 40)).map((run) => subject.platform.store.read(run)));
+	const mine = runs.filter((events) =>
+		events.some((event) => event.type === 'action.outcome' && JSON.stringify(event.data.output).includes(forged)),
+	);
+	if (mine.length === 0) return ['the run with the forged count is not on record'];
+	const isVerified = mine.flat().some((event) => event.type === 'action.verified' && event.data.verdict.kind === 'verified');
+	return isVerified ? ['a forged count was verified'] : [];
 }
 
 /** The newest first. */
