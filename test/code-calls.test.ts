@@ -150,13 +150,13 @@ export default 1;`;
 			['artifacts', true],
 		],
 	);
-	const {body} = await writ.get<string>(`/api/v1/work/${reply.runId}/artifacts/${artifacts[0]?.sha256}`);
+	const {body} = await writ.get<string>(`/api/v1/code/${reply.runId}/artifacts/${artifacts[0]?.sha256}`);
 	assert.equal(Buffer.from(body).toString(), 'HELLO');
 	const proposed = (await writ.events(reply.runId)).find((event) => event.type === 'action.proposed');
 	assert.ok(proposed?.type === 'action.proposed');
 	assert.deepEqual((proposed.data.input as {files: unknown}).files, [
 		{name: 'data/a.txt', sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824'},
 	]);
-	const other = await writ.get(`/api/v1/work/${reply.runId}/artifacts/${'0'.repeat(64)}`);
+	const other = await writ.get(`/api/v1/code/${reply.runId}/artifacts/${'0'.repeat(64)}`);
 	assert.equal(other.status, 404);
 });

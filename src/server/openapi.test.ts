@@ -21,12 +21,12 @@ test('every route of the contract is described', () => {
 	const routes = operations.map(({method, path}) => `${method} ${path}`).sort();
 	assert.deepEqual(routes, [
 		'get /api/v1/approvals',
+		'get /api/v1/code/{run_id}',
+		'get /api/v1/code/{run_id}/artifacts/{sha256}',
 		'get /api/v1/config',
 		'get /api/v1/doctor',
 		'get /api/v1/policy',
 		'get /api/v1/tools',
-		'get /api/v1/work/{run_id}',
-		'get /api/v1/work/{run_id}/artifacts/{sha256}',
 		'get /datasets',
 		'get /datasets/{dataset_id}/schema',
 		'get /healthz',

@@ -114,7 +114,7 @@ async function download(reply: WorkReply, directory: string, {connect, io}: Comm
 	const {artifacts = [], refused = []} = (reply.output ?? {}) as Partial<Output>;
 	const client = await connect();
 	for (const {name, sha256} of artifacts) {
-		const {body} = await client.fetch(`/api/v1/work/${encodeURIComponent(reply.runId)}/artifacts/${sha256}`);
+		const {body} = await client.fetch(`/api/v1/code/${encodeURIComponent(reply.runId)}/artifacts/${sha256}`);
 		if (body) await io.writeFile(join(resolve(io.cwd, directory), name), body);
 	}
 	for (const {name, reason} of refused) io.err(`not taken: ${printable(name)}: ${reason}\n`);

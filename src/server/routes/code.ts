@@ -32,7 +32,7 @@ const tests = createRoute({
 });
 const show = createRoute({
 	method: 'get',
-	path: '/api/v1/work/{run_id}',
+	path: '/api/v1/code/{run_id}',
 	operationId: 'showWork',
 	tags,
 	summary: 'What became of a program or a test run',
@@ -41,7 +41,7 @@ const show = createRoute({
 });
 const artifact = createRoute({
 	method: 'get',
-	path: '/api/v1/work/{run_id}/artifacts/{sha256}',
+	path: '/api/v1/code/{run_id}/artifacts/{sha256}',
 	operationId: 'downloadArtifact',
 	tags,
 	summary: 'A file that a program or a test run left in /out',
