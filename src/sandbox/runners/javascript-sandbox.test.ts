@@ -45,10 +45,10 @@ function echo(): {answerCall: AnswerCall; calls: unknown[]} {
 	return {answerCall, calls};
 }
 
-/** Sends one frame past the runner, as code that took it over would. */
+/** Sends frames past the runner in one write, as code that took it over would. */
 const FORGE = `import {writeSync} from 'node:fs';
-const send = (frame) => { const b = Buffer.from(JSON.stringify(frame)); const h = Buffer.alloc(4); h.writeUInt32BE(b.length);
-const all = Buffer.concat([h, b]); for (let n = 0; n < all.length;) n += writeSync(3, all, n); };
+const encode = (frame) => { const b = Buffer.from(JSON.stringify(frame)); const h = Buffer.alloc(4); h.writeUInt32BE(b.length); return [h, b]; };
+const send = (...frames) => { const all = Buffer.concat(frames.flatMap(encode)); for (let n = 0; n < all.length;) n += writeSync(3, all, n); };
 `;
 
 test('a module runs, prints, and sees nothing but its sandbox', async () => {
@@ -157,7 +157,7 @@ test('an input of 30 MB ends at the output limit', async () => {
 });
 
 for (const [title, code] of Object.entries({
-	'a call after the end': `${FORGE}send({type: 'done', totalRows: null, truncated: null, nonFinite: 0}); send({type: 'call', id: 1, tool: 'a.b', input: null});`,
+	'a call after the end': `${FORGE}send({type: 'done', totalRows: null, truncated: null, nonFinite: 0}, {type: 'call', id: 1, tool: 'a.b', input: null});`,
 	'a call without a tool': `${FORGE}send({type: 'call', id: 1, input: null});`,
 	'a call whose id is no number': `${FORGE}send({type: 'call', id: 'x', tool: 'a.b', input: null});`,
 })) {
