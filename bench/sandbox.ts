@@ -12,7 +12,7 @@ import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import {mintPermit} from '#kernel/permit.ts';
 import {encodeFrame} from '#sandbox/frames.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
-import {createProcessProvider} from '#sandbox/process.ts';
+import {createProcessProvider} from '#sandbox/process/process.ts';
 import {createRuntime, type Program} from '#sandbox/runtime.ts';
 import type {SandboxProvider} from '#sandbox/sandbox.ts';
 import {attackerRuntime} from '../src/sandbox/fixtures/attack.ts';

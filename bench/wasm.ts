@@ -7,7 +7,7 @@ import {mintPermit} from '#kernel/permit.ts';
 import {createPool} from '#sandbox/pool.ts';
 import {snapshots} from '#sandbox/runners/run-in-child.ts';
 import type {SandboxProvider} from '#sandbox/sandbox.ts';
-import {createWasmProvider} from '#sandbox/wasm.ts';
+import {createWasmProvider} from '#sandbox/wasm/wasm.ts';
 import {figure, report, timed} from './harness.ts';
 
 const MIB = 2 ** 20;

@@ -2,7 +2,7 @@
 import {existsSync} from 'node:fs';
 import path from 'node:path';
 import type {RunnerName} from '#contract/sandbox.ts';
-import {imageName, programIn} from '#sandbox/docker-image.ts';
+import {imageName, programIn} from '#sandbox/docker/image.ts';
 
 const root = path.join(import.meta.dirname, '..');
 const MIB = 2 ** 20;

@@ -54,24 +54,24 @@ const CAPABILITIES: readonly Capability[] = [
 	},
 	{
 		name: 'Sandbox: the process provider, its zygote, its pool',
-		command: "node --test 'src/sandbox/process.test.ts'",
-		tests: ['src/sandbox/!(docker|wasm|kubernetes|microsandbox)*.test.ts'],
+		command: "node --test 'src/sandbox/process/process.test.ts'",
+		tests: ['src/sandbox/*.test.ts', 'src/sandbox/process/*.test.ts'],
 	},
 	{
 		name: 'Sandbox: containers, with gVisor where the engine has it',
-		command: 'eval "$(scripts/docker.sh start)"; DOCKER_HOST=$DOCKER_HOST node --test src/sandbox/docker.test.ts',
-		tests: ['src/sandbox/docker*.test.ts'],
+		command: 'eval "$(scripts/docker.sh start)"; DOCKER_HOST=$DOCKER_HOST node --test src/sandbox/docker/docker.test.ts',
+		tests: ['src/sandbox/docker/*.test.ts'],
 	},
-	{name: 'Sandbox: Python in Wasm', command: 'SANDBOX_PROVIDER=wasm writ doctor', tests: ['src/sandbox/wasm*.test.ts']},
+	{name: 'Sandbox: Python in Wasm', command: 'SANDBOX_PROVIDER=wasm writ doctor', tests: ['src/sandbox/wasm/*.test.ts']},
 	{
 		name: 'Sandbox: Kubernetes Jobs, on a double of the API',
-		command: 'node --test src/sandbox/kubernetes.test.ts',
-		tests: ['src/sandbox/kubernetes*.test.ts'],
+		command: 'node --test src/sandbox/kubernetes/kubernetes.test.ts',
+		tests: ['src/sandbox/kubernetes/*.test.ts'],
 	},
 	{
 		name: 'Sandbox: microsandbox, on a double of its program',
-		command: 'node --test src/sandbox/microsandbox.test.ts',
-		tests: ['src/sandbox/microsandbox.test.ts'],
+		command: 'node --test src/sandbox/microsandbox/microsandbox.test.ts',
+		tests: ['src/sandbox/microsandbox/microsandbox.test.ts'],
 	},
 	{
 		name: 'A way out through an allow-list proxy',
@@ -146,11 +146,11 @@ const MODES: Readonly<Record<string, Shown>> = {
 /** What shows a mode on another provider; what is not here does not run there. */
 const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, Shown>>>> = {
 	docker: {
-		sql: {file: 'src/sandbox/docker.test.ts', title: /^SQL is computed by DuckDB/},
-		python: {file: 'src/sandbox/docker.test.ts', title: /^Python has pandas/},
-		javascript: {file: 'src/sandbox/docker.test.ts', title: /^a JavaScript module is run by Node/},
+		sql: {file: 'src/sandbox/docker/docker.test.ts', title: /^SQL is computed by DuckDB/},
+		python: {file: 'src/sandbox/docker/docker.test.ts', title: /^Python has pandas/},
+		javascript: {file: 'src/sandbox/docker/docker.test.ts', title: /^a JavaScript module is run by Node/},
 	},
-	wasm: {python: {file: 'src/sandbox/wasm.test.ts', title: /^takes a warm sandbox from the pool/}},
+	wasm: {python: {file: 'src/sandbox/wasm/wasm.test.ts', title: /^takes a warm sandbox from the pool/}},
 };
 const ON_DOUBLES = ['microsandbox', 'kubernetes'];
 const PROVIDERS = ['process', ...Object.keys(ELSEWHERE), ...ON_DOUBLES];

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type {Config} from '#config/config.ts';
 import type {SandboxSpec} from '#contract/sandbox.ts';
 import {type Candidate, chooseStrongest, type DemandingProvider, withDemands} from '#sandbox/choose.ts';
-import {createProcessProvider} from '#sandbox/process.ts';
+import {createProcessProvider} from '#sandbox/process/process.ts';
 import {createRuntime} from '#sandbox/runtime.ts';
 import type {ProviderFacts} from '#sandbox/sandbox.ts';
 
@@ -51,7 +51,7 @@ function onThisMachine({dockerHost, dockerRuntime, image, microsandbox}: Config[
 			name: 'microsandbox',
 			best: 'vm-isolated',
 			async create() {
-				const {createMicrosandboxProvider} = await import('#sandbox/microsandbox.ts');
+				const {createMicrosandboxProvider} = await import('#sandbox/microsandbox/microsandbox.ts');
 				const {program, ...rest} = await inImage(image, root);
 				const guest = (spec: SandboxSpec) => ({...program(spec), reservedBytes: RESERVED_BYTES});
 				return createMicrosandboxProvider({...rest, program: guest, cliPath: microsandbox ?? undefined});
@@ -71,14 +71,14 @@ function onThisMachine({dockerHost, dockerRuntime, image, microsandbox}: Config[
 			name: 'docker',
 			best: 'kernel-isolated',
 			async create() {
-				const {createDockerProvider} = await import('#sandbox/docker.ts');
+				const {createDockerProvider} = await import('#sandbox/docker/docker.ts');
 				return createDockerProvider({root, host: dockerHost, image, runtime: dockerRuntime});
 			},
 		},
 		{
 			name: 'wasm',
 			best: 'kernel-shared',
-			create: async () => (await import('#sandbox/wasm.ts')).createWasmProvider({root, nodePath}),
+			create: async () => (await import('#sandbox/wasm/wasm.ts')).createWasmProvider({root, nodePath}),
 		},
 	];
 }
@@ -91,7 +91,7 @@ function kubernetes({kubernetes: cluster, sandbox: {image}, data}: Config, root:
 		name: 'kubernetes',
 		best: 'vm-isolated',
 		async create() {
-			const {createKubernetesProvider} = await import('#sandbox/kubernetes.ts');
+			const {createKubernetesProvider} = await import('#sandbox/kubernetes/kubernetes.ts');
 			return createKubernetesProvider({
 				...(await inImage(image, root)),
 				...{pullPolicy, ttlSeconds: jobTtlSeconds},
@@ -107,7 +107,7 @@ function kubernetes({kubernetes: cluster, sandbox: {image}, data}: Config, root:
 
 /** Of an image nobody here has looked into: what the one that is built here can run. */
 async function inImage(image: string | null, root: string) {
-	const {imageName, programIn} = await import('#sandbox/docker-image.ts');
+	const {imageName, programIn} = await import('#sandbox/docker/image.ts');
 	const runs = ['sql', 'python', 'ingest', 'javascript', 'shell'] as const;
 	return {image: image ?? imageName(root), program: (spec: SandboxSpec) => programIn(root, spec), runs};
 }

@@ -4,7 +4,7 @@ import {spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
-import {createGroup, findCgroups, type Group} from '#sandbox/cgroup.ts';
+import {createGroup, findCgroups, type Group} from '#sandbox/process/cgroup.ts';
 import {type Planted, plant} from '../../test/attack/canaries.ts';
 import {type Case, isApplicable, type Payload} from '../../test/attack/case.ts';
 import {CASES} from '../../test/attack/cases.ts';

@@ -2,7 +2,7 @@
 import {execFile, spawn} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {promisify} from 'node:util';
-import {imageName} from '#sandbox/docker-image.ts';
+import {imageName} from '#sandbox/docker/image.ts';
 import {type Contender, type Language, MIB, type Place, pythonPackages, ROOT, runCommand} from './contender.ts';
 
 const run = promisify(execFile);

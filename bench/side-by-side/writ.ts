@@ -4,12 +4,12 @@ import {WritError} from '#contract/errors.ts';
 import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import {mintPermit} from '#kernel/permit.ts';
 import type {SandboxResult} from '#kernel/tool.ts';
-import {createDockerProvider} from '#sandbox/docker.ts';
+import {createDockerProvider} from '#sandbox/docker/docker.ts';
 import {createPool} from '#sandbox/pool.ts';
-import {createProcessProvider} from '#sandbox/process.ts';
+import {createProcessProvider} from '#sandbox/process/process.ts';
 import {createRuntime} from '#sandbox/runtime.ts';
 import type {Sandbox, SandboxProvider} from '#sandbox/sandbox.ts';
-import {createWasmProvider} from '#sandbox/wasm.ts';
+import {createWasmProvider} from '#sandbox/wasm/wasm.ts';
 import {type Contender, type Ending, type Language, MIB, type Place, ROOT, type Runner} from './contender.ts';
 
 const signal = new AbortController().signal;

@@ -8,7 +8,7 @@ import type {Principal} from '#contract/event.ts';
 import type {SandboxLimits} from '#contract/sandbox.ts';
 import {mintPermit} from '#kernel/permit.ts';
 import type {World} from '#kernel/tool.ts';
-import {createProcessProvider} from '#sandbox/process.ts';
+import {createProcessProvider} from '#sandbox/process/process.ts';
 import {createRuntime} from '#sandbox/runtime.ts';
 import {createDatasets} from './datasets.ts';
 import {createIngestTool, type IngestInput} from './ingest.ts';

@@ -6,10 +6,10 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {describe, test} from 'node:test';
 import {setTimeout as delay} from 'node:timers/promises';
-import {findCgroups, sweepGroups} from './cgroup.ts';
 import {attack, attackerRuntime, permit, python, said, spec} from './fixtures/attack.ts';
 import {descendants} from './fixtures/descendants.ts';
-import {createProcessProvider} from './process.ts';
+import {findCgroups, sweepGroups} from './process/cgroup.ts';
+import {createProcessProvider} from './process/process.ts';
 import {isAlive, readIdentity} from './process-identity.ts';
 
 const found = findCgroups();

@@ -5,7 +5,7 @@ import {revokePermit} from '#kernel/permit.ts';
 import {attackerRuntime, permit, python, spec} from './fixtures/attack.ts';
 import {createInMemoryProvider} from './fixtures/in-memory-provider.ts';
 import {createPool, type Pool, type PoolOptions} from './pool.ts';
-import {createProcessProvider} from './process.ts';
+import {createProcessProvider} from './process/process.ts';
 
 const signal = new AbortController().signal;
 const other = spec({limits: {wallMs: 1}});

@@ -7,7 +7,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import {createCompileCache} from './compile-cache.ts';
 import {limits, MIB, permit} from './fixtures/attack.ts';
-import {createProcessProvider} from './process.ts';
+import {createProcessProvider} from './process/process.ts';
 import {createRuntime} from './runtime.ts';
 
 const root = join(import.meta.dirname, '../..');

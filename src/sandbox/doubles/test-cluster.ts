@@ -2,8 +2,8 @@
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {createKubernetesProvider} from '../kubernetes.ts';
-import type {KubernetesProviderOptions} from '../kubernetes-session.ts';
+import {createKubernetesProvider} from '../kubernetes/kubernetes.ts';
+import type {KubernetesProviderOptions} from '../kubernetes/session.ts';
 import type {SandboxProvider} from '../sandbox.ts';
 import {type Cluster, createCluster} from './cluster.ts';
 

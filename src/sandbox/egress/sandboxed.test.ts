@@ -7,7 +7,7 @@ import {after, describe, test} from 'node:test';
 import type {EgressReport, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {SandboxResult} from '#kernel/tool.ts';
 import {attackerRuntime, MIB, permit, python, spec} from '../fixtures/attack.ts';
-import {createProcessProvider} from '../process.ts';
+import {createProcessProvider} from '../process/process.ts';
 import {createRuntime} from '../runtime.ts';
 import type {SandboxProvider} from '../sandbox.ts';
 import {createEgress} from './egress.ts';

@@ -6,7 +6,7 @@ import type {CallReply, RunnerRequest} from '#contract/sandbox.ts';
 import {mintPermit} from '#kernel/permit.ts';
 import type {AnswerCall, SandboxResult} from '#kernel/tool.ts';
 import {limits, spec} from '../fixtures/attack.ts';
-import {createProcessProvider} from '../process.ts';
+import {createProcessProvider} from '../process/process.ts';
 import {createRuntime} from '../runtime.ts';
 
 const root = join(import.meta.dirname, '../../..');

@@ -5,7 +5,7 @@ import {after, test} from 'node:test';
 import type {Frame, RunnerRequest} from '#contract/sandbox.ts';
 import type {AnswerCall} from '#kernel/tool.ts';
 import {permit, spec} from '../fixtures/attack.ts';
-import {createProcessProvider} from '../process.ts';
+import {createProcessProvider} from '../process/process.ts';
 import {createRuntime} from '../runtime.ts';
 
 const root = join(import.meta.dirname, '../../..');

@@ -6,7 +6,7 @@ import {dirname, join} from 'node:path';
 import {after, test} from 'node:test';
 import type {Frame, TestFramework} from '#contract/sandbox.ts';
 import {permit, spec} from '../fixtures/attack.ts';
-import {createProcessProvider} from '../process.ts';
+import {createProcessProvider} from '../process/process.ts';
 import {createRuntime} from '../runtime.ts';
 
 const root = join(import.meta.dirname, '../../..');
