@@ -29,6 +29,12 @@ const gateResultSchema = z.object({
 	effect: z.enum(['allow', 'ask', 'deny']),
 	rules: z.array(z.string()).min(1),
 	reason: z.string(),
+	/** how many people an `ask` of this gate wants; without it one */
+	quorum: z.int().min(1).max(10).optional(),
+	/** what made a risk what it is: `points` add up to a score, `level` is what a factor alone demands */
+	factors: z
+		.array(z.object({name: z.string(), detail: z.string(), points: z.int().optional(), level: riskSchema.optional()}))
+		.optional(),
 });
 export type GateResult = z.infer<typeof gateResultSchema>;
 
@@ -37,6 +43,8 @@ const decisionSchema = z.object({
 	gates: z.array(gateResultSchema),
 	risk: riskSchema,
 	policyVersion: z.string(),
+	/** how many distinct people have to approve; without it one. Says nothing unless the effect is `ask` */
+	quorum: z.int().min(1).max(10).optional(),
 });
 export type Decision = z.infer<typeof decisionSchema>;
 
