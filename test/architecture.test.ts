@@ -104,8 +104,8 @@ const RULES: Record<string, (source: Source) => readonly string[]> = {
 		path === 'src/kernel/govern.ts' || path === 'src/kernel/permit.ts' ? [] : (text.match(/\bmintPermit\b/g) ?? []),
 
 	'the verifier shares only canonical form and contract with the writer': ({path, imports}) =>
-		path === 'src/evidence/verify.ts'
-			? imports.filter((name) => !/^(#contract\/|\.\/canonical\.ts$|node:crypto$|zod$)/.test(name))
+		/^src\/evidence\/verify(-[^/]*)?\.ts$/.test(path)
+			? imports.filter((name) => !/^(#contract\/|\.\/canonical\.ts$|\.\/verify(-[^/]*)?\.ts$|node:crypto$|zod$)/.test(name))
 			: [],
 
 	'files stay under 400 lines': ({path, text}) =>

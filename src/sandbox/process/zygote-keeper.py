@@ -39,7 +39,8 @@ FORK_LIMIT_SECONDS = 15
 
 def load_zygote():
     """The calls that it shares with the zygote's own program."""
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runners", "zygote.py")
+    room = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    path = os.path.join(room, "runners", "zygote.py")
     spec = importlib.util.spec_from_file_location("zygote", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

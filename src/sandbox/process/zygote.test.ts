@@ -29,6 +29,12 @@ function family(): Family {
 	return {keeper, zygote, children: below(zygote).map(({pid}) => ({first: pid, runner: below(pid)[0]?.pid ?? 0}))};
 }
 
+/** To signal the pid 0 is to signal ourselves. */
+function signalTo(pid: number, name: NodeJS.Signals): void {
+	assert.ok(pid > 1, 'there is no such process');
+	process.kill(pid, name);
+}
+
 async function until(condition: () => boolean): Promise<void> {
 	for (let waited = 0; !condition(); waited += 10) {
 		assert.ok(waited < 5_000, 'it did not happen within five seconds');
@@ -164,7 +170,7 @@ describe('killed', () => {
 				const sandbox = await provider.open(spec(), options);
 				const failing = assert.rejects(sandbox.run(permit(), python('time.sleep(60)'), signal), {code: 'runner_internal_error'});
 				const before = family();
-				process.kill(before[victim], 'SIGKILL');
+				signalTo(before[victim], 'SIGKILL');
 				await failing;
 				await sandbox.ended;
 				assert.equal(await said(provider, 'answer("well")'), 'well');
@@ -174,7 +180,7 @@ describe('killed', () => {
 		test(`the ${victim} while a sandbox waits: it ends, and the next one is answered`, () =>
 			using(async (provider) => {
 				const sandbox = await provider.open(spec(), options);
-				process.kill(family()[victim], 'SIGKILL');
+				signalTo(family()[victim], 'SIGKILL');
 				await sandbox.ended;
 				await assert.rejects(sandbox.run(permit(), python('answer(1)'), signal), {code: 'runner_internal_error'});
 				assert.equal(await said(provider, 'answer("well")'), 'well');
@@ -185,7 +191,7 @@ describe('killed', () => {
 				await said(provider, 'answer(1)');
 				const opening = Array.from({length: 8}, () => provider.open(spec(), options));
 				await delay(3);
-				process.kill(family()[victim], 'SIGKILL');
+				signalTo(family()[victim], 'SIGKILL');
 				const codes = (await Promise.allSettled(opening)).map((each) => (each.status === 'rejected' ? each.reason.code : 'open'));
 				assert.deepEqual(
 					codes.filter((code) => code !== 'open' && code !== 'sandbox_unavailable'),
@@ -205,7 +211,7 @@ describe('killed', () => {
 				});
 				const [child] = family().children;
 				const sibling = await provider.open(spec(), options);
-				process.kill(child?.[victim] ?? 0, 'SIGKILL');
+				signalTo(child?.[victim] ?? 0, 'SIGKILL');
 				await failing;
 				await sandbox.ended;
 				const {frames} = await sibling.run(permit(), python('answer("well")'), signal);
@@ -216,9 +222,9 @@ describe('killed', () => {
 		using(async (provider) => {
 			await said(provider, 'answer(1)');
 			const {zygote} = family();
-			process.kill(zygote, 'SIGSTOP');
+			signalTo(zygote, 'SIGSTOP');
 			await assert.rejects(provider.open(spec(), {warm: false, signal: AbortSignal.timeout(300)}), {code: 'cancelled'});
-			process.kill(zygote, 'SIGCONT');
+			signalTo(zygote, 'SIGCONT');
 			assert.equal(await said(provider, 'answer("well")'), 'well');
 		}));
 });
