@@ -10,6 +10,7 @@ import type {ConfigReply} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import {isRecord, type Json} from '#contract/json.ts';
 import {suggestion} from '#contract/nearest.ts';
+import {secretsIn} from './secrets.ts';
 import {type Config, configSchema, listSettings, type Setting} from './settings.ts';
 
 export type {Config} from './settings.ts';
@@ -30,6 +31,8 @@ export type LoadedConfig = {
 	readonly sources: ReadonlyMap<string, Source>;
 	/** what is odd but not wrong, in sentences for the person who runs the server */
 	readonly notices: readonly string[];
+	/** secrets of the environment, by name */
+	readonly secrets: Readonly<Record<string, string>>;
 };
 
 /** Throws `invalid_config` with every problem found, one a line, each naming where the value came from. */
@@ -54,7 +57,7 @@ export function loadConfig({file, env = process.env, flags = {}}: ConfigInput = 
 	if (!parsed.success || problems.length > 0) {
 		throw new WritError('invalid_config', problems.join('\n'), {hint: 'docs/configuration.md lists every setting'});
 	}
-	return {config: parsed.data, sources, notices: strangers(environment, settings)};
+	return {config: parsed.data, sources, notices: strangers(environment, settings), secrets: secretsIn(environment)};
 }
 
 /** Settings in force, without secrets. */
@@ -157,7 +160,7 @@ function contradictions({data, observability}: Config): string[] {
 function strangers(env: Environment, settings: readonly Setting[]): string[] {
 	const known = settings.map((setting) => setting.env);
 	return Object.keys(env)
-		.filter((name) => name.startsWith('WRIT_') && !known.includes(name))
+		.filter((name) => name.startsWith('WRIT_') && !name.startsWith('WRIT_SECRET_') && !known.includes(name))
 		.map((name) => `the environment has ${name}, which is not a setting; ${suggestion(name, known)}`);
 }
 

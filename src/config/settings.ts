@@ -5,6 +5,7 @@
 import {z} from 'zod';
 import {riskSchema} from '#contract/event.ts';
 import {LEVELS} from '#contract/sandbox.ts';
+import {exceptionEntry, injectionEntry, tokenEntry} from './entries.ts';
 
 type Facts = {
 	readonly env: string;
@@ -25,14 +26,6 @@ function setting<T extends z.ZodType>(schema: T, about: string, given: Facts): T
 const text = z.string().min(1);
 const optionalText = text.nullable().default(null);
 const count = (min: number, max: number, initial: number) => z.int().min(min).max(max).default(initial);
-
-/** `token=person@tenant`; the token may hold any character but `=` and `,`. */
-const tokenEntry = z.string().transform((entry, context) => {
-	const [, token, id, tenant] = /^([^=,\s]{16,})=([^@=,\s]+)@([^@=,\s]+)$/.exec(entry) ?? [];
-	if (token && id && tenant) return {token, id, tenant};
-	context.addIssue({code: 'custom', message: 'write each as token=person@tenant, the token at least 16 characters'});
-	return z.NEVER;
-});
 
 const server = {
 	host: setting(text.default('127.0.0.1'), 'the address to listen on; anything but a loopback address needs auth tokens', {
@@ -95,6 +88,7 @@ const data = {
 	databaseUrl: setting(
 		z
 			.url({protocol: /^postgres(ql)?$/})
+			.or(z.string().regex(/^secret:/))
 			.nullable()
 			.default(null),
 		'the PostgreSQL server, when that is the storage',
@@ -224,6 +218,32 @@ const kubernetes = {
 	),
 };
 
+const secrets = {
+	keyFile: setting(optionalText, 'the key of the secret store; by default `keys/secrets.key` under the data directory', {
+		env: 'WRIT_SECRETS_KEY_FILE',
+	}),
+	passphrase: setting(optionalText, 'a passphrase to encrypt the secret store with, instead of a key file', {
+		env: 'WRIT_SECRETS_PASSPHRASE',
+		secret: true,
+	}),
+};
+
+const egress = {
+	inject: setting(
+		z.array(injectionEntry).default([]),
+		'secrets that requests of sandboxed code get on their way out, each as host=Header: Bearer secret:NAME',
+		{env: 'WRIT_EGRESS_INJECT'},
+	),
+	exceptions: setting(
+		z.array(exceptionEntry).default([]),
+		'hosts that sandboxed code may reach at private addresses, each as host=network; policy must allow the host too',
+		{env: 'WRIT_EGRESS_EXCEPTIONS'},
+	),
+	caFile: setting(optionalText, 'further certificate authorities that sandboxed code trusts, as a file of PEM', {
+		env: 'WRIT_EGRESS_CA_FILE',
+	}),
+};
+
 const agent = {
 	historyWindow: setting(count(1, 200, 12), 'the earlier messages of a thread a model is shown', {
 		env: 'THREAD_HISTORY_WINDOW',
@@ -310,6 +330,8 @@ export const configSchema = z.strictObject({
 	limits: section(limits),
 	sandbox: section(sandbox),
 	kubernetes: section(kubernetes),
+	secrets: section(secrets),
+	egress: section(egress),
 	agent: section(agent),
 	governance: section(governance),
 	observability: section(observability),
@@ -328,7 +350,7 @@ export type Setting = Facts & {
 
 /** The table, flat. */
 export function listSettings(): readonly Setting[] {
-	const sections = {server, data, models, limits, sandbox, kubernetes, agent, governance, observability, client};
+	const sections = {server, data, models, limits, sandbox, kubernetes, secrets, egress, agent, governance, observability, client};
 	return Object.entries(sections).flatMap(([name, shape]) =>
 		Object.entries(shape).map(([key, schema]) => {
 			const known = facts.get(schema);
