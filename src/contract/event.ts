@@ -10,6 +10,8 @@ export const principalSchema = z.object({
 	kind: z.enum(['user', 'agent', 'schedule', 'service']),
 	id: z.string().min(1).max(200),
 	tenant: z.string().min(1).max(200),
+	/** the human behind the account, when that is not the `id`: two accounts of one person are one person */
+	person: z.string().min(1).max(200).optional(),
 });
 export type Principal = z.infer<typeof principalSchema>;
 
@@ -29,6 +31,8 @@ const gateResultSchema = z.object({
 	effect: z.enum(['allow', 'ask', 'deny']),
 	rules: z.array(z.string()).min(1),
 	reason: z.string(),
+	/** how risky the gate found the action, by all its factors */
+	level: riskSchema.optional(),
 	/** how many people an `ask` of this gate wants; without it one */
 	quorum: z.int().min(1).max(10).optional(),
 	/** what made a risk what it is: `points` add up to a score, `level` is what a factor alone demands */
@@ -98,6 +102,15 @@ export type ActionState = z.infer<typeof actionStateSchema>;
 const actionId = z.string();
 const approvalId = z.string();
 
+/** How far an action reaches: what an approver reads besides the preview. `used` is what the run had taken of its budget by then. */
+export const blastRadiusSchema = z.object({
+	effect: effectSchema,
+	target: z.object({type: z.string(), id: z.string()}),
+	hosts: z.array(z.string()),
+	budget: z.record(z.string(), z.object({limit: z.number(), used: z.number()})),
+});
+export type BlastRadius = z.infer<typeof blastRadiusSchema>;
+
 /** The data of each event type, version 1. All a reviewer relies on is here, and therefore inside the hash. */
 export const EVENTS = {
 	'run.started': z.object({
@@ -150,12 +163,25 @@ export const EVENTS = {
 	'approval.requested': z.object({
 		approvalId,
 		actionId,
-		/** digest of tool, version, canonical input, target fingerprint and policy version */
+		/** digest of all that an answer covers (kernel/question.ts) */
 		binding: z.string(),
 		tool: z.string(),
 		preview: z.string(),
+		/** SHA-256 of `preview` in UTF-8, hex; whoever grants repeats it */
+		previewDigest: z.string().optional(),
 		risk: riskSchema,
 		requestedBy: principalSchema,
+		/** whom the requester acts for */
+		owner: principalSchema.optional(),
+		/** distinct people who have to grant it; without it one */
+		required: z.int().min(1).optional(),
+		/** people who may answer; without it everybody of the tenant */
+		approvers: z.array(z.string()).optional(),
+		/** when further people are asked, if it still waits then */
+		escalateAt: z.iso.datetime().optional(),
+		blastRadius: blastRadiusSchema.optional(),
+		/** the action whose code waits for the answer, in its sandbox */
+		parentActionId: z.string().optional(),
 		approveBy: z.iso.datetime(),
 		executeWithinMs: z.int(),
 	}),
@@ -165,9 +191,23 @@ export const EVENTS = {
 		approver: principalSchema,
 		comment: z.string(),
 		executeBy: z.iso.datetime(),
+		/** digest of the preview that the approver was shown */
+		previewDigest: z.string().optional(),
 	}),
 	'approval.rejected': z.object({approvalId, actionId, approver: principalSchema, comment: z.string()}),
+	/** `own` takes back the grant of whoever revokes; `all` ends an approval that was granted */
+	'approval.revoked': z.object({
+		...{approvalId, actionId, approver: principalSchema, comment: z.string()},
+		takesBack: z.enum(['own', 'all']),
+	}),
+	'approval.commented': z.object({approvalId, actionId, approver: principalSchema, comment: z.string()}),
+	/** from here on `to` may answer, and whoever handed it on may not */
+	'approval.delegated': z.object({approvalId, actionId, approver: principalSchema, to: z.string(), comment: z.string()}),
+	/** nobody has answered: `notified` are asked too */
+	'approval.escalated': z.object({approvalId, actionId, notified: z.array(z.string())}),
 	'approval.expired': z.object({approvalId, actionId}),
+	/** nobody waits for the answer any more */
+	'approval.cancelled': z.object({approvalId, actionId, reason: z.string()}),
 	'action.intent': z.object({
 		actionId,
 		permitId: z.string(),
