@@ -108,7 +108,8 @@ for (const [where, env] of [
 		});
 
 		test('doctor says what is here and what is missing', async () => {
-			const {exit, out} = await run('doctor', '--json');
+			const {exit, out, err} = await run('doctor', '--json');
+			assert.equal(err, '');
 			const {ok, checks} = JSON.parse(out) as {ok: boolean; checks: {name: string; ok: boolean; required: boolean}[]};
 			assert.equal(exit, ok ? 0 : 1);
 			assert.ok(

@@ -4,7 +4,7 @@
  */
 import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {connect, type Socket} from 'node:net';
+import {connect, Socket} from 'node:net';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import type {Readable, Writable} from 'node:stream';
@@ -91,12 +91,13 @@ export async function startZygote({interpreter, script, filter, ...plan}: Zygote
 	const belowScratch = plan.mounts.map(({target}) => target).filter((target) => target.startsWith('/tmp/'));
 	const command = [python, ...options, ZYGOTE.target, JSON.stringify({script, filter, belowScratch})];
 	tell(keeper, {...plan, command});
-	for (const pipe of keeper.stdio) (pipe as Socket | null)?.unref();
 	const address = await untilReady(keeper, gone, children).catch(async (error: unknown) => {
 		keeper.kill('SIGKILL');
 		await gone;
 		throw error;
 	});
+	const pipes = keeper.stdio.filter((pipe) => pipe instanceof Socket);
+	for (const pipe of pipes) pipe.unref();
 	const state = {serial: 0};
 	return {
 		gone,
@@ -105,7 +106,7 @@ export async function startZygote({interpreter, script, filter, ...plan}: Zygote
 			return fork({keeper, address, children}, state.serial, order);
 		},
 		async close() {
-			keeper.ref();
+			for (const each of [keeper, ...pipes]) each.ref(); // it is gone only once they are closed
 			keeper.kill('SIGKILL');
 			await gone;
 		},
