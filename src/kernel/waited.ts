@@ -1,0 +1,40 @@
+import type {Event} from '#contract/event.ts';
+import {count, isComplete, type Tally} from './tally.ts';
+
+/** The time, in milliseconds, during which at least one approval was waiting for its answer. */
+export function waitedMs(events: readonly Event[], now: Date): number {
+	const waiting = new Set<string>();
+	const tallies = new Map<string, Tally | undefined>();
+	let [total, since] = [0, 0];
+	for (const event of events) {
+		const approvalId = approvalOf(event);
+		if (approvalId === null) continue;
+		const tally = count(tallies.get(approvalId), event);
+		tallies.set(approvalId, tally);
+		const before = waiting.size;
+		if (isOver(event, tally)) waiting.delete(approvalId);
+		else if (isAsked(event)) waiting.add(approvalId);
+		if (before === 0) since = Date.parse(event.at);
+		else if (waiting.size === 0) total += Date.parse(event.at) - since;
+	}
+	return waiting.size === 0 ? total : total + now.getTime() - since;
+}
+
+function approvalOf({data}: Event): string | null {
+	return 'approvalId' in data ? data.approvalId : null;
+}
+
+function isAsked(event: Event): boolean {
+	return event.type === 'approval.requested' || (event.type === 'approval.revoked' && event.data.takesBack === 'own');
+}
+
+const ENDS: ReadonlySet<Event['type']> = new Set([
+	'approval.rejected',
+	'approval.expired',
+	'approval.cancelled',
+	'action.intent',
+]);
+
+function isOver(event: Event, tally: Tally | undefined): boolean {
+	return ENDS.has(event.type) || isComplete(tally);
+}
