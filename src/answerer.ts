@@ -1,9 +1,7 @@
 import type {Answerer} from '#analyst/turn.ts';
 import type {Config} from '#config/config.ts';
 import {createModel} from '#models/providers.ts';
-import type {PlatformOptions} from './platform.ts';
-
-type Parts = Parameters<PlatformOptions['answerer']>[0];
+import type {AnswererParts as Parts} from './platform.ts';
 
 /** Who answers questions: the configured model, or without one the built-in planner. */
 export function createAnswerer(config: Config, parts: Parts): Answerer {
@@ -12,7 +10,9 @@ export function createAnswerer(config: Config, parts: Parts): Answerer {
 
 /** Null when no model is configured. The agent is loaded with the first question. */
 function modelAnswerer({models, agent, limits}: Config, parts: Parts): Answerer | null {
-	const model = createModel(models);
+	const {resolve} = parts.secrets;
+	const keys = {openaiApiKey: resolve(models.openaiApiKey), anthropicApiKey: resolve(models.anthropicApiKey)};
+	const model = createModel({...models, ...keys});
 	if (!model) return null;
 	const options = {
 		...parts,

@@ -17,6 +17,7 @@ import {createSqlTool} from '#analyst/sql.ts';
 import type {Answerer, Progress} from '#analyst/turn.ts';
 import {createApprovals} from '#approvals/approvals.ts';
 import type {Config} from '#config/config.ts';
+import type {Secrets} from '#config/secrets.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Event} from '#contract/event.ts';
 import type {SandboxLimits} from '#contract/sandbox.ts';
@@ -36,6 +37,7 @@ import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
 import {createShellTool} from '#tools/shell.ts';
 import {createTestsTool} from '#tools/tests.ts';
 import {createSandboxing, type Sandboxing} from './sandboxes.ts';
+import {knownSecrets, openStoreOfSecrets} from './secrets.ts';
 
 /** Every room built and joined; nothing listens yet. */
 export type Platform = {
@@ -52,6 +54,7 @@ export type Platform = {
 	readonly pool: Pool;
 	readonly key: SigningKey;
 	readonly redact: Redactor;
+	readonly secrets: Secrets;
 	/** every event this process made durable; returns how to stop */
 	watch(listener: (event: Event) => void): () => void;
 	/** Fills the pool for the datasets there are. */
@@ -68,8 +71,12 @@ export type PlatformOptions = {
 	readonly software: string;
 	/** a bug: logged with its stack, never shown */
 	readonly report: (bug: unknown) => void;
-	readonly answerer: (parts: {readonly kernel: Kernel; readonly store: Store; readonly datasets: Datasets}) => Answerer;
+	readonly answerer: (parts: AnswererParts) => Answerer;
+	/** secrets of the environment, by name */
+	readonly environment?: Readonly<Record<string, string>>;
 };
+
+export type AnswererParts = Pick<Platform, 'kernel' | 'store' | 'datasets' | 'secrets'>;
 
 /**
  * How long a run stays with a server that no longer says it is there. Between processes of one machine no network can hide a living
@@ -77,17 +84,19 @@ export type PlatformOptions = {
  */
 const LEASE_MS = {sqlite: 5_000, postgres: 15_000};
 
-export async function createPlatform({config, root, software, report, answerer}: PlatformOptions): Promise<Platform> {
+export async function createPlatform(options: PlatformOptions): Promise<Platform> {
+	const {config, root, software, report, answerer, environment = {}} = options;
 	const dataDir = path.resolve(config.data.dir);
 	prepareDirectory(dataDir);
-	const redact = createRedactor(secretsOf(config));
+	const secrets = openStoreOfSecrets(config, {environment, report});
+	const redact = createRedactor(knownSecrets(config, secrets));
 	const clock = {now: () => new Date()};
 	const news = createNews<Progress>();
 
 	const [store, key, sandboxing] = await Promise.all([
-		openStore(config, dataDir),
+		openStore(config, dataDir, secrets),
 		loadOrCreateKey(path.join(dataDir, 'keys', 'signing.pem')),
-		createSandboxing(config, root),
+		createSandboxing(config, root, secrets),
 	]);
 	const {provider} = sandboxing;
 	const pool = createPool({...poolOptions(config), provider});
@@ -123,10 +132,11 @@ export async function createPlatform({config, root, software, report, answerer}:
 
 	const durable = createNews<Event>();
 	const runs = holdRuns({store, key, redact, clock, durable, leaseMs: LEASE_MS[config.data.storage]});
-	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer: answerer({kernel, store, datasets})});
+	const answer = answerer({kernel, store, datasets, secrets});
+	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer});
 
 	return {
-		...{kernel, store, runs, datasets, analyst, files, approvals, policy, sandboxing, pool, key, redact},
+		...{kernel, store, runs, datasets, analyst, files, approvals, policy, sandboxing, pool, key, redact, secrets},
 		watch: (listener) => durable.listen(ALL, listener),
 		async warm() {
 			const all = await datasets.list(LOCAL);
@@ -134,18 +144,19 @@ export async function createPlatform({config, root, software, report, answerer}:
 				all.map((dataset) => ({tenant: LOCAL, spec: specOver(datasets.source(LOCAL, dataset).mounts, limits, 'sql')})),
 			);
 		},
-		async sweep() {
-			const places = ['exports', 'uploads', 'work'].map((name) =>
-				sweepDirectory(path.join(dataDir, name), Date.now() - STALE_MS),
-			);
-			return (await Promise.all([datasets.sweep(), ...places])).reduce((sum, count) => sum + count, 0);
-		},
+		sweep: () => sweepAll(dataDir, datasets),
 		async close() {
 			await runs.close();
 			await pool.close();
 			await store.close();
+			secrets.close();
 		},
 	};
+}
+
+async function sweepAll(dataDir: string, datasets: Datasets): Promise<number> {
+	const places = ['exports', 'uploads', 'work'].map((name) => sweepDirectory(path.join(dataDir, name), Date.now() - STALE_MS));
+	return (await Promise.all([datasets.sweep(), ...places])).reduce((sum, count) => sum + count, 0);
 }
 
 /** Longer than an upload takes, or an export its client: what nobody touched for this long has no owner. */
@@ -221,8 +232,9 @@ function publishing(store: Store, news: News<Event>): Pick<Store, 'append' | 're
 	};
 }
 
-async function openStore({data}: Config, dataDir: string): Promise<Store> {
-	if (data.storage === 'postgres') return (await import('#store/postgres.ts')).openPostgres(data.databaseUrl ?? '');
+async function openStore({data}: Config, dataDir: string, secrets: Secrets): Promise<Store> {
+	if (data.storage === 'postgres')
+		return (await import('#store/postgres.ts')).openPostgres(secrets.resolve(data.databaseUrl) ?? '');
 	return openSqlite(data.sqlitePath ?? path.join(dataDir, 'writ.db'));
 }
 
@@ -287,17 +299,6 @@ function poolOptions({sandbox}: Config) {
 function disabledTools({limits}: Config): ReadonlyMap<string, string> {
 	const python = ['analyst.python', 'code.python'].map((tool) => [tool, 'set ENABLE_PYTHON_EXECUTION=true'] as const);
 	return new Map(limits.enablePython ? [] : python);
-}
-
-function secretsOf({models, server, data}: Config): readonly string[] {
-	const password = data.databaseUrl ? new URL(data.databaseUrl).password : '';
-	const secrets = [
-		models.openaiApiKey,
-		models.anthropicApiKey,
-		decodeURIComponent(password),
-		...server.authTokens.map(({token}) => token),
-	];
-	return secrets.filter((secret) => secret !== null && secret !== '') as string[];
 }
 
 /** Sortable by time, unguessable, and short enough to type. */

@@ -1,8 +1,12 @@
+import {readFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {Config} from '#config/config.ts';
+import type {Secrets} from '#config/secrets.ts';
+import {WritError} from '#contract/errors.ts';
 import type {SandboxSpec} from '#contract/sandbox.ts';
 import {type Candidate, chooseStrongest, type DemandingProvider, withDemands} from '#sandbox/choose.ts';
+import type {Egress} from '#sandbox/egress/egress.ts';
 import {createProcessProvider} from '#sandbox/process/process.ts';
 import {createRuntime} from '#sandbox/runtime.ts';
 import type {ProviderFacts} from '#sandbox/sandbox.ts';
@@ -16,9 +20,9 @@ export type Sandboxing = {
 };
 
 /** Builds the provider that the configuration names, or finds the strongest one. One that was named is not asked whether it works. */
-export async function createSandboxing(config: Config, root: string): Promise<Sandboxing> {
+export async function createSandboxing(config: Config, root: string, secrets: Secrets): Promise<Sandboxing> {
 	const {sandbox} = config;
-	const candidates = [...onThisMachine(sandbox, root), kubernetes(config, root)];
+	const candidates = [...onThisMachine(config, root, secrets), kubernetes(config, root)];
 	const wanted = sandbox.provider === 'k8s' ? 'kubernetes' : sandbox.provider;
 	const named = candidates.find(({name}) => name === wanted);
 	const {provider, why} = named
@@ -44,7 +48,8 @@ async function ask({create}: Candidate): Promise<ProviderFacts> {
 }
 
 /** Between equals the earlier is preferred: a process needs no engine. Each imports what it needs when it is built. */
-function onThisMachine({dockerHost, dockerRuntime, image, microsandbox}: Config['sandbox'], root: string): readonly Candidate[] {
+function onThisMachine(config: Config, root: string, secrets: Secrets): readonly Candidate[] {
+	const {dockerHost, dockerRuntime, image, microsandbox} = config.sandbox;
 	const nodePath = process.execPath;
 	return [
 		{
@@ -61,9 +66,7 @@ function onThisMachine({dockerHost, dockerRuntime, image, microsandbox}: Config[
 			name: 'process',
 			best: 'kernel-shared',
 			async create() {
-				const {createEgress} = await import('#sandbox/egress/egress.ts');
-				// No setting names a secret yet: a rule that injects one is refused.
-				const egress = createEgress({directory: tmpdir(), secrets: () => undefined});
+				const egress = await egressOf(config, secrets);
 				return createProcessProvider({runtime: createRuntime({root, nodePath, pythonPath: pythonIn(root)}), egress});
 			},
 		},
@@ -81,6 +84,30 @@ function onThisMachine({dockerHost, dockerRuntime, image, microsandbox}: Config[
 			create: async () => (await import('#sandbox/wasm/wasm.ts')).createWasmProvider({root, nodePath}),
 		},
 	];
+}
+
+/** A secret goes where a setting says, whatever the rule of a proposal names; its value is looked up when a way is opened. */
+async function egressOf({egress}: Config, secrets: Secrets): Promise<Egress> {
+	const [{createEgress}, {coversHost}] = await Promise.all([
+		import('#sandbox/egress/egress.ts'),
+		import('#sandbox/egress/host-name.ts'),
+	]);
+	const {inject: injections, exceptions, caFile} = egress;
+	return createEgress({
+		...{directory: tmpdir(), injections, exceptions, trust: caFile === null ? [] : [readAuthorities(caFile)]},
+		secrets: (name, host) =>
+			injections.some((each) => each.secret === name && coversHost(each.host, host)) ? secrets.value(name) : undefined,
+	});
+}
+
+function readAuthorities(file: string): string {
+	try {
+		const pem = readFileSync(file, 'utf8');
+		if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem;
+	} catch (cause) {
+		throw new WritError('invalid_config', `the file of certificate authorities \`${file}\` cannot be read`, {cause});
+	}
+	throw new WritError('invalid_config', `\`${file}\` holds no certificate in PEM form`, {hint: 'mend WRIT_EGRESS_CA_FILE'});
 }
 
 function kubernetes({kubernetes: cluster, sandbox: {image}, data}: Config, root: string): Candidate {

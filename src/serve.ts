@@ -30,6 +30,7 @@ export async function start(loaded: LoadedConfig, level?: 'silent'): Promise<Sta
 		software,
 		report,
 		answerer: (parts) => createAnswerer(config, parts),
+		environment: loaded.secrets,
 	});
 	const log = createLog({level: level ?? config.observability.logLevel, redact: platform.redact});
 	holder.log = log;
@@ -79,7 +80,7 @@ function serverDeps(platform: Platform, {loaded, version, log}: Context): Server
 		}),
 		clock: kernel.clock,
 		version,
-		options: serverOptions(config),
+		options: serverOptions(config, platform.secrets),
 	};
 }
 
@@ -94,16 +95,26 @@ function policySources({governance}: Config): {name: string; text: string}[] {
 	];
 }
 
-function serverOptions({server, data}: Config): ServerOptions {
+function serverOptions({server, data}: Config, secrets: Platform['secrets']): ServerOptions {
 	const {heartbeatSeconds, disconnectGraceSeconds, shutdownSeconds, ...rest} = server;
 	return {
 		...rest,
+		authTokens: rest.authTokens.map(({token, ...who}) => ({...who, token: tokenOf(token, secrets)})),
 		heartbeatMs: heartbeatSeconds * 1_000,
 		disconnectGraceMs: disconnectGraceSeconds * 1_000,
 		shutdownMs: shutdownSeconds * 1_000,
 		uploadDir: path.join(path.resolve(data.dir), 'uploads'),
 		pageDir: path.join(ROOT, 'web/dist'),
 	};
+}
+
+const MIN_TOKEN = 16;
+
+/** Throws `invalid_config` for one that could be guessed. */
+function tokenOf(setting: string, secrets: Platform['secrets']): string {
+	const token = secrets.resolve(setting);
+	if (token.length >= MIN_TOKEN) return token;
+	throw new WritError('invalid_config', `\`${setting}\` has fewer than ${MIN_TOKEN} characters, too few for a bearer token`);
 }
 
 /** Records a person's answer in the run it belongs to; the route goes on with the run. */

@@ -46,6 +46,9 @@ export const egressRuleSchema = z.strictObject({
 });
 export type EgressRule = z.infer<typeof egressRuleSchema>;
 
+/** A secret that every request to a host gets on its way out, whoever sends it; `host` as in a rule. */
+export type HostInjection = {readonly host: string; readonly header: string; readonly prefix: string; readonly secret: string};
+
 /** `none` is an empty network. Otherwise the one way out is an allow-list proxy, metered over both directions. */
 export const networkSchema = z.union([
 	z.literal('none'),

@@ -3,16 +3,22 @@ import {MAX_DEPTH} from './canonical.ts';
 import {createScanner, type Scan, type Tally} from './secrets.ts';
 
 /**
- * Replaces every secret in a value by `[redacted:<kind>]`: in strings, in keys, at any depth. `extra` are the server's own secrets,
- * found as they are, in base64 and URL-encoded. What held no secret comes back as the same reference; redacting twice is redacting
+ * Replaces every secret in a value by `[redacted:<kind>]`: in strings, in keys, at any depth. `known` are the platform's own secrets,
+ * found in every spelling of theirs; a function is asked each time, and returns the same array until there are others. What held no secret comes back as the same reference; redacting twice is redacting
  * once; time is linear in the size. Half a character, which UTF-8 cannot hold, becomes U+FFFD. What is not JSON passes: `canonical`
  * refuses it.
  */
-export function createRedactor(extra: readonly string[]): Redactor {
-	const scan = createScanner(extra);
+export function createRedactor(known: readonly string[] | (() => readonly string[])): Redactor {
+	const ask = typeof known === 'function' ? known : () => known;
+	const state = {known: ask(), scan: createScanner(ask())};
 	return (value) => {
+		const now = ask();
+		if (now !== state.known) {
+			state.known = now;
+			state.scan = createScanner(now);
+		}
 		const tally = {count: 0};
-		return {value: redact(value, {scan, tally}, 0), count: tally.count};
+		return {value: redact(value, {scan: state.scan, tally}, 0), count: tally.count};
 	};
 }
 

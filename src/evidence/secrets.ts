@@ -84,7 +84,7 @@ const MIN_CONFIGURED = 6;
 /** One replacement can bring the next to light; a text that still changes after this many passes is dropped whole. */
 const MAX_PASSES = 8;
 
-/** `extra` are exact values to find besides what has a known form, also in base64 and URL-encoded. */
+/** `extra` are exact values to find besides what has a known form, in all their spellings. */
 export function createScanner(extra: readonly string[]): Scan {
 	const needles = [...new Set(extra.filter((secret) => secret.length >= MIN_CONFIGURED).flatMap(spellings))];
 	needles.sort((a, b) => b.length - a.length);
@@ -134,8 +134,8 @@ function isCredentials(base64: string): boolean {
 	return /^[^:\p{Cc}\ufffd]*:[^\p{Cc}\ufffd]*$/u.test(text);
 }
 
-/** How a secret may be written: itself, inside JSON text, URL-encoded, and at the three offsets it can have within base64. */
-function spellings(secret: string): string[] {
+/** How a secret may be written: itself, inside JSON text, URL-encoded, in hex, and at the three offsets it can have within base64. */
+export function spellings(secret: string): string[] {
 	const wellFormed = secret.toWellFormed();
 	const url = encodeURIComponent(wellFormed);
 	const lowerCase = url.replace(/%../g, (code) => code.toLowerCase());
@@ -146,13 +146,28 @@ function spellings(secret: string): string[] {
 		return text.slice(Math.ceil((offset * 8) / 6), Math.floor(((offset + bytes.length) * 8) / 6));
 	});
 	const base64url = base64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'));
-	return [
+	const json = JSON.stringify(wellFormed).slice(1, -1);
+	const hex = bytes.toString('hex');
+	const all = [
 		wellFormed,
-		JSON.stringify(wellFormed).slice(1, -1),
+		json,
+		json.replaceAll('/', '\\/'),
+		json.replace(/[<>&'=+\u0080-\uffff]/g, unicodeEscape),
+		JSON.stringify(json).slice(1, -1),
+		hex,
+		hex.toUpperCase(),
 		url,
 		lowerCase,
 		url.replaceAll('%20', '+'),
+		encodeURIComponent(url),
 		...base64,
 		...base64url,
+		[...wellFormed].reverse().join(''),
 	];
+	return [...new Set(all)];
+}
+
+/** As writers of JSON do that think of HTML, or of ASCII only. */
+function unicodeEscape(character: string): string {
+	return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -13,10 +13,12 @@ import {chmod, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {rootCertificates} from 'node:tls';
 import {WritError} from '#contract/errors.ts';
-import type {EgressDecision, EgressReport, EgressRule, Network} from '#contract/sandbox.ts';
+import type {EgressDecision, EgressReport, EgressRule, HostInjection, Network} from '#contract/sandbox.ts';
+import {spellings} from '#evidence/secrets.ts';
 import type {Mount} from '../runtime.ts';
 import {type AddressException, listOf} from './addresses.ts';
-import {isHostPattern} from './host-name.ts';
+import type {Secret} from './forward.ts';
+import {coversHost, isHostPattern} from './host-name.ts';
 import {MIN_SECRET_LENGTH} from './mask.ts';
 import type {Check, ProxyLimits, ProxyPolicy} from './proxy.ts';
 import {type ProxyProcess, startProxy} from './start-proxy.ts';
@@ -24,6 +26,8 @@ import {type ProxyProcess, startProxy} from './start-proxy.ts';
 export type EgressOptions = {
 	/** the value of a secret that a rule sends to `host`; undefined when there is none of this name that may go there */
 	readonly secrets: (name: string, host: string) => string | undefined;
+	/** what requests to a host get on their way out, though no rule says so; the values are those of `secrets` */
+	readonly injections?: readonly HostInjection[];
 	/** where the sockets of the proxies are made; short, as a socket's path is */
 	readonly directory: string;
 	/** hosts that may have addresses which are refused otherwise */
@@ -75,13 +79,24 @@ const INSIDE = '/runtime/egress';
 const PORT = 3_128;
 
 export function createEgress(options: EgressOptions): Egress {
-	const {exceptions = [], resolvers = [], trust = [], limits = {}, without = [], onDecision = () => {}} = options;
+	const {
+		exceptions = [],
+		injections = [],
+		resolvers = [],
+		trust = [],
+		limits = {},
+		without = [],
+		onDecision = () => {},
+	} = options;
 	assertExceptions(exceptions);
+	for (const injection of injections) assertConfigured(injection);
 	return {
 		async open({allow, maxBytes}) {
-			const secrets = secretsFor(allow, options.secrets);
+			for (const rule of allow) assertRule(rule);
+			const fitting = injections.filter(({host}) => allow.some((rule) => mayMeet(rule.host, host)));
+			const secrets = secretsFor([...fitting, ...namedBy(allow)], options.secrets);
 			const policy: ProxyPolicy = {
-				...{rules: allow, maxBytes, secrets, exceptions, resolvers, trust, without},
+				...{rules: allow, maxBytes, secrets, injections: fitting, exceptions, resolvers, trust, without},
 				limits: {...LIMITS, ...limits},
 			};
 			const directory = await mkdtemp(join(options.directory, 'writ-egress-'));
@@ -166,11 +181,21 @@ function createReport(onDecision: (decision: EgressDecision) => void): Report {
 	};
 }
 
-/** The secrets that the rules name. Throws for rules that the proxy could not keep. */
-function secretsFor(rules: readonly EgressRule[], lookUp: EgressOptions['secrets']): Readonly<Record<string, string>> {
+type Named = Pick<HostInjection, 'host' | 'secret' | 'prefix'>;
+
+function namedBy(rules: readonly EgressRule[]): readonly Named[] {
 	if (rules.length === 0) throw invalid('no destination is named', 'say `none` where nothing may be reached');
-	for (const rule of rules) assertRule(rule);
-	return Object.fromEntries(rules.flatMap((rule) => secretOf(rule, lookUp)));
+	return rules.flatMap(({host, inject}) => (inject ? [{host, ...inject}] : []));
+}
+
+/** Throws for secrets that could not be sent. */
+function secretsFor(named: readonly Named[], lookUp: EgressOptions['secrets']): Readonly<Record<string, Secret>> {
+	return Object.fromEntries(named.map((each) => secretOf(each, lookUp)));
+}
+
+/** Whether there is a host that both patterns cover. */
+function mayMeet(one: string, other: string): boolean {
+	return coversHost(one, other) || coversHost(other, one);
 }
 
 function assertRule({host, opaque, methods, paths, inject}: EgressRule): void {
@@ -184,20 +209,27 @@ function assertRule({host, opaque, methods, paths, inject}: EgressRule): void {
 			`the rule for \`${host}\` is opaque, so that neither method nor path nor header can be seen`,
 			'leave out `opaque`',
 		);
-	if (inject && (!TOKEN.test(inject.header) || FRAMING.test(inject.header)))
-		throw invalid(`\`${inject.header}\` is not a header to inject`, 'name another');
+	if (inject && !isInjectable(inject.header)) throw invalid(`\`${inject.header}\` is not a header to inject`, 'name another');
 }
 
-function secretOf({host, inject}: EgressRule, lookUp: EgressOptions['secrets']): readonly [string, string][] {
-	if (!inject) return [];
-	const {secret, prefix} = inject;
+function isInjectable(header: string): boolean {
+	return TOKEN.test(header) && !FRAMING.test(header);
+}
+
+function assertConfigured({host, header}: HostInjection): void {
+	if (!isHostPattern(host)) throw new WritError('invalid_config', `\`${host}\` is not a host that a secret can be sent to`);
+	if (!isInjectable(header)) throw new WritError('invalid_config', `\`${header}\` is not a header to inject`);
+}
+
+function secretOf({host, secret, prefix}: Named, lookUp: EgressOptions['secrets']): readonly [string, Secret] {
 	const value = lookUp(secret, host);
 	if (value === undefined)
 		throw invalid(
 			`there is no secret \`${secret}\` for \`${host}\``,
 			'name one that the server was configured with for this host',
 		);
-	if (value.length >= MIN_SECRET_LENGTH && VISIBLE.test(`${prefix}${value}`)) return [[secret, value]];
+	if (value.length >= MIN_SECRET_LENGTH && VISIBLE.test(`${prefix}${value}`))
+		return [secret, {value, spellings: spellings(value)}];
 	throw invalid(
 		`the secret \`${secret}\` cannot be sent in a header`,
 		`use one of ${MIN_SECRET_LENGTH} or more printable characters`,

@@ -3,12 +3,13 @@ import {type ClientRequest, type IncomingMessage, request as openRequest, type S
 import type {Socket} from 'node:net';
 import {pipeline, Transform} from 'node:stream';
 import {connect as connectTls, rootCertificates} from 'node:tls';
+import type {HostInjection} from '#contract/sandbox.ts';
 import type {Checked, Dialer} from './dial.ts';
 import {type Injection, incomingHeaders, outgoingHeaders, responseProblem} from './head.ts';
 import {addressOf} from './host-name.ts';
 import type {Ledger, Passage, Subject} from './ledger.ts';
-import {createMask, spellings} from './mask.ts';
-import {type Candidate, decideRequest} from './rules.ts';
+import {createMask} from './mask.ts';
+import {type Candidate, decideRequest, injectionsFor} from './rules.ts';
 
 /** Where a request goes: a host whose addresses are checked, and the rules about it. */
 export type Destination = Checked & {
@@ -19,10 +20,14 @@ export type Destination = Checked & {
 	readonly name: string;
 };
 
+/** `spellings` are what must not come back. */
+export type Secret = {readonly value: string; readonly spellings: readonly string[]};
+
 export type Carrier = {
 	readonly dialer: Dialer;
 	readonly ledger: Ledger;
-	readonly secrets: Readonly<Record<string, string>>;
+	readonly secrets: Readonly<Record<string, Secret>>;
+	readonly injections: readonly HostInjection[];
 	/** certificate authorities besides the public ones, in PEM */
 	readonly trust: readonly string[];
 	readonly idleMs: number;
@@ -39,20 +44,24 @@ export async function forward(
 	const {method = ''} = request;
 	const path = pathOf(request);
 	const subject: Subject = {host: to.host, port: to.port, request: `${method} ${path.split('?', 1)[0]}`};
-	const verdict = decideRequest(to.candidates, {method, path}, to.encrypted);
-	if (verdict.kind === 'refused') {
-		carrier.ledger.refuse(subject, verdict);
-		return answer(response, 403, verdict.reason);
+	const verdict = decideRequest(to.candidates, {method, path});
+	const injected = verdict.kind === 'allowed' ? injectionsFor(verdict.candidate, to.host, carrier.injections) : [];
+	// A secret in clear text is everybody's.
+	const refused = injected.length > 0 && !to.encrypted ? IN_CLEAR : verdict;
+	if (refused.kind === 'refused') {
+		carrier.ledger.refuse(subject, refused);
+		return answer(response, 403, refused.reason);
 	}
 	const dialled = await carrier.dialer.connect(to);
 	if (dialled.kind !== 'reached') {
 		carrier.ledger.refuse(subject, {...dialled, verdict: dialled.kind});
 		return answer(response, 502, dialled.reason);
 	}
-	const {candidate} = verdict;
-	const passage = carrier.ledger.pass(subject, candidate.index, dialled.value.remoteAddress ?? '');
-	exchange({request, response, method, path, socket: dialled.value, to, candidate, passage, carrier});
+	const passage = carrier.ledger.pass(subject, refused.candidate.index, dialled.value.remoteAddress ?? '');
+	exchange({request, response, method, path, socket: dialled.value, to, injected, passage, carrier});
 }
+
+const IN_CLEAR = {kind: 'refused', reason: 'a secret is sent over TLS only'} as const;
 
 /** The path of a target in either form; the proxy has checked which one it is. */
 function pathOf({url = ''}: IncomingMessage): string {
@@ -70,18 +79,18 @@ type Exchange = {
 	readonly path: string;
 	readonly socket: Socket;
 	readonly to: Destination;
-	readonly candidate: Candidate;
+	readonly injected: ReturnType<typeof injectionsFor>;
 	readonly passage: Passage;
 	readonly carrier: Carrier;
 };
 
 function exchange(each: Exchange): void {
-	const {request, response, method, path, socket, to, candidate, passage, carrier} = each;
-	const injection = injectionOf(candidate, carrier.secrets);
-	const secrets = injection && carrier.masks ? spellings(injection.secret) : [];
+	const {request, response, method, path, socket, to, injected, passage, carrier} = each;
+	const injections = injected.map((each) => injectionOf(each, carrier.secrets));
+	const secrets = carrier.masks ? injections.flatMap(({masked}) => masked) : [];
 	const channel = to.encrypted ? encrypt(socket, to, carrier.trust) : socket;
 	channel.setTimeout(carrier.idleMs, () => channel.destroy());
-	const headers = outgoingHeaders(request, to.name, injection);
+	const headers = outgoingHeaders(request, to.name, injections);
 	const fail = (reason: string) => {
 		passage.end({verdict: 'failed', reason});
 		channel.destroy();
@@ -141,11 +150,14 @@ export function counting(take: (bytes: number) => boolean, onUsedUp: () => void)
 	});
 }
 
-function injectionOf({rule}: Candidate, secrets: Carrier['secrets']): (Injection & {readonly secret: string}) | undefined {
-	if (rule.inject === undefined) return undefined;
-	const {header, prefix, secret: name} = rule.inject;
-	const secret = secrets[name] ?? '';
-	return {header, value: `${prefix}${secret}`, secret};
+type Injected = Exchange['injected'][number];
+
+function injectionOf(
+	{header, prefix, secret}: Injected,
+	secrets: Carrier['secrets'],
+): Injection & {readonly masked: readonly Buffer[]} {
+	const {value = '', spellings = []} = secrets[secret] ?? {};
+	return {header, value: `${prefix}${value}`, masked: spellings.map((text) => Buffer.from(text))};
 }
 
 function encrypt(socket: Socket, {host}: Destination, trust: readonly string[]): Socket {

@@ -56,12 +56,13 @@ export type Injection = {readonly header: string; readonly value: string};
 export function outgoingHeaders(
 	{method = '', rawHeaders, headers}: Head,
 	host: string,
-	injection: Injection | undefined,
+	injections: readonly Injection[],
 ): string[] {
 	const dropped = new Set([...hopByHop(rawHeaders), 'host']);
-	if (injection) for (const name of [injection.header.toLowerCase(), ...PARTIAL]) dropped.add(name);
+	for (const {header} of injections) for (const name of [header.toLowerCase(), ...PARTIAL]) dropped.add(name);
 	const kept = pairsOf(rawHeaders).filter(([name]) => !dropped.has(name.toLowerCase()));
-	const added = injection ? [injection.header, injection.value, 'Accept-Encoding', 'identity'] : [];
+	const plain = injections.length > 0 ? ['Accept-Encoding', 'identity'] : [];
+	const added = [...injections.flatMap(({header, value}) => [header, value]), ...plain];
 	const isBodiless = headers['content-length'] === undefined && headers['transfer-encoding'] === undefined;
 	// Said aloud where Node would otherwise send an empty body in chunks.
 	const length = isBodiless && !WITHOUT_BODY.has(method) ? ['Content-Length', '0'] : [];

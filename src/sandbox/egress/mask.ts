@@ -1,7 +1,7 @@
 /**
- * Keeps the value of an injected secret from coming back: a host may repeat what it was sent. Covers the value as it is, in base64 and
- * percent-encoded, in the head and the body of a response. Does not cover a host that transforms it in another way, cuts it into
- * pieces or tells what it means: give secrets only to hosts that are trusted with them.
+ * Keeps the value of an injected secret from coming back: a host may repeat what it was sent. Covers the spellings it is given (as it
+ * is, in base64, hex, percent-encoded, in JSON), in the head and the body of a response. Does not cover a host that transforms it in
+ * another way, cuts it into pieces or tells what it means: give secrets only to hosts that are trusted with them.
  */
 import {Transform} from 'node:stream';
 
@@ -9,12 +9,6 @@ import {Transform} from 'node:stream';
 export const MIN_SECRET_LENGTH = 8;
 
 const STAR = 0x2a;
-
-/** The spellings of a secret that are looked for. */
-export function spellings(secret: string): readonly Buffer[] {
-	const base64 = Buffer.from(secret).toString('base64').replace(/=+$/, '');
-	return [...new Set([secret, encodeURIComponent(secret), base64])].map((text) => Buffer.from(text));
-}
 
 /** `text` with as many stars as it had bytes of the secret. */
 export function maskText(text: string, secrets: readonly Buffer[]): string {

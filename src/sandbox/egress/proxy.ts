@@ -1,11 +1,11 @@
 /** The proxy itself: an HTTP/1.1 server on a Unix socket that takes requests for other hosts, and CONNECT. */
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
-import type {EgressDecision, EgressRule} from '#contract/sandbox.ts';
+import type {EgressDecision, EgressRule, HostInjection} from '#contract/sandbox.ts';
 import type {AddressException} from './addresses.ts';
 import {createAuthority} from './certificates.ts';
 import {createDialer} from './dial.ts';
-import {answer, type Carrier, type Destination, forward} from './forward.ts';
+import {answer, type Carrier, type Destination, forward, type Secret} from './forward.ts';
 import {MAX_HEADERS, requestProblem} from './head.ts';
 import {type Authority, parseAuthority} from './host-name.ts';
 import {createLedger, type Ledger} from './ledger.ts';
@@ -31,7 +31,8 @@ export type ProxyPolicy = {
 	readonly rules: readonly EgressRule[];
 	readonly maxBytes: number;
 	/** values by the names that rules use */
-	readonly secrets: Readonly<Record<string, string>>;
+	readonly secrets: Readonly<Record<string, Secret>>;
+	readonly injections: readonly HostInjection[];
 	readonly exceptions: readonly AddressException[];
 	readonly resolvers: readonly string[];
 	readonly trust: readonly string[];
@@ -65,7 +66,14 @@ export function createProxy(policy: ProxyPolicy, events: ProxyEvents): ProxyServ
 	const authority = createAuthority();
 	const tunnels = new WeakMap<Socket, Destination>();
 	const carrier: Carrier = {
-		...{ledger, secrets: policy.secrets, trust: policy.trust, idleMs: limits.idleMs, maxHeaderBytes: limits.headerBytes},
+		...{
+			ledger,
+			secrets: policy.secrets,
+			injections: policy.injections,
+			trust: policy.trust,
+			idleMs: limits.idleMs,
+			maxHeaderBytes: limits.headerBytes,
+		},
 		dialer: createDialer({...policy, connectMs: limits.connectMs, without: without.filter(isDialCheck)}),
 		masks: !without.includes('mask'),
 	};

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import {describe, test} from 'node:test';
 import fc from 'fast-check';
+import {spellings} from '#evidence/secrets.ts';
 import {ownAddresses, whyNotPublic, whyRefused} from './addresses.ts';
-import {createMask, maskText, spellings} from './mask.ts';
-import {candidatesFor, decideRequest, liesBelow} from './rules.ts';
+import {createMask, maskText} from './mask.ts';
+import {candidatesFor, decideRequest, injectionsFor, liesBelow} from './rules.ts';
 
 describe('an address', () => {
 	for (const [kind, addresses] of Object.entries({
@@ -121,20 +122,13 @@ test('the first rule that takes a request decides, and what none takes is refuse
 	];
 	const candidates = candidatesFor(rules, {host: 'a.test', port: 443});
 	assert.ok(typeof candidates !== 'string');
-	const decide = (method: string, path: string, encrypted = true) => {
-		const verdict = decideRequest(candidates, {method, path}, encrypted);
+	const decide = (method: string, path: string) => {
+		const verdict = decideRequest(candidates, {method, path});
 		return verdict.kind === 'allowed' ? verdict.candidate.index : verdict.reason;
 	};
 	assert.deepEqual(
-		[
-			decide('GET', '/v1/x'),
-			decide('POST', '/'),
-			decide('GET', '/v2'),
-			decide('GET', '/v2', false),
-			decide('GET', '/'),
-			decide('get', '/v1'),
-		],
-		[0, 1, 2, 'a secret is sent over TLS only', 'no rule allows this path', 'no rule allows this path'],
+		[decide('GET', '/v1/x'), decide('POST', '/'), decide('GET', '/v2'), decide('GET', '/'), decide('get', '/v1')],
+		[0, 1, 2, 'no rule allows this path', 'no rule allows this path'],
 	);
 	assert.deepEqual(
 		[
@@ -146,9 +140,26 @@ test('the first rule that takes a request decides, and what none takes is refuse
 	);
 });
 
+test('a request gets what its rule names and what is configured for its host, one for each header', () => {
+	const own = {header: 'authorization', secret: 'own', prefix: ''};
+	const configured = [
+		{host: 'a.test', header: 'Authorization', prefix: 'Bearer ', secret: 'a'},
+		{host: '*.test', header: 'X-Key', prefix: '', secret: 'all'},
+		{host: 'b.test', header: 'X-Other', prefix: '', secret: 'b'},
+	];
+	const names = (host: string, inject?: typeof own) =>
+		injectionsFor({index: 0, rule: {host: '*.test', ports: [443], ...(inject ? {inject} : {})}}, host, configured).map(
+			({secret}) => secret,
+		);
+	assert.deepEqual(
+		[names('a.test'), names('a.test', own), names('c.test'), names('evil')],
+		[['a', 'all'], ['own', 'all'], ['all'], []],
+	);
+});
+
 test('a mask hides every spelling of a secret however the stream is cut, and changes no length', async () => {
 	const secret = 'sk+canary/0123';
-	const secrets = spellings(secret);
+	const secrets = spellings(secret).map((text) => Buffer.from(text));
 	const text = fc.array(fc.constantFrom(...secrets.map(String), secret.slice(0, 7), 'sk', 'x', ' ', secret.slice(3)), {
 		maxLength: 12,
 	});

@@ -1,5 +1,5 @@
 /** Which rule lets a request out. Everything no rule names is refused. */
-import type {EgressRule} from '#contract/sandbox.ts';
+import type {EgressRule, HostInjection} from '#contract/sandbox.ts';
 import {type Authority, coversHost} from './host-name.ts';
 
 /** A rule and its place in the list, by which evidence names it. */
@@ -20,14 +20,25 @@ export function candidatesFor(rules: readonly EgressRule[], {host, port}: Author
 }
 
 /** The first candidate that takes this request decides. */
-export function decideRequest(candidates: readonly Candidate[], {method, path}: RequestLine, isEncrypted: boolean): Verdict {
+export function decideRequest(candidates: readonly Candidate[], {method, path}: RequestLine): Verdict {
 	const forMethod = candidates.filter(({rule}) => !rule.opaque && (rule.methods?.includes(method) ?? true));
 	if (forMethod.length === 0) return {kind: 'refused', reason: 'no rule allows this method'};
 	const candidate = forMethod.find(({rule}) => rule.paths === undefined || rule.paths.some((prefix) => liesBelow(path, prefix)));
 	if (candidate === undefined) return {kind: 'refused', reason: 'no rule allows this path'};
-	// A secret in clear text is everybody's.
-	if (candidate.rule.inject && !isEncrypted) return {kind: 'refused', reason: 'a secret is sent over TLS only'};
 	return {kind: 'allowed', candidate};
+}
+
+/** What a request to `host` gets on its way out: what its rule names, and what is configured for the host and puts no other in its header. */
+export function injectionsFor(
+	{rule}: Candidate,
+	host: string,
+	configured: readonly HostInjection[],
+): readonly Pick<HostInjection, 'header' | 'prefix' | 'secret'>[] {
+	const named = rule.inject ? [rule.inject] : [];
+	const others = configured.filter(
+		(each) => coversHost(each.host, host) && each.header.toLowerCase() !== rule.inject?.header.toLowerCase(),
+	);
+	return [...named, ...others];
 }
 
 /** `/v1` covers `/v1`, `/v1/x` and `/v1?x`, never `/v1x`; and nothing that a server could read as another path. */
