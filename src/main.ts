@@ -6,9 +6,11 @@ import {openAsBlob} from 'node:fs';
 import {mkdir, open, readdir, readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {text} from 'node:stream/consumers';
+import {askSecret} from '#cli/ask-secret.ts';
 import {runCli} from '#cli/cli.ts';
 import type {Io, Local} from '#cli/io.ts';
 import {type LoadedConfig, loadConfig} from '#config/config.ts';
+import type {Secrets} from '#config/secrets.ts';
 import {WritError} from '#contract/errors.ts';
 import {keyIdOf} from '#evidence/keys.ts';
 import {verifyCapsule} from '#evidence/verify.ts';
@@ -19,6 +21,7 @@ const rooms = {
 	serve: () => import('./serve.ts'),
 	samples: () => import('./samples.ts'),
 	client: () => import('#server/client.ts'),
+	secrets: () => import('./secrets.ts'),
 };
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -37,6 +40,7 @@ const io: Io = {
 	colour: process.stdout.isTTY && process.stdout.hasColors(),
 	interactive: process.stderr.isTTY,
 	stdin: () => text(process.stdin),
+	askSecret: (question) => askSecret(question, {input: process.stdin, output: process.stderr, signal: interrupt.signal}),
 	readFile: (file) => readFile(file, 'utf8'),
 	readBytes: (file) => readFile(file),
 	listFiles,
@@ -60,6 +64,12 @@ const local: Local = {
 	async verifyDatasets(id) {
 		return (await rooms.samples()).verifyDatasets(loadConfig(), id);
 	},
+	secrets: {
+		list: async () => withSecrets(({list}) => list()),
+		set: async (name, value) => withSecrets(({file}) => file.set(name, value, new Date())),
+		delete: async (name) => withSecrets(({file}) => file.delete(name)),
+		rotateKey: async (ask) => (await rooms.secrets()).rotateKey(loadConfig(), ask),
+	},
 	verifyFile: (bytes, publicKey) => verifyCapsule(bytes, publicKey === null ? {} : {trustedKeyId: trustedKey(publicKey)}),
 };
 
@@ -70,6 +80,16 @@ process.exitCode = await runCli(process.argv.slice(2), {
 	version: await readVersion(root),
 	signal: interrupt.signal,
 });
+
+async function withSecrets<T>(work: (secrets: Secrets) => T): Promise<Awaited<T>> {
+	const {config, secrets: environment} = loadConfig();
+	const secrets = (await rooms.secrets()).openStoreOfSecrets(config, {environment});
+	try {
+		return await work(secrets);
+	} finally {
+		secrets.close();
+	}
+}
 
 async function listFiles(place: string): Promise<readonly string[]> {
 	if ((await stat(place)).isFile()) return [place];
@@ -101,7 +121,9 @@ async function connect() {
 	const {client} = loaded.config;
 	const {createClient} = await rooms.client();
 	const url = client.url ?? (await localServer(loaded));
-	if (url) return createClient({url, token: client.token});
+	const isReference = client.token?.startsWith('secret:') ?? false;
+	const token = isReference ? await withSecrets(({resolve}) => resolve(client.token)) : client.token;
+	if (url) return createClient({url, token});
 	const {start} = await rooms.serve();
 	const {server, platform} = await start(loaded, 'silent');
 	return createClient({

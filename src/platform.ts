@@ -262,7 +262,15 @@ function analystTools({datasets, limits, config, dataDir}: Parts): readonly AnyT
 
 function generalTools({files, limits, config, dataDir}: Parts): readonly AnyTool[] {
 	const {maxRows, maxOutputBytes} = config.limits;
-	const room = {files, directory: path.join(dataDir, 'work'), limits, maxRows, maxBytes: maxOutputBytes, caps: ARTIFACTS};
+	const room = {
+		files,
+		directory: path.join(dataDir, 'work'),
+		limits,
+		maxRows,
+		maxBytes: maxOutputBytes,
+		caps: ARTIFACTS,
+		injections: config.egress.inject,
+	};
 	const testing = {...limits, ...TESTING, memoryBytes: Math.max(limits.memoryBytes, TESTING.memoryBytes)};
 	return [
 		createJavaScriptTool(room),

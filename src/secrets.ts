@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type {Config} from '#config/config.ts';
+import type {Config, LoadedConfig} from '#config/config.ts';
 import {openSecrets, referenceIn, type Secrets} from '#config/secrets.ts';
 
 type Given = {readonly environment: Readonly<Record<string, string>>; readonly report?: (error: unknown) => void};
@@ -41,4 +41,17 @@ export function knownSecrets(config: Config, store: Secrets): () => readonly str
 function passwordIn(url: string | null): string | null {
 	const password = url !== null && URL.canParse(url) ? new URL(url).password : '';
 	return password === '' ? null : decodeURIComponent(password);
+}
+
+/** Encrypts the store with another key; says what is to be done then. */
+export async function rotateKey({config, secrets: environment}: LoadedConfig, ask: () => Promise<string>): Promise<string> {
+	const store = openStoreOfSecrets(config, {environment});
+	try {
+		const passphrase = config.secrets.passphrase === null ? null : await ask();
+		await store.file.rotateKey(passphrase);
+		if (passphrase === null) return 'all secrets are encrypted with a new key, and the old one is gone';
+		return 'all secrets are encrypted with the new passphrase; set WRIT_SECRETS_PASSPHRASE to it and start the server again';
+	} finally {
+		store.close();
+	}
 }

@@ -9,6 +9,7 @@ import {codeCommands} from './commands/code.ts';
 import {datasetCommands} from './commands/datasets.ts';
 import {governanceCommands} from './commands/governance.ts';
 import {runCommands} from './commands/runs.ts';
+import {secretCommands} from './commands/secrets.ts';
 import {serveCommand} from './commands/serve.ts';
 import {type Act, type CliPorts, paint, printable} from './io.ts';
 
@@ -30,7 +31,7 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 			const exit = await work({...ports, connect, json}, args as never);
 			if (typeof exit === 'number') result.exit = exit;
 		};
-	for (const add of [serveCommand, askCommands, codeCommands, datasetCommands, runCommands, governanceCommands])
+	for (const add of [serveCommand, askCommands, codeCommands, datasetCommands, runCommands, governanceCommands, secretCommands])
 		add(program, act);
 	prepare(program, io);
 	try {

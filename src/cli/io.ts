@@ -13,6 +13,8 @@ export type Io = {
 	/** whether progress may be drawn */
 	readonly interactive: boolean;
 	readonly stdin: () => Promise<string>;
+	/** what is typed and not shown, or piped in */
+	readonly askSecret: (question: string) => Promise<string>;
 	readonly readFile: (path: string) => Promise<string>;
 	readonly readBytes: (path: string) => Promise<Uint8Array>;
 	/** the plain files below a directory, or the file itself, in the order of their names; no links, no `node_modules`, nothing hidden */
@@ -40,9 +42,26 @@ export type Local = {
 	verifyDatasets(
 		id: string | undefined,
 	): Promise<readonly {readonly name: string; readonly ok: boolean; readonly detail: string}[]>;
+	readonly secrets: LocalSecrets;
 	/** Checks an evidence file without a server. */
 	/** `publicKey` is the text of a `.pub` file: only what it signed is valid then. Throws `invalid_request` when it is no key. */
 	verifyFile(bytes: Uint8Array, publicKey: string | null): Verification;
+};
+
+export type SecretRow = {
+	readonly name: string;
+	readonly source: 'file' | 'environment';
+	readonly createdAt: string | null;
+	readonly changedAt: string | null;
+	readonly lastUsedAt: string | null;
+};
+
+export type LocalSecrets = {
+	list(): Promise<readonly SecretRow[]>;
+	set(name: string, value: string): Promise<void>;
+	delete(name: string): Promise<void>;
+	/** `ask` gets the new passphrase where the secrets are encrypted with one. Returns what to do now. */
+	rotateKey(ask: () => Promise<string>): Promise<string>;
 };
 
 export type CliPorts = {

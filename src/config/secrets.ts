@@ -137,6 +137,7 @@ function stampOf(file: string): string {
 /** Null where nothing can be watched: then a change is seen at the next use of a secret. */
 function watchDirectory(directory: string, onChange: () => void): FSWatcher | null {
 	try {
+		mkdirSync(path.dirname(directory), {recursive: true, mode: 0o711}); // sandboxes have their places there too
 		mkdirSync(directory, {recursive: true, mode: 0o700});
 		const watcher = watch(directory, {persistent: false}, onChange);
 		watcher.on('error', () => watcher.close());

@@ -1,9 +1,10 @@
 import {z} from 'zod';
 import type {Json} from '#contract/json.ts';
-import {type Network, networkSchema} from '#contract/sandbox.ts';
+import {type HostInjection, type Network, networkSchema} from '#contract/sandbox.ts';
 import {truncationSchema} from '#contract/table.ts';
 import type {Tool, World} from '#kernel/tool.ts';
 import {collectedSchema} from '#sandbox/artifacts.ts';
+import {mayMeet} from '#sandbox/egress/host-name.ts';
 import {filesSchema} from './files.ts';
 import {checkArtifacts, verdictOf, type Worked, type Working, working} from './work.ts';
 
@@ -46,15 +47,26 @@ export function codeTool(room: Working, own: Pick<CodeTool, 'name' | 'title' | '
 		risk: ({network = 'none'}) => (network === 'none' ? 'medium' : 'high'),
 		destinations: ({network = 'none'}) => (network === 'none' ? [] : network.allow.map(({host}) => host)),
 		preview: ({code, files, network = 'none'}) =>
-			[code, ...files.map(({name, sha256}) => `/in/${name} ${sha256}`), ...previewNetwork(network)].join('\n'),
+			[code, ...files.map(({name, sha256}) => `/in/${name} ${sha256}`), ...previewNetwork(network, room)].join('\n'),
+		// An approval covers the secrets that go out with it, which the input does not name.
+		fingerprint: async ({network = 'none'}) => JSON.stringify(injectionsOf(network, room)),
 		verify: (_input, output, world) => verify(output, world, room),
 	};
 }
 
 /** Every rule, as a rule may send a secret. */
-function previewNetwork(network: Network): string[] {
+function previewNetwork(network: Network, room: Working): string[] {
 	if (network === 'none') return [];
-	return [`network, ${network.maxBytes} bytes`, ...network.allow.map((rule) => JSON.stringify(rule))];
+	return [
+		`network, ${network.maxBytes} bytes`,
+		...network.allow.map((rule) => JSON.stringify(rule)),
+		...injectionsOf(network, room).map(({host, header, secret}) => `requests to ${host} get the secret ${secret} in ${header}`),
+	];
+}
+
+function injectionsOf(network: Network, {injections = []}: Working): readonly HostInjection[] {
+	if (network === 'none') return [];
+	return injections.filter(({host}) => network.allow.some((rule) => mayMeet(rule.host, host)));
 }
 
 export function toOutput(value: Json, {done, collected, execTimeMs}: Worked): CodeOutput {

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import type {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {Verdict} from '#contract/event.ts';
-import type {Frame, RunnerRequest, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
+import type {Frame, HostInjection, RunnerRequest, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
 import type {Tool, World} from '#kernel/tool.ts';
 import {type ArtifactCaps, type Collected, collectArtifacts, type collectedSchema} from '#sandbox/artifacts.ts';
 import {toError} from '#sandbox/runner-error.ts';
@@ -19,6 +19,8 @@ export type Working = {
 	readonly maxRows: number;
 	readonly maxBytes: number;
 	readonly caps: ArtifactCaps;
+	/** secrets that requests of code get on their way out; an approver is told of them */
+	readonly injections?: readonly HostInjection[];
 };
 
 /** What all of them have in common: they change nothing outside the sandbox, and return what nobody vouches for. */

@@ -18,7 +18,7 @@ import {spellings} from '#evidence/secrets.ts';
 import type {Mount} from '../runtime.ts';
 import {type AddressException, listOf} from './addresses.ts';
 import type {Secret} from './forward.ts';
-import {coversHost, isHostPattern} from './host-name.ts';
+import {isHostPattern, mayMeet} from './host-name.ts';
 import {MIN_SECRET_LENGTH} from './mask.ts';
 import type {Check, ProxyLimits, ProxyPolicy} from './proxy.ts';
 import {type ProxyProcess, startProxy} from './start-proxy.ts';
@@ -191,11 +191,6 @@ function namedBy(rules: readonly EgressRule[]): readonly Named[] {
 /** Throws for secrets that could not be sent. */
 function secretsFor(named: readonly Named[], lookUp: EgressOptions['secrets']): Readonly<Record<string, Secret>> {
 	return Object.fromEntries(named.map((each) => secretOf(each, lookUp)));
-}
-
-/** Whether there is a host that both patterns cover. */
-function mayMeet(one: string, other: string): boolean {
-	return coversHost(one, other) || coversHost(other, one);
 }
 
 function assertRule({host, opaque, methods, paths, inject}: EgressRule): void {

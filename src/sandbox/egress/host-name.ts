@@ -63,3 +63,8 @@ export function coversHost(pattern: string, host: string): boolean {
 	const base = pattern.slice(1);
 	return host.length > base.length && host.endsWith(base) && !host.slice(0, -base.length).includes('xn--');
 }
+
+/** Whether there is a host that both patterns cover. */
+export function mayMeet(one: string, other: string): boolean {
+	return coversHost(one, other) || coversHost(other, one);
+}
