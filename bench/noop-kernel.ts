@@ -37,7 +37,7 @@ const key = {
 	publicKey: publicKey.export({type: 'spki', format: 'der'}).toString('base64'),
 	sign: (text: string) => sign(null, Buffer.from(text), privateKey).toString('base64'),
 };
-const policy = createPolicy({...loadDefaultPolicy(), disabledTools: new Map(), maxRisk: 'high', digest});
+const policy = createPolicy({...loadDefaultPolicy(), disabledTools: new Map(), digest});
 const ids = {next: 0};
 const newId = (prefix: string) => {
 	ids.next += 1;

@@ -408,7 +408,6 @@ test('a model that obeys text planted in a cell, a column name and a file name g
 	const {response, emitted, events, double} = await chat(obedient(tableOf(dataset)), {
 		dataset: 'ledger',
 		message: 'List the notes.',
-		env: {WRIT_BUDGET_ACTIONS: '12'},
 	});
 
 	const proposed = events.flatMap((event) => (event.type === 'action.proposed' ? [event.data] : []));

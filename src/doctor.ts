@@ -4,6 +4,7 @@ import type {Config} from '#config/config.ts';
 import type {Check} from '#contract/api.ts';
 import {toErrorBody} from '#contract/errors.ts';
 import {createModel} from '#models/providers.ts';
+import {showProblem} from '#policy/policy-text.ts';
 import type {ProviderFacts} from '#sandbox/sandbox.ts';
 import {LOCAL, type Platform} from './platform.ts';
 
@@ -15,9 +16,13 @@ export async function readyChecks({store, datasets, pool, sandboxing: {provider}
 			return {ok: true, why: 'events can be written', fix: null};
 		}),
 		check('policy', true, async () => ({
-			ok: policy.problems.length === 0,
-			why: policy.problems.join('; ') || `policy ${policy.version.slice(0, 12)} is in force`,
-			fix: policy.problems.length > 0 ? 'mend the policy file; until then every action is denied' : null,
+			ok: true,
+			why: [`policy ${policy.current().version.slice(0, 12)} is in force`, ...policy.problems().map(showProblem)].join('; '),
+			fix:
+				policy.problems().length > 0
+					? 'mend the policy file, then `writ policy reload`; until then the last good one decides'
+					: null,
+			facts: {version: policy.current().version, problems: policy.problems().map(showProblem)},
 		})),
 		check('sandbox', true, async () => {
 			const {idle, busy, failed, failing} = pool.stats();

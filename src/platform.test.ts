@@ -23,23 +23,29 @@ test('a policy file may call every tool by its name', async (t) => {
 		await governed.close();
 		await rm(dir, {recursive: true});
 	});
-	assert.deepEqual(governed.policy.problems, []);
+	assert.deepEqual(governed.policy.current().problems, []);
 });
 
-test('what is riskier than the settings allow is denied, with the setting to raise', async (t) => {
+test('what is riskier than the policy file allows is denied, with the place to change', async (t) => {
 	const dir = await mkdtemp(path.join(tmpdir(), 'writ-platform-'));
 	const medium = sampleAction({risk: 'medium'});
+	const policyFile = path.join(dir, 'policy.yaml');
+	await writeFile(policyFile, 'version: 1\nrisk:\n  decisions: {medium: deny, high: deny, critical: deny}\n');
 	const verdicts: unknown[] = [];
-	for (const env of [{}, {WRIT_MAX_RISK: 'low'}]) {
+	for (const env of [{}, {WRIT_POLICY_FILE: policyFile}]) {
 		const {policy, close} = await platformIn(dir, env);
-		verdicts.push(policy.gates.find(({name}) => name === 'risk')?.decide(medium, sampleFacts()));
+		const result = policy
+			.current()
+			.gates.find(({name}) => name === 'risk')
+			?.decide(medium, sampleFacts());
+		verdicts.push([result?.effect, result?.rules, result?.reason]);
 		await close();
 	}
 	t.after(() => rm(dir, {recursive: true}));
-	const reason = 'the risk is medium, the most this server allows is low; to allow more, raise WRIT_MAX_RISK';
+	const reason = 'the risk is medium: `analyst.sql` says so of this input';
 	assert.deepEqual(verdicts, [
-		{gate: 'risk', effect: 'allow', rules: ['max-risk'], reason: 'the risk is medium, within critical'},
-		{gate: 'risk', effect: 'deny', rules: ['max-risk'], reason},
+		['allow', ['risk:medium'], reason],
+		['deny', ['risk:medium'], `${reason}; to allow it, change \`risk.decisions.medium\` in policy.yaml`],
 	]);
 });
 

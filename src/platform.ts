@@ -1,5 +1,5 @@
 import {randomBytes, randomUUID} from 'node:crypto';
-import {accessSync, constants, mkdirSync, readFileSync} from 'node:fs';
+import {accessSync, constants, mkdirSync} from 'node:fs';
 import path from 'node:path';
 import {createNews, type News} from '#agents/news.ts';
 import {createRuns, type Runs} from '#agents/runs.ts';
@@ -27,8 +27,7 @@ import {loadOrCreateKey, type SigningKey, signHead} from '#evidence/keys.ts';
 import {createRedactor} from '#evidence/redact.ts';
 import type {Kernel, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
-import {createPolicy, loadDefaultPolicy} from '#policy/policy.ts';
-import {createPolicyCache} from '#policy/policy-cache.ts';
+import type {LivePolicy} from '#policy/live.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
 import {openSqlite} from '#store/sqlite.ts';
 import {createFileStore, type FileStore} from '#tools/files.ts';
@@ -36,6 +35,7 @@ import {createJavaScriptTool} from '#tools/javascript.ts';
 import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
 import {createShellTool} from '#tools/shell.ts';
 import {createTestsTool} from '#tools/tests.ts';
+import {createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from './policies.ts';
 import {createSandboxing, type Sandboxing} from './sandboxes.ts';
 import {knownSecrets, openStoreOfSecrets} from './secrets.ts';
 
@@ -49,7 +49,8 @@ export type Platform = {
 	/** what programs and tests read and left */
 	readonly files: FileStore;
 	readonly approvals: ReturnType<typeof createApprovals>;
-	readonly policy: ReturnType<typeof createPolicy>;
+	readonly policy: LivePolicy;
+	readonly policies: PolicyRoom;
 	readonly sandboxing: Sandboxing;
 	readonly pool: Pool;
 	readonly key: SigningKey;
@@ -100,32 +101,28 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	]);
 	const {provider} = sandboxing;
 	const pool = createPool({...poolOptions(config), provider});
-	const cache = createPolicyCache(path.join(dataDir, 'cache'));
-	const {maxRisk} = config.governance;
-	const policy = createPolicy({...loadPolicy(config), disabledTools: disabledTools(config), maxRisk, digest, cache});
-	const approvals = createApprovals({
-		approveWithinMs: config.governance.approveWithinSeconds * 1_000,
-		executeWithinMs: config.governance.executeWithinSeconds * 1_000,
-		allowSelfApproval: config.server.authTokens.length === 0,
-		newId,
-	});
+	const policy = openPolicy(config, dataDir);
+	const approvals = approvalsOf(policy, config);
 
 	const datasets = createDatasets({dir: config.data.datasetsDir ?? path.join(dataDir, 'datasets'), report});
 	const limits = sandboxLimits(config);
 	const files = createFileStore(path.join(dataDir, 'files'));
 	const parts = {datasets, files, limits, config, dataDir};
 	const tools = [...analystTools(parts), ...generalTools(parts)];
-	const {agent} = config;
+	const known = new Map(tools.map((tool) => [tool.name, tool]));
 	const kernel: Kernel = {
-		tools: new Map(tools.map((tool) => [tool.name, tool])),
-		policy: () => policy,
+		tools: known,
+		policy: policy.current,
+		thread: createThreadHistory(store, known),
 		approvals,
 		sandboxes: {run: pool.run, level: provider.level},
 		clock,
 		redact,
 		digest,
 		newId,
-		budget: {actions: agent.maxActions, tokens: agent.maxTokens, costUsd: agent.maxCostUsd, wallMs: agent.maxWallSeconds * 1_000},
+		get budget() {
+			return policy.current().budget;
+		},
 		progress: news.publish,
 		report,
 	};
@@ -135,8 +132,9 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const answer = answerer({kernel, store, datasets, secrets});
 	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer});
 
+	const policies = createPolicyRoom({live: policy, kernel, store, runs, config, dataDir, software});
 	return {
-		...{kernel, store, runs, datasets, analyst, files, approvals, policy, sandboxing, pool, key, redact, secrets},
+		...{kernel, store, runs, datasets, analyst, files, approvals, policy, policies, sandboxing, pool, key, redact, secrets},
 		watch: (listener) => durable.listen(ALL, listener),
 		async warm() {
 			const all = await datasets.list(LOCAL);
@@ -183,19 +181,18 @@ function prepareDirectory(dataDir: string): void {
 	}
 }
 
-/** The built-in rules and those of the policy file. Throws `invalid_config` when there is no such file. */
-function loadPolicy({governance}: Config): ReturnType<typeof loadDefaultPolicy> {
-	const {policies, schema} = loadDefaultPolicy();
-	const {policyFile} = governance;
-	if (policyFile === null) return {policies, schema};
-	try {
-		return {policies: `${policies}\n${readFileSync(policyFile, 'utf8')}`, schema};
-	} catch (cause) {
-		throw new WritError('invalid_config', `the policy file \`${policyFile}\` cannot be read`, {
-			hint: 'mend WRIT_POLICY_FILE, or unset it to use the built-in rules alone',
-			cause,
+/** Reads its clocks from the policy in force when it is asked, so that a reload counts at once. */
+function approvalsOf(policy: LivePolicy, {server}: Config): ReturnType<typeof createApprovals> {
+	const now = () => {
+		const {approveWithinSeconds, executeWithinSeconds} = policy.current().document.approvals;
+		return createApprovals({
+			approveWithinMs: approveWithinSeconds * 1_000,
+			executeWithinMs: executeWithinSeconds * 1_000,
+			allowSelfApproval: server.authTokens.length === 0,
+			newId,
 		});
-	}
+	};
+	return new Proxy(now(), {get: (_stale, name) => Reflect.get(now(), name)});
 }
 
 type Holding = Pick<Platform, 'store' | 'key' | 'redact'> & {
@@ -302,11 +299,6 @@ function sandboxLimits({limits}: Config): SandboxLimits {
 
 function poolOptions({sandbox}: Config) {
 	return {size: sandbox.poolSize * 4, perSpec: sandbox.poolSize, concurrency: sandbox.maxSandboxes, queue: 1_000};
-}
-
-function disabledTools({limits}: Config): ReadonlyMap<string, string> {
-	const python = ['analyst.python', 'code.python'].map((tool) => [tool, 'set ENABLE_PYTHON_EXECUTION=true'] as const);
-	return new Map(limits.enablePython ? [] : python);
 }
 
 /** Sortable by time, unguessable, and short enough to type. */

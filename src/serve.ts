@@ -1,10 +1,9 @@
-import {readFileSync} from 'node:fs';
 import path from 'node:path';
 import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
+import type {PolicyReply} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import {exportCapsule} from '#evidence/capsule.ts';
 import {verifyRun} from '#evidence/verify.ts';
-import {loadDefaultPolicy} from '#policy/policy.ts';
 import type {ServerDeps, ServerOptions} from '#server/deps.ts';
 import {createLog, type Log} from '#server/log.ts';
 import {createServer, type Server} from '#server/server.ts';
@@ -34,7 +33,7 @@ export async function start(loaded: LoadedConfig, level?: 'silent'): Promise<Sta
 	});
 	const log = createLog({level: level ?? config.observability.logLevel, redact: platform.redact});
 	holder.log = log;
-	for (const notice of [...notices, ...platform.policy.problems]) log.warn('config.notice', {notice});
+	for (const notice of notices) log.warn('config.notice', {notice});
 	const server = createServer(serverDeps(platform, {loaded, version, log}));
 	return {platform, server, log, config};
 }
@@ -55,7 +54,8 @@ function serverDeps(platform: Platform, {loaded, version, log}: Context): Server
 		files: platform.files,
 		store,
 		tools: [...kernel.tools.values()],
-		policy: () => ({version: policy.version, gates: policy.gates.map(({name}) => name), sources: policySources(config)}),
+		policy: () => policyReply(policy),
+		policies: platform.policies,
 		answer: (answer) => answerApproval(platform, answer),
 		evidence: {
 			async verify(runId) {
@@ -84,15 +84,10 @@ function serverDeps(platform: Platform, {loaded, version, log}: Context): Server
 	};
 }
 
-/** As they are on disk; whoever changes a policy file starts the server again. */
-function policySources({governance}: Config): {name: string; text: string}[] {
-	const {policies, schema} = loadDefaultPolicy();
-	const {policyFile} = governance;
-	return [
-		{name: 'default.cedar', text: policies},
-		{name: 'schema.cedarschema', text: schema},
-		...(policyFile === null ? [] : [{name: path.basename(policyFile), text: readFileSync(policyFile, 'utf8')}]),
-	];
+function policyReply(live: Platform['policy']): PolicyReply {
+	const {version, gates, document} = live.current();
+	const problems = live.problems().map((problem) => ({...problem}));
+	return {version, gates: gates.map(({name}) => name), sources: [...live.sources()], document, problems};
 }
 
 function serverOptions({server, data}: Config, secrets: Platform['secrets']): ServerOptions {
@@ -155,11 +150,13 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 	void platform.warm().catch((error: unknown) => log.warn('pool.not_warm', {error}));
 	void platform.sweep().catch((error: unknown) => log.warn('data.not_swept', {error}));
 	void recover();
+	const unwatch = platform.policies.watch();
 	const timer = setInterval(recover, RECOVERY_MS);
 	await new Promise<void>((resolve) =>
 		signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), {once: true}),
 	);
 	clearInterval(timer);
+	unwatch();
 	await running.close();
 	await platform.close();
 	log.info('server.stopped');

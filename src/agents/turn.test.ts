@@ -219,10 +219,10 @@ test('tool calls beyond the limit are not done', async () => {
 });
 
 for (const [limit, budget, setting] of [
-	['tokens', {tokens: 15}, 'WRIT_BUDGET_TOKENS'],
-	['money', {costUsd: 0.001}, 'WRIT_BUDGET_COST_USD'],
+	['tokens', {tokens: 15}, 'budgets.run.tokens'],
+	['money', {costUsd: 0.001}, 'budgets.run.money'],
 ] as const) {
-	test(`a turn that has used up its ${limit} ends and names the setting`, async () => {
+	test(`a turn that has used up its ${limit} ends and names its place in the policy`, async () => {
 		const k = await testKernel({budget});
 		const ran = await run(
 			scripted(() => ({toolCalls: [call('echo', {text: 'x'})]})),
@@ -259,7 +259,7 @@ test('an action that the budget denies ends the turn', async () => {
 		scripted(() => ({toolCalls: [call('echo', {text: 'x'})]})),
 		{k},
 	);
-	assert.match(stoppedBy(ran), /^budget_exceeded: .*reasoning limit.*WRIT_BUDGET_ACTIONS/);
+	assert.match(stoppedBy(ran), /^budget_exceeded: .*reasoning limit.*budgets\.run\.actions/);
 });
 
 test('an action that waits for a person ends the turn', async () => {

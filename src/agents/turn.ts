@@ -227,9 +227,9 @@ function assertRoom(responses: number, mistakes: number, options: TurnOptions): 
 		});
 	}
 	const {run, budget, elapsedMs} = timeOf(options);
-	if (run.tokens >= budget.tokens) throw overBudget('tokens', `${run.tokens} of ${budget.tokens} tokens`, 'WRIT_BUDGET_TOKENS');
+	if (run.tokens >= budget.tokens) throw overBudget('tokens', `${run.tokens} of ${budget.tokens} tokens`, 'tokens');
 	if (run.costUsd >= budget.costUsd)
-		throw overBudget('costUsd', `${run.costUsd.toFixed(4)} of ${budget.costUsd} US dollars`, 'WRIT_BUDGET_COST_USD');
+		throw overBudget('costUsd', `${run.costUsd.toFixed(4)} of ${budget.costUsd} US dollars`, 'money');
 	if (elapsedMs >= budget.wallMs) throw overTime(elapsedMs, budget.wallMs);
 }
 
@@ -250,15 +250,15 @@ function assertWithinBudget(done: readonly Acted[]): void {
 	}
 }
 
-function overBudget(limit: string, used: string, setting: string): WritError {
+function overBudget(limit: string, used: string, key: string): WritError {
 	return new WritError('budget_exceeded', `the model reached its reasoning limit: this run has used ${used}`, {
-		hint: `ask a narrower question, or raise ${setting}`,
+		hint: `ask a narrower question, or raise \`budgets.run.${key}\` in policy.yaml`,
 		details: {limit},
 	});
 }
 
 function overTime(elapsedMs: number, wallMs: number): WritError {
-	return overBudget('wallMs', `${Math.round(elapsedMs / 1_000)} of ${wallMs / 1_000} s`, 'WRIT_BUDGET_WALL_SECONDS');
+	return overBudget('wallMs', `${Math.round(elapsedMs / 1_000)} of ${wallMs / 1_000} s`, 'seconds');
 }
 
 function outOfCalls(limit: number): WritError {
@@ -266,7 +266,7 @@ function outOfCalls(limit: number): WritError {
 		'agent_recursion_limit',
 		`the model reached its reasoning limit of ${limit} tool calls without an answer`,
 		{
-			hint: 'ask a narrower question, or raise WRIT_BUDGET_ACTIONS',
+			hint: 'ask a narrower question, or raise `budgets.run.actions` in policy.yaml',
 			details: {limit: 'toolCalls', value: limit},
 		},
 	);

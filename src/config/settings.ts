@@ -249,30 +249,11 @@ const agent = {
 		env: 'THREAD_HISTORY_WINDOW',
 		unit: 'messages',
 	}),
-	maxActions: setting(count(1, 1_000, 12), 'the tool calls of one run before its next is denied', {env: 'WRIT_BUDGET_ACTIONS'}),
-	maxTokens: setting(count(1, 100_000_000, 200_000), 'the model tokens of one run', {env: 'WRIT_BUDGET_TOKENS', unit: 'tokens'}),
-	maxCostUsd: setting(z.number().positive().max(10_000).default(1), 'the money one run may spend on models', {
-		env: 'WRIT_BUDGET_COST_USD',
-		unit: 'US dollars',
-	}),
-	maxWallSeconds: setting(count(1, 86_400, 180), 'how long one run may take, approvals not counted', {
-		env: 'WRIT_BUDGET_WALL_SECONDS',
-		unit: 's',
-	}),
 };
 
 const governance = {
-	policyFile: setting(optionalText, 'rules added to the built-in policy', {env: 'WRIT_POLICY_FILE'}),
-	maxRisk: setting(riskSchema.default('critical'), 'the greatest risk an action may have; what is riskier is denied', {
-		env: 'WRIT_MAX_RISK',
-	}),
-	approveWithinSeconds: setting(count(1, 2_592_000, 3_600), 'how long an approval waits for its answer before it expires', {
-		env: 'WRIT_APPROVE_WITHIN_SECONDS',
-		unit: 's',
-	}),
-	executeWithinSeconds: setting(count(1, 2_592_000, 300), 'how long a granted approval stays usable', {
-		env: 'WRIT_EXECUTE_WITHIN_SECONDS',
-		unit: 's',
+	policyFile: setting(optionalText, 'the policy: a `policy.yaml`, or Cedar rules (`*.cedar`) to be added to the built-in ones', {
+		env: 'WRIT_POLICY_FILE',
 	}),
 };
 

@@ -6,6 +6,7 @@ import {chartSchema} from './chart.ts';
 import {relationshipSchema} from './dataset.ts';
 import {actionStateSchema, effectSchema, errorBodySchema, riskSchema, runStatusSchema, verdictSchema} from './event.ts';
 import {actionLimitsSchema} from './limits.ts';
+import {policyProblemSchema} from './policy-api.ts';
 import {testFrameworkSchema} from './sandbox.ts';
 import {columnTypeSchema, truncationSchema} from './table.ts';
 
@@ -269,6 +270,10 @@ export const policyReplySchema = z.object({
 	gates: z.array(z.string()),
 	/** what the gates read: each part as its author wrote it */
 	sources: z.array(z.object({name: z.string(), text: z.string()})),
+	/** `policy.yaml` with everything it leaves out */
+	document: z.record(z.string(), z.unknown()),
+	/** what is wrong with the file as it is now, while the last good policy stays in force */
+	problems: z.array(policyProblemSchema),
 });
 export type PolicyReply = z.infer<typeof policyReplySchema>;
 

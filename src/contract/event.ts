@@ -42,7 +42,7 @@ const gateResultSchema = z.object({
 });
 export type GateResult = z.infer<typeof gateResultSchema>;
 
-const decisionSchema = z.object({
+export const decisionSchema = z.object({
 	effect: z.enum(['allow', 'ask', 'deny']),
 	gates: z.array(gateResultSchema),
 	risk: riskSchema,
@@ -234,6 +234,14 @@ export const EVENTS = {
 		warnings: z.array(z.string()),
 	}),
 	'run.resumed': z.object({reason: z.string()}),
+	/** another policy came into force */
+	'policy.changed': z.object({
+		version: z.string(),
+		previous: z.string(),
+		sources: z.array(z.object({name: z.string(), sha256: z.string()})),
+	}),
+	/** a policy file was broken; the one in force stays */
+	'policy.refused': z.object({version: z.string(), problems: z.array(z.string())}),
 	'run.finished': z.object({
 		status: runStatusSchema.exclude(['running', 'awaiting_approval']),
 		/** the action whose output is the run's result */

@@ -14,5 +14,10 @@ const budgetSchema = z.object({
 	tokens: z.int().positive(),
 	costUsd: z.number().positive(),
 	wallMs: z.int().positive(),
+	/** responses of the model, and calls of it that failed; without a number as many as there are */
+	calls: z.int().positive().optional(),
+	retries: z.int().positive().optional(),
+	/** that actions returned */
+	bytes: z.int().positive().optional(),
 });
 export type Budget = z.infer<typeof budgetSchema>;

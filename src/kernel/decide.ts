@@ -9,7 +9,9 @@ export function decide(action: Action, facts: Facts, policy: Policy): Decision {
 		: gates.some((gate) => gate.effect === 'ask')
 			? 'ask'
 			: 'allow';
-	return {effect, gates, risk: action.risk, policyVersion: policy.version};
+	const risk = gates.find(({gate}) => gate === 'risk')?.level ?? action.risk;
+	const quorum = Math.max(1, ...gates.map((gate) => (gate.effect === 'ask' ? (gate.quorum ?? 1) : 1)));
+	return {effect, gates, risk, policyVersion: policy.version, ...(effect === 'ask' && quorum > 1 ? {quorum} : {})};
 }
 
 const NO_GATES: GateResult = {gate: 'policy', effect: 'deny', rules: ['no-gates'], reason: 'the policy has no gates'};

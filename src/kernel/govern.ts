@@ -11,7 +11,7 @@ import {execute, type Outcome, recorded} from './execute.ts';
 import {factsOf} from './facts.ts';
 import {once} from './once.ts';
 import {mintPermit, type Permit} from './permit.ts';
-import type {Action, Facts, Journal, Kernel} from './ports.ts';
+import type {Action, Facts, Journal, Kernel, Step} from './ports.ts';
 import {type Candidate, type Proposal, receive, refusal, validate} from './validate.ts';
 import {verify} from './verify.ts';
 
@@ -38,13 +38,13 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	const {action, note, refusal: invalid} = validate(candidate, journal, kernel);
 	if (!action) return refuse(candidate.id, invalid, [...note, decided(candidate.id, invalid, journal.principal)], journal);
 
-	const target = await observe(action, journal.principal, kernel);
+	const target = await observe(action, journal, kernel);
 	if (!target) {
 		const unseen = refusal('the state of its target could not be read', kernel);
 		return refuse(action.id, unseen, [...note, decided(action.id, unseen, journal.principal)], journal);
 	}
 	// INVARIANT: nothing is awaited from here to the append of the intent: the gates judge the very state the intent joins.
-	const facts = factsOf(journal, kernel, target.isolation);
+	const facts = factsOf(journal, kernel, target.isolation, target.past);
 	const judged = decide(action, facts, kernel.policy());
 	const decision = action.parent === undefined ? judged : denyAsking(judged);
 	const notes = [...note, decided(action.id, decision, journal.principal)];
@@ -63,10 +63,11 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 }
 
 /** The state of the target, when its tool can tell one. Null when it should, and fails: what is not seen is not acted on. */
-async function observe(action: Action, principal: Principal, kernel: Kernel): Promise<Observed | null> {
+async function observe(action: Action, journal: Journal, kernel: Kernel): Promise<Observed | null> {
 	try {
 		const isolation = await kernel.sandboxes.level();
-		return {isolation, fingerprint: (await action.tool.fingerprint?.(action.input as never, principal)) ?? null};
+		const past = (await kernel.thread?.(journal)) ?? [];
+		return {isolation, past, fingerprint: (await action.tool.fingerprint?.(action.input as never, journal.principal)) ?? null};
 	} catch (error) {
 		// What the platform can name, such as a dataset that is gone, is no bug.
 		if (!(error instanceof WritError)) kernel.report(error);
@@ -74,7 +75,7 @@ async function observe(action: Action, principal: Principal, kernel: Kernel): Pr
 	}
 }
 
-type Observed = {readonly fingerprint: string | null; readonly isolation: Level};
+type Observed = {readonly fingerprint: string | null; readonly isolation: Level; readonly past: readonly Step[]};
 
 /** What an approval covers: changing any part of it asks again. */
 function bind(action: Action, fingerprint: string | null, decision: Decision, kernel: Kernel): string {

@@ -5,12 +5,11 @@ import {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {EventData} from '#contract/event.ts';
 import {verifyRun} from '#evidence/verify.ts';
-import {createPolicy} from '#policy/policy.ts';
 import {openMemory} from '#store/memory.ts';
 import {govern, type Outcome} from './govern.ts';
 import {assertPermit, type Permit} from './permit.ts';
 import type {Gate, Kernel, Policy} from './ports.ts';
-import {ADA, createTool, createWriteTool, type Input, policyParts, type TestKernel, testKernel} from './test-kernel.ts';
+import {ADA, createTool, createWriteTool, type Input, policyOf, type TestKernel, testKernel} from './test-kernel.ts';
 import type {Tool, World} from './tool.ts';
 
 const EFFECT = ['action.proposed', 'action.decided', 'action.intent', 'action.outcome', 'action.verified'];
@@ -213,12 +212,12 @@ test('a rejected action does not run, and stays rejected', async () => {
 });
 
 test('a policy that changes while a person decides asks again', async () => {
-	const changing: {maxRisk: 'high' | 'medium'} = {maxRisk: 'high'};
+	const changing = {policy: policyOf({critical: 'deny'})};
 	const {calls, tool} = counting(writing);
-	const run = await testKernel({tools: [tool], policy: () => createPolicy({...policyParts, ...changing})});
+	const run = await testKernel({tools: [tool], policy: () => changing.policy});
 	const first = asked(await run.propose('ops.restart', {text: 'web'}));
 	await run.answer('grant', first);
-	changing.maxRisk = 'medium';
+	changing.policy = policyOf({high: 'deny', critical: 'deny'});
 	const second = asked(await run.propose('ops.restart', {text: 'web'}));
 	assert.notEqual(second, first);
 	assert.equal(calls.length, 0);
@@ -228,11 +227,11 @@ test('a policy that changes while a person decides asks again', async () => {
 });
 
 test('a policy that denies what was approved meanwhile is the one that counts', async () => {
-	const changing: {maxRisk: 'high' | 'low'} = {maxRisk: 'high'};
+	const changing = {policy: policyOf({critical: 'deny'})};
 	const {calls, tool} = counting(writing);
-	const run = await testKernel({tools: [tool], policy: () => createPolicy({...policyParts, ...changing})});
+	const run = await testKernel({tools: [tool], policy: () => changing.policy});
 	await run.answer('grant', asked(await run.propose('ops.restart', {text: 'web'})));
-	changing.maxRisk = 'low';
+	changing.policy = policyOf({medium: 'deny', high: 'deny', critical: 'deny'});
 	assert.equal((await run.propose('ops.restart', {text: 'web'})).kind, 'denied');
 	assert.equal(calls.length, 0);
 	await assertSound(run);

@@ -21,6 +21,19 @@ export type Action = {
 	readonly parent?: string;
 };
 
+/** An effect that was started. */
+export type Step = {
+	readonly runId: string;
+	readonly tool: string;
+	/** absent when there is no such tool any more */
+	readonly definition: AnyTool | undefined;
+	readonly input: unknown;
+	readonly risk: Risk;
+	readonly at: Date;
+	/** of what it returned; while it has not, of what its tool may return */
+	readonly labels: readonly Label[];
+};
+
 /** What gates may look at besides the action: all of it recorded, none of it fetched by a gate. */
 export type Facts = {
 	readonly principal: Principal;
@@ -36,6 +49,13 @@ export type Facts = {
 		readonly actions: number;
 		readonly tokens: number;
 		readonly costUsd: number;
+		/** responses of the model, and calls of it that failed */
+		readonly calls: number;
+		readonly retries: number;
+		/** that its actions returned */
+		readonly bytes: number;
+		/** effects that were started before this action in the thread, or in the run when it has none; oldest first */
+		readonly steps: readonly Step[];
 		/** labels of everything the run has read */
 		readonly labels: ReadonlySet<Label>;
 		/** the dataset or other resource the run was opened for; null when it is not confined to one */
@@ -108,6 +128,8 @@ export type Kernel = {
 	readonly digest: (value: unknown) => string;
 	readonly newId: (prefix: 'act' | 'pmt' | 'apr' | 'run') => string;
 	readonly budget: Budget;
+	/** what other runs of the journal's thread have done; without it a run is judged by itself alone */
+	readonly thread?: (journal: Pick<Journal, 'runId' | 'principal' | 'events'>) => Promise<readonly Step[]>;
 	/** transient news for watchers: what an action is doing now */
 	readonly progress: (runId: string, news: {readonly actionId: string; readonly stage: string}) => void;
 	/** a bug in a tool: logged with its stack, never shown */

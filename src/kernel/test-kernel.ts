@@ -5,11 +5,12 @@ import {generateKeyPairSync, sign} from 'node:crypto';
 import {z} from 'zod';
 import {createApprovals} from '#approvals/approvals.ts';
 import type {Event, EventBody, Principal} from '#contract/event.ts';
+import type {PolicyDocument} from '#contract/policy.ts';
 import {digest} from '#evidence/canonical.ts';
 import {openJournal, type RunJournal, resumeJournal} from '#evidence/journal.ts';
 import {keyIdOf, type SigningKey, signHead} from '#evidence/keys.ts';
 import {createRedactor} from '#evidence/redact.ts';
-import {createPolicy, loadDefaultPolicy} from '#policy/policy.ts';
+import {BUILT_IN, createPolicy, loadDefaultPolicy} from '#policy/policy.ts';
 import {openMemory} from '#store/memory.ts';
 import {govern, type Outcome} from './govern.ts';
 import {assertPermit} from './permit.ts';
@@ -76,8 +77,14 @@ export type TestKernel = {
 	durable(): Promise<readonly Event[]>;
 };
 
-export const policyParts = {...loadDefaultPolicy(), disabledTools: new Map<string, string>(), maxRisk: 'high', digest} as const;
-const defaultPolicy = createPolicy(policyParts);
+/** The default policy with another answer to each risk. */
+export function policyOf(decisions: Partial<PolicyDocument['risk']['decisions']>): Policy {
+	const {risk} = BUILT_IN;
+	const document = {...BUILT_IN, risk: {...risk, decisions: {...risk.decisions, ...decisions}}};
+	return createPolicy({...loadDefaultPolicy(), disabledTools: new Map<string, string>(), digest, document});
+}
+
+const defaultPolicy = policyOf({critical: 'deny'});
 
 export async function testKernel(overrides: Overrides = {}): Promise<TestKernel> {
 	const {tools = [createTool(), createWriteTool()], principal = ADA, store = openMemory(), secrets = []} = overrides;

@@ -47,6 +47,8 @@ export type Tool<Input = never, Output = unknown> = {
 	readonly limits: ActionLimits;
 	/** true when a `read` carries data out of the platform: a file to download, a request to another system */
 	readonly egress?: boolean;
+	/** labels of data that may reach it; without it only the rules of the policy say what may */
+	readonly accepts?: readonly string[];
 	/** hosts that code in a sandbox could reach by this input; without it none */
 	destinations?(input: Input): readonly string[];
 	/** the thing acted on, for policy: e.g. `{type: 'Dataset', id: 'support'}` */

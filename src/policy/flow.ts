@@ -1,31 +1,101 @@
-import type {GateResult} from '#contract/event.ts';
-import type {Action, Gate} from '#kernel/ports.ts';
+import type {GateResult, Label} from '#contract/event.ts';
+import type {PolicyDocument, SequenceRule} from '#contract/policy.ts';
+import type {Action, Facts, Gate, Step} from '#kernel/ports.ts';
+import {carriesOut} from '#kernel/steps.ts';
+import {bestPattern, matches, type Subject} from './match.ts';
+
+type FlowPolicy = PolicyDocument['flow'];
+
+/** A step with the labels of what it returned: those of its tool, and those the policy gives it. */
+type Labelled = {readonly step: Step; readonly labels: ReadonlySet<string>};
 
 /**
- * Information flow: what a run has read bounds what it may do next. Assumes a model that obeys every instruction it reads, so
- * after untrusted input an agent's write is a stranger's wish, and after a secret nothing may carry it out.
+ * Information flow: what a thread has read bounds what it may do next. Assumes a model that obeys every instruction it reads, so
+ * after untrusted input an agent's write is a stranger's wish, and after a secret nothing may carry it out. Looks at labels and
+ * tools alone, never at what a text says.
  */
-export const flowGate: Gate = {
-	name: 'flow',
-	decide(action, {principal, run}) {
-		if (leaves(action) && run.labels.has('secret')) {
-			return answer('deny', 'secret-stays', 'this run has read a secret, so nothing may leave it; do this in a run of its own');
-		}
-		const changes = action.tool.effect !== 'read';
-		if (changes && principal.kind !== 'user' && run.labels.has('untrusted')) {
-			return answer(
-				'ask',
-				'untrusted-run',
-				'this run has read data that could hold instructions, so a person decides on changes',
-			);
-		}
-		return answer('allow', 'flow', 'nothing the run has read forbids this');
-	},
-};
+export function createFlowGate({labels: labelRules, rules}: FlowPolicy): Gate {
+	return {
+		name: 'flow',
+		decide(action, facts) {
+			const steps = facts.run.steps.map((step) => ({step, labels: labelsOf(step, labelRules)}));
+			const known = new Set([...steps.flatMap(({labels}) => [...labels]), ...facts.run.labels]);
+			const found = [
+				...builtIn(action, facts, known),
+				...sink(action, known),
+				...rules.flatMap((rule) => sequence(rule, action, {facts, steps})),
+			];
+			// Deny before ask; among equals the first that spoke gives the reason, and every rule is named.
+			const denying = found.filter(({effect}) => effect === 'deny');
+			const counting = denying.length > 0 ? denying : found;
+			const [first] = counting;
+			if (!first) return answer('allow', 'flow', 'nothing the thread has read forbids this');
+			return {...first, rules: counting.flatMap((each) => each.rules), reason: counting.map(({reason}) => reason).join('; ')};
+		},
+	};
+}
 
-/** Whatever changes something outside the run can carry out what the run knows; so can a read tool that says so, and code with a network. */
-function leaves({tool, input}: Action): boolean {
-	return tool.effect !== 'read' || tool.egress === true || (tool.destinations?.(input) ?? []).length > 0;
+function builtIn(action: Action, {principal, run}: Facts, known: ReadonlySet<string>): GateResult[] {
+	const who = (label: Label) => (run.labels.has(label) ? 'this run has' : 'an earlier run of this thread has');
+	if (carriesOut(action.tool, action.input) && known.has('secret')) {
+		const reason = `${who('secret')} read a secret, so nothing may leave it; do this in a thread of its own`;
+		return [answer('deny', 'secret-stays', reason)];
+	}
+	const changes = action.tool.effect !== 'read';
+	if (!changes || principal.kind === 'user' || !known.has('untrusted')) return [];
+	const reason = `${who('untrusted')} read data that could hold instructions, so a person decides on changes`;
+	return [answer('ask', 'untrusted-run', reason)];
+}
+
+/** A tool that says what it accepts is asked about whatever else the thread knows. */
+function sink({tool}: Action, known: ReadonlySet<string>): GateResult[] {
+	const {accepts} = tool;
+	if (accepts === undefined) return [];
+	return [...known]
+		.filter((label) => !accepts.includes(label))
+		.sort()
+		.map((label) =>
+			answer('ask', `sink:${label}`, `\`${tool.name}\` does not take data that is ${label}, and this thread has read some`),
+		);
+}
+
+type Past = {readonly facts: Facts; readonly steps: readonly Labelled[]};
+
+function sequence({id, reason, after, ask, deny}: SequenceRule, {tool, input}: Action, {facts, steps}: Past): GateResult[] {
+	const subject: Subject = {tool: tool.name, effect: tool.effect, egress: carriesOut(tool, input)};
+	if (!matches(deny ?? ask ?? {}, subject)) return [];
+	const {run} = facts;
+	const cause = steps.find(({step, labels}) => {
+		if (after.within === 'run' && step.runId !== run.id) return false;
+		if (after.tools !== undefined && bestPattern(step.tool, after.tools) === undefined) return false;
+		return after.label === undefined || labels.has(after.label);
+	});
+	const byRun = after.tools === undefined && [...run.labels].some((label) => label === after.label);
+	if (cause === undefined && !byRun) return [];
+	const by = cause === undefined ? '' : ` from \`${cause.step.tool}\``;
+	const what = after.label === undefined ? `used \`${cause?.step.tool}\`` : `read what is ${after.label}${by}`;
+	return [answer(deny === undefined ? 'ask' : 'deny', `flow:${id}`, reason ?? `this thread has ${what}`)];
+}
+
+function labelsOf(step: Step, rules: FlowPolicy['labels']): ReadonlySet<string> {
+	const given = rules.filter(({tools, resources}) => {
+		if (bestPattern(step.tool, tools) === undefined) return false;
+		if (resources === undefined) return true;
+		const resource = resourceOf(step);
+		return resource === null || resources.includes(resource);
+	});
+	return new Set([...step.labels, ...given.map(({label}) => label)]);
+}
+
+/** Null when it cannot be told any more; a rule about resources then holds. */
+function resourceOf({definition, input}: Step): string | null {
+	const parsed = definition?.input.safeParse(input);
+	if (!definition || !parsed?.success) return null;
+	try {
+		return definition.resource(parsed.data).id;
+	} catch {
+		return null;
+	}
 }
 
 function answer(effect: GateResult['effect'], rule: string, reason: string): GateResult {

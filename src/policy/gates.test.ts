@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {budgetGate} from './budget.ts';
-import {flowGate} from './flow.ts';
+import {createFlowGate} from './flow.ts';
+import {BUILT_IN} from './policy.ts';
 import {createRiskGate} from './risk.ts';
 import {NOW, sampleAction, sampleFacts} from './sample-action.ts';
-import {createSwitchGate} from './switches.ts';
+import {createToolGate} from './tools.ts';
 
 const AGENT = {kind: 'agent', id: 'analyst'} as const;
 
@@ -18,13 +19,13 @@ test('a run that has used nothing is within its budget', () => {
 });
 
 for (const [name, run, reason] of [
-	['actions', {actions: 12}, 'this run has used 12 of 12 actions; to allow more, raise WRIT_BUDGET_ACTIONS'],
-	['tokens', {tokens: 1_001}, 'this run has used 1001 of 1000 tokens; to allow more, raise WRIT_BUDGET_TOKENS'],
-	['costUsd', {costUsd: 1}, 'this run has used 1 of 1 US dollars; to allow more, raise WRIT_BUDGET_COST_USD'],
+	['actions', {actions: 12}, 'this run has used 12 of 12 actions; to allow more, raise `budgets.run.actions` in policy.yaml'],
+	['tokens', {tokens: 1_001}, 'this run has used 1001 of 1000 tokens; to allow more, raise `budgets.run.tokens` in policy.yaml'],
+	['costUsd', {costUsd: 1}, 'this run has used 1 of 1 US dollars; to allow more, raise `budgets.run.money` in policy.yaml'],
 	[
 		'wallMs',
 		{startedAt: new Date(NOW.getTime() - 60_000)},
-		'this run has used 60000 of 60000 ms; to allow more, raise WRIT_BUDGET_WALL_SECONDS',
+		'this run has used 60000 of 60000 ms; to allow more, raise `budgets.run.seconds` in policy.yaml',
 	],
 ] as const) {
 	test(`a run that has used up its ${name} is denied, and told what raises it`, () => {
@@ -55,19 +56,36 @@ test('two budgets that are used up are both named', () => {
 	assert.deepEqual(rules, ['budget:actions', 'budget:tokens']);
 });
 
-for (const [risk, maxRisk, effect, rules] of [
-	['low', 'low', 'allow', ['max-risk']],
-	['medium', 'low', 'deny', ['max-risk']],
-	['high', 'critical', 'allow', ['max-risk']],
-	['critical', 'critical', 'ask', ['critical-asks']],
-	['critical', 'high', 'deny', ['max-risk']],
-	['enormous' as 'low', 'critical', 'deny', ['max-risk']],
+test('what is counted besides actions is limited too', () => {
+	const budget = {...sampleFacts().run.budget, calls: 2, retries: 2, bytes: 10};
+	const effects = [{calls: 1, retries: 1, bytes: 9}, {calls: 2}, {retries: 2}, {bytes: 10}].map(
+		(used) => budgetGate.decide(sampleAction(), sampleFacts({...used, budget})).rules,
+	);
+	assert.deepEqual(effects, [['budget'], ['budget:calls'], ['budget:retries'], ['budget:bytes']]);
+});
+
+const {risk: RISK} = BUILT_IN;
+const DECISIONS = {low: 'allow', medium: 'ask', high: 'ask-two', critical: 'deny'} as const;
+
+for (const [risk, effect, rules, quorum] of [
+	['low', 'allow', ['risk:low'], undefined],
+	['medium', 'ask', ['risk:medium'], undefined],
+	['high', 'ask', ['risk:high'], 2],
+	['critical', 'deny', ['risk:critical'], undefined],
+	['enormous' as 'low', 'deny', ['risk:unknown'], undefined],
 ] as const) {
-	test(`the risk ${risk} on a server that allows ${maxRisk} gives ${effect}`, () => {
-		const result = createRiskGate(maxRisk).decide(sampleAction({risk}), sampleFacts());
-		assert.deepEqual([result.effect, result.rules], [effect, rules]);
+	test(`the risk ${risk} leads to ${effect}${quorum ? ` of ${quorum} people` : ''} where the policy says so`, () => {
+		const result = createRiskGate({...RISK, decisions: DECISIONS}).decide(sampleAction({risk}), sampleFacts());
+		assert.deepEqual([result.effect, result.rules, result.quorum], [effect, rules, quorum]);
 	});
 }
+
+test('by default only what is critical asks', () => {
+	const effects = (['low', 'medium', 'high', 'critical'] as const).map(
+		(risk) => createRiskGate(RISK).decide(sampleAction({risk}), sampleFacts()).effect,
+	);
+	assert.deepEqual(effects, ['allow', 'allow', 'allow', 'ask']);
+});
 
 for (const [title, tool, labels, principal, effect, rule] of [
 	['an agent may write before it has read anything', {effect: 'write'}, [], AGENT, 'allow', 'flow'],
@@ -105,13 +123,19 @@ for (const [title, tool, labels, principal, effect, rule] of [
 	['a read that stays inside is allowed after a secret', {}, ['secret'], AGENT, 'allow', 'flow'],
 ] as const) {
 	test(title, () => {
-		const result = flowGate.decide(sampleAction({}, tool), sampleFacts({labels: new Set(labels)}, principal));
+		const result = createFlowGate(BUILT_IN.flow).decide(
+			sampleAction({}, tool),
+			sampleFacts({labels: new Set(labels)}, principal),
+		);
 		assert.deepEqual([result.effect, result.rules], [effect, [rule]]);
 	});
 }
 
 test('a tool that is switched off is denied, and the reason says how to switch it on', () => {
-	const gate = createSwitchGate(new Map([['analyst.python', 'set ENABLE_PYTHON_EXECUTION=true to switch it on']]));
+	const gate = createToolGate({
+		disabled: new Map([['analyst.python', 'set ENABLE_PYTHON_EXECUTION=true to switch it on']]),
+		listed: undefined,
+	});
 	assert.deepEqual(gate.decide(sampleAction({}, {name: 'analyst.python'}), sampleFacts()), {
 		gate: 'policy',
 		effect: 'deny',

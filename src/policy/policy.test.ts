@@ -7,7 +7,7 @@ import {effectSchema, type GateResult, principalSchema} from '#contract/event.ts
 import {digest} from '#evidence/canonical.ts';
 import {decide} from '#kernel/decide.ts';
 import type {Action, Facts} from '#kernel/ports.ts';
-import {createPolicy, loadDefaultPolicy} from './policy.ts';
+import {BUILT_IN, createPolicy, loadDefaultPolicy} from './policy.ts';
 import {sampleAction, sampleFacts, samplePolicy} from './sample-action.ts';
 
 const AGENT = {kind: 'agent', id: 'analyst'} as const;
@@ -220,7 +220,7 @@ test('the version changes with everything that can change a decision, and with n
 		samplePolicy(),
 		samplePolicy({policies: PERMIT}),
 		samplePolicy({schema: `${schema} entity Ticket;`}),
-		samplePolicy({maxRisk: 'high'}),
+		samplePolicy({document: {...BUILT_IN, retention: {days: 30, legalHold: []}}}),
 		samplePolicy({disabledTools: new Map([['analyst.python', 'set it']])}),
 	].map(({version}) => version);
 	assert.equal(new Set(versions).size, versions.length);
@@ -238,7 +238,7 @@ test('a whole decision carries the rules of every gate', () => {
 			['permission', 'allow', 'analyst-reads'],
 			['policy', 'deny', 'feature:analyst.python'],
 			['budget', 'deny', 'budget:actions'],
-			['risk', 'allow', 'max-risk'],
+			['risk', 'allow', 'risk:low'],
 			['flow', 'allow', 'flow'],
 		],
 	);
@@ -248,7 +248,7 @@ test('rules read from the cache decide as the rules they were made from, and bro
 	const kept = new Map<string, string>();
 	const cache = {read: (key: string) => kept.get(key) ?? null, write: (key: string, text: string) => void kept.set(key, text)};
 	const texts = loadDefaultPolicy();
-	const options = {...texts, disabledTools: new Map(), maxRisk: 'critical' as const, digest, cache};
+	const options = {...texts, disabledTools: new Map(), digest, cache};
 	const [fresh, again] = [createPolicy(options), createPolicy(options)];
 	const [action, facts] = [sampleAction({}, {name: 'analyst.sql'}), sampleFacts({}, {})];
 	assert.deepEqual(

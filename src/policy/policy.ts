@@ -4,14 +4,17 @@
  */
 import {readFileSync} from 'node:fs';
 import {getCedarVersion} from '@cedar-policy/cedar-wasm/nodejs';
-import type {Risk} from '#contract/event.ts';
-import type {Policy} from '#kernel/ports.ts';
+import type {Budget} from '#contract/limits.ts';
+import {type PolicyDocument, policyDocumentSchema} from '#contract/policy.ts';
+import type {Gate, Policy} from '#kernel/ports.ts';
+import {carriesOut} from '#kernel/steps.ts';
 import {budgetGate} from './budget.ts';
 import {createPermissionGate} from './cedar.ts';
-import {flowGate} from './flow.ts';
+import {createFlowGate} from './flow.ts';
+import {matches} from './match.ts';
 import {createRiskGate} from './risk.ts';
 import {loadRules, type Rule, type RuleSet} from './rules.ts';
-import {createSwitchGate} from './switches.ts';
+import {createToolGate} from './tools.ts';
 
 export type PolicyOptions = {
 	/** Cedar policies and the schema they are checked against, as text */
@@ -19,7 +22,8 @@ export type PolicyOptions = {
 	readonly schema: string;
 	/** tools that are switched off, each with what switches it on: `set ENABLE_PYTHON_EXECUTION=true` */
 	readonly disabledTools: ReadonlyMap<string, string>;
-	readonly maxRisk: Risk;
+	/** what `policy.yaml` says; without it the built-in one */
+	readonly document?: PolicyDocument;
 	/** SHA-256 of the canonical JSON, hex */
 	readonly digest: (value: unknown) => string;
 	/** where sound rules are kept parsed and checked, by a digest of all they depend on; parsing them takes a quarter of a second */
@@ -27,24 +31,59 @@ export type PolicyOptions = {
 };
 
 /** Raised whenever the gates written in this room decide differently than before. */
-const GATES_VERSION = 1;
+const GATES_VERSION = 2;
+
+/** What decides where no file says otherwise. */
+export const BUILT_IN: PolicyDocument = policyDocumentSchema.parse({version: 1});
+
+export type LoadedPolicy = Policy & {
+	readonly document: PolicyDocument;
+	/** what one run may use up */
+	readonly budget: Budget;
+	/** why nothing may be done; empty when all is well */
+	readonly problems: readonly string[];
+};
 
 /** Builds the gates in the order they are shown. Rules with `problems` deny every action; whoever builds a policy reports them. */
-export function createPolicy(options: PolicyOptions): Policy & {readonly problems: readonly string[]} {
-	const {policies, schema, disabledTools, maxRisk, digest} = options;
+export function createPolicy(options: PolicyOptions): LoadedPolicy {
+	const {policies, schema, disabledTools, document = BUILT_IN, digest} = options;
+	const {tools, risk, flow, approvals, budgets} = document;
 	const ruleSet = rulesOf(options);
 	const disabled = [...disabledTools.keys()].sort();
+	const gates = [
+		createPermissionGate(ruleSet),
+		createToolGate({disabled: new Map(disabledTools), listed: tools}),
+		budgetGate,
+		createRiskGate(risk),
+		createFlowGate(flow),
+	];
 	return {
-		version: digest([GATES_VERSION, getCedarVersion(), policies, schema, disabled, maxRisk]),
-		gates: [
-			createPermissionGate(ruleSet),
-			createSwitchGate(new Map(disabledTools)),
-			budgetGate,
-			createRiskGate(maxRisk),
-			flowGate,
-		],
+		version: digest([GATES_VERSION, getCedarVersion(), policies, schema, disabled, document]),
+		gates: gates.map((gate) => withQuorum(gate, approvals)),
+		document,
+		budget: toBudget(budgets.run),
 		problems: ruleSet.problems,
 	};
+}
+
+/** Whatever a gate asks, it asks as many people as the rules for approvals say. */
+function withQuorum(gate: Gate, {quorum, rules}: PolicyDocument['approvals']): Gate {
+	if (quorum === 1 && rules.length === 0) return gate;
+	return {
+		name: gate.name,
+		decide(action, facts) {
+			const result = gate.decide(action, facts);
+			if (result.effect !== 'ask') return result;
+			const {tool, input} = action;
+			const subject = {tool: tool.name, effect: tool.effect, egress: carriesOut(tool, input)};
+			const wanted = rules.filter((rule) => matches(rule, subject)).map((rule) => rule.quorum);
+			return {...result, quorum: Math.max(quorum, result.quorum ?? 1, ...wanted)};
+		},
+	};
+}
+
+function toBudget({actions, calls, retries, tokens, money, bytes, seconds}: PolicyDocument['budgets']['run']): Budget {
+	return {actions, calls, retries, tokens, costUsd: money, bytes, wallMs: seconds * 1_000};
 }
 
 function rulesOf({policies, schema, digest, cache}: PolicyOptions): RuleSet {

@@ -48,6 +48,7 @@ export function sampleFacts(run: Partial<Facts['run']> = {}, principal: Partial<
 			actions: 0,
 			tokens: 0,
 			costUsd: 0,
+			...{calls: 0, retries: 0, bytes: 0, steps: []},
 			labels: new Set<Label>(),
 			scope: 'support',
 			budget: {actions: 12, tokens: 1_000, costUsd: 1, wallMs: 60_000},
@@ -62,6 +63,6 @@ export function sampleDigest(value: unknown): string {
 
 /** The default policy, or the default schema with other policies. */
 export function samplePolicy(options: Partial<PolicyOptions> = {}): ReturnType<typeof createPolicy> {
-	const rest = {disabledTools: new Map<string, string>(), maxRisk: 'critical', digest: sampleDigest} as const;
+	const rest = {disabledTools: new Map<string, string>(), digest: sampleDigest};
 	return createPolicy({...loadDefaultPolicy(), ...rest, ...options});
 }

@@ -5,11 +5,21 @@
 import type {Analyst} from '#analyst/analyst.ts';
 import type {Check, ConfigReply, PolicyReply, Verification} from '#contract/api.ts';
 import type {Event, Principal} from '#contract/event.ts';
+import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyText} from '#contract/policy-api.ts';
 import type {ApprovalRow, Clock, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import type {FileStore} from '#tools/files.ts';
 import type {Log} from './log.ts';
 import type {Tracing} from './tracing.ts';
+
+/** What a policy was, would be, and becomes. */
+export type PolicyCalls = {
+	reload(by: Principal): Promise<PolicyReload>;
+	/** Throws `not_found`. */
+	explain(request: ExplainRequest, caller: Principal): Promise<Explanation>;
+	/** Throws `validation_error` for a policy that is not sound. */
+	backtest(policy: PolicyText, since: string, tenant: string): Promise<BacktestReply>;
+};
 
 export type ServerOptions = {
 	readonly host: string;
@@ -57,6 +67,7 @@ export type ServerDeps = {
 	readonly store: Store;
 	readonly tools: readonly AnyTool[];
 	readonly policy: () => PolicyReply;
+	readonly policies: PolicyCalls;
 	/** Records a person's answer. Throws `not_found`, `conflict` (answered or expired already) or `forbidden` (own request). */
 	readonly answer: (answer: ApprovalAnswer) => Promise<ApprovalRow>;
 	readonly evidence: Evidence;

@@ -22,6 +22,7 @@ import {codeRoutes} from './routes/code.ts';
 import {datasetRoutes} from './routes/datasets.ts';
 import {governanceRoutes} from './routes/governance.ts';
 import {operationRoutes} from './routes/operation.ts';
+import {policyRoutes} from './routes/policy.ts';
 import {runRoutes} from './routes/runs.ts';
 import {streamRoutes} from './routes/streams.ts';
 import {threadRoutes} from './routes/threads.ts';
@@ -124,6 +125,7 @@ function mountRoutes(app: ReturnType<typeof createRouter>, context: TurnContext,
 		.route('/', datasetRoutes(context))
 		.route('/', threadRoutes(context.deps))
 		.route('/', governanceRoutes(context))
+		.route('/', policyRoutes(context.deps))
 		.route('/', operationRoutes(context.deps, context.metrics, isDraining));
 }
 

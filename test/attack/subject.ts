@@ -57,15 +57,18 @@ const LIMITS = {
 	WRIT_SANDBOX_MEMORY_MB: '512',
 	WRIT_SANDBOX_SCRATCH_MB: '64',
 	WRIT_SANDBOX_PROCESSES: '32',
-	WRIT_BUDGET_ACTIONS: '60',
 	WRIT_MAX_SANDBOXES: '4',
 	ENABLE_PYTHON_EXECUTION: 'true',
 };
 
-const ASKS = `
-@id("careful-people-are-asked")
-@decision("ask")
-permit (principal == User::"careful", action == Action::"analyst.sql", resource);
+const ASKS = `version: 1
+budgets:
+  run: {actions: 60}
+cedar:
+  rules: |
+    @id("careful-people-are-asked")
+    @decision("ask")
+    permit (principal == User::"careful", action == Action::"analyst.sql", resource);
 `;
 
 export async function createSubject(
@@ -75,7 +78,7 @@ export async function createSubject(
 ): Promise<Subject> {
 	const directory = `${planted.directory}-platform`;
 	mkdirSync(directory, {recursive: true, mode: 0o711});
-	const policyFile = path.join(directory, 'asks.cedar');
+	const policyFile = path.join(directory, 'policy.yaml');
 	writeFileSync(policyFile, ASKS);
 	const data = path.join(directory, 'data');
 	const bugs: string[] = [];
@@ -149,7 +152,7 @@ function createDoors({platform, directory, facts, fill, bugs, runs}: Doors): Sub
 			dataset: {id: DATASET, hash},
 			principal,
 			software: 'writ attack',
-			policyVersion: platform.policy.version,
+			policyVersion: platform.policy.current().version,
 		};
 		return platform.runs.open(started, actor, new AbortController().signal);
 	};

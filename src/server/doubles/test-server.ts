@@ -75,7 +75,12 @@ function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options'> {
 		store,
 		files: {put: async () => '', open: () => Promise.reject(new WritError('not_found', 'File not found'))},
 		tools: [],
-		policy: () => ({version: 'p1', gates: ['permission'], sources: []}),
+		policy: () => ({version: 'p1', gates: ['permission'], sources: [], document: {version: 1}, problems: []}),
+		policies: {
+			reload: async () => ({kind: 'unchanged', version: 'p1', previous: 'p1', problems: []}),
+			explain: () => Promise.reject(new WritError('not_found', 'no such run')),
+			backtest: () => Promise.reject(new WritError('not_found', 'no runs')),
+		},
 		async answer({approvalId}) {
 			const row = await store.approval(approvalId);
 			if (!row) throw new WritError('not_found', 'Approval not found');

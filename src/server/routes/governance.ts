@@ -5,7 +5,6 @@ import {
 	approvalsReplySchema,
 	configReplySchema,
 	doctorReplySchema,
-	policyReplySchema,
 	toolsReplySchema,
 } from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
@@ -27,14 +26,6 @@ const tools = createRoute({
 	tags,
 	summary: 'What agents may propose',
 	responses: {200: jsonReply(toolsReplySchema, 'the tools')},
-});
-const policy = createRoute({
-	method: 'get',
-	path: '/api/v1/policy',
-	operationId: 'showPolicy',
-	tags,
-	summary: 'The policy in force',
-	responses: {200: jsonReply(policyReplySchema, 'the policy')},
 });
 const approvals = createRoute({
 	method: 'get',
@@ -84,7 +75,6 @@ export function governanceRoutes(context: TurnContext) {
 	const {deps} = context;
 	return createRouter()
 		.openapi(tools, (c) => c.json({tools: deps.tools.map(toTool)}, 200))
-		.openapi(policy, (c) => c.json(deps.policy(), 200))
 		.openapi(approvals, async (c) => {
 			const rows = await deps.store.approvals(c.get('principal').tenant, c.req.valid('query').state);
 			return c.json({approvals: rows.map(toApproval)}, 200);

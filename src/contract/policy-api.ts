@@ -1,0 +1,163 @@
+/** What is asked about policies, over HTTP and in files of test cases. */
+import {z} from 'zod';
+import {decisionSchema, effectSchema, principalSchema, riskSchema} from './event.ts';
+import {LEVELS} from './sandbox.ts';
+
+/** Lines and columns count from 1; both are null when the whole file is meant. */
+export const policyProblemSchema = z.object({
+	file: z.string(),
+	line: z.int().nullable(),
+	column: z.int().nullable(),
+	message: z.string(),
+});
+
+export const policyReloadSchema = z.object({
+	kind: z.enum(['changed', 'unchanged', 'refused']),
+	/** the policy in force after it */
+	version: z.string(),
+	previous: z.string(),
+	problems: z.array(policyProblemSchema),
+});
+export type PolicyReload = z.infer<typeof policyReloadSchema>;
+
+/** A policy as text: nothing of the server's disk is read for it. `files` holds the Cedar files it names. */
+export const policyTextSchema = z.strictObject({
+	name: z.string().min(1).max(255).default('policy.yaml'),
+	text: z.string().max(1_000_000),
+	files: z.record(z.string().max(1_024), z.string().max(1_000_000)).default({}),
+});
+export type PolicyText = z.infer<typeof policyTextSchema>;
+
+/** `user:ada` or `agent:analyst`, of the caller's tenant. */
+export const actorSchema = z
+	.string()
+	.regex(/^(user|agent|schedule|service):.{1,200}$/, 'expected a kind and an id, e.g. `agent:analyst`');
+
+/** A recorded action, the last of a run unless one is named; or one that nobody has proposed. */
+export const explainRequestSchema = z.union([
+	z.strictObject({runId: z.string().max(200), actionId: z.string().max(200).optional()}),
+	z.strictObject({tool: z.string().max(200), input: z.unknown(), as: actorSchema.optional()}),
+]);
+export type ExplainRequest = z.infer<typeof explainRequestSchema>;
+
+export const explanationSchema = z.object({
+	runId: z.string().nullable(),
+	actionId: z.string().nullable(),
+	tool: z.string(),
+	principal: principalSchema,
+	/** what was decided then; null for an action that nobody has proposed */
+	recorded: decisionSchema.nullable(),
+	/** what the policy in force decides on the same facts; null when the tool is no more or refuses the input */
+	now: decisionSchema.nullable(),
+});
+export type Explanation = z.infer<typeof explanationSchema>;
+
+export const backtestRequestSchema = z.strictObject({since: z.iso.datetime(), policy: policyTextSchema});
+
+const outcomeSchema = z.object({
+	effect: z.enum(['allow', 'ask', 'deny']),
+	/** people who have to approve; 0 unless it asks */
+	quorum: z.int().min(0),
+	/** those that decided */
+	rules: z.array(z.string()),
+	reason: z.string(),
+});
+export const decisionChangeSchema = z.object({
+	runId: z.string(),
+	actionId: z.string(),
+	at: z.string(),
+	tool: z.string(),
+	principal: principalSchema,
+	before: outcomeSchema,
+	after: outcomeSchema,
+});
+export type DecisionChange = z.infer<typeof decisionChangeSchema>;
+
+export const backtestReplySchema = z.object({
+	/** of the policy that was tried */
+	version: z.string(),
+	runs: z.int(),
+	/** decisions that were taken again; 0 means that nothing is known */
+	examined: z.int(),
+	/** decisions that no policy took, or whose tool is no more */
+	skipped: z.int(),
+	/** same effect and number of people */
+	unchanged: z.int(),
+	/** e.g. `{"allow to deny": 3}` */
+	counts: z.record(z.string(), z.int()),
+	/** at most 1,000; `counts` has them all */
+	changes: z.array(decisionChangeSchema),
+	truncated: z.boolean(),
+});
+export type BacktestReply = z.infer<typeof backtestReplySchema>;
+
+const toolFactsSchema = z.strictObject({
+	effect: effectSchema,
+	risk: riskSchema.default('low'),
+	egress: z.boolean().default(false),
+	/** of what it returns */
+	labels: z.array(z.string()).default([]),
+	accepts: z.array(z.string()).optional(),
+});
+export type ToolFacts = z.infer<typeof toolFactsSchema>;
+
+const earlierSchema = z.strictObject({
+	tool: z.string(),
+	input: z.unknown().default({}),
+	labels: z.array(z.string()).optional(),
+	risk: riskSchema.default('low'),
+	secondsAgo: z.number().min(0).default(60),
+	/** `thread`: in an earlier run of the same thread */
+	in: z.enum(['run', 'thread']).default('run'),
+});
+
+const caseFactsSchema = z
+	.strictObject({
+		labels: z.array(z.string()).default([]),
+		/** the one resource the run was opened for */
+		scope: z.string().nullable().default(null),
+		isolation: z.enum(LEVELS).default('kernel-shared'),
+		actions: z.int().min(0).default(0),
+		calls: z.int().min(0).default(0),
+		retries: z.int().min(0).default(0),
+		tokens: z.int().min(0).default(0),
+		money: z.number().min(0).default(0),
+		bytes: z.int().min(0).default(0),
+		seconds: z.number().min(0).default(0),
+		/** what was done before, oldest first */
+		after: z.array(earlierSchema).default([]),
+	})
+	.prefault({});
+
+const policyCaseSchema = z.strictObject({
+	name: z.string().min(1),
+	as: actorSchema.default('user:someone'),
+	tenant: z.string().min(1).default('local'),
+	tool: z.string().min(1),
+	input: z.unknown().default({}),
+	/** `Dataset/support`; by default what the tool makes of the input */
+	resource: z
+		.string()
+		.regex(/^[A-Z]\w*\/.+$/, 'expected a type and an id, e.g. `Dataset/support`')
+		.optional(),
+	facts: caseFactsSchema,
+	expect: z.enum(['allow', 'ask', 'deny']),
+	quorum: z.int().min(1).optional(),
+	/** each has to be among the rules that decided */
+	rules: z.array(z.string()).default([]),
+});
+export type PolicyCase = z.infer<typeof policyCaseSchema>;
+
+/** A file of test cases. `tools` says what a case has to know of tools that the platform does not have. */
+export const policyCasesSchema = z.strictObject({
+	tools: z.record(z.string(), toolFactsSchema).default({}),
+	cases: z.array(policyCaseSchema).min(1, 'a file without cases tests nothing'),
+});
+
+export type CaseResult = {
+	readonly file: string;
+	readonly name: string;
+	readonly passed: boolean;
+	/** what was decided, and why; what was expected where that differs */
+	readonly detail: string;
+};
