@@ -7,7 +7,7 @@ import {relationshipSchema} from './dataset.ts';
 import {actionStateSchema, effectSchema, errorBodySchema, riskSchema, runStatusSchema, verdictSchema} from './event.ts';
 import {actionLimitsSchema} from './limits.ts';
 import {policyProblemSchema} from './policy-api.ts';
-import {testFrameworkSchema} from './sandbox.ts';
+import {networkSchema, testFrameworkSchema} from './sandbox.ts';
 import {columnTypeSchema, truncationSchema} from './table.ts';
 
 const queryModeSchema = z.enum(['sql', 'python', 'plan', 'chat', 'export', 'ingest']);
@@ -139,6 +139,8 @@ export const verificationSchema = z.object({
 	checks: z.array(z.object({name: z.string(), passed: z.boolean(), detail: z.string()})),
 	/** seq of the first bad event, when tampered */
 	position: z.int().nullable(),
+	/** of a bundle: the first file that is wrong, when tampered */
+	file: z.string().optional(),
 });
 export type Verification = z.infer<typeof verificationSchema>;
 
@@ -319,6 +321,8 @@ export const codeRequestSchema = z.strictObject({
 	files: givenFilesSchema.default([]),
 	/** whether files that it leaves in `/out` are kept */
 	artifacts: z.boolean().default(false),
+	/** hosts that it may reach, where policy allows them */
+	network: networkSchema.optional(),
 });
 export type CodeRequest = z.infer<typeof codeRequestSchema>;
 

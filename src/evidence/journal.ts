@@ -131,7 +131,8 @@ function linkEvent(body: EventBody, {runId, last, now, redact}: Place): Event {
 	return {...unhashed, hash: digest(unhashed)} as Event;
 }
 
-function assertChain(events: readonly Event[], runId: string): void {
+/** Throws `evidence_tampered`, naming the first event that is not linked to the one before or not what was hashed. */
+export function assertChain(events: readonly Event[], runId: string): void {
 	let prev = GENESIS;
 	for (const [index, event] of events.entries()) {
 		const {hash, ...unhashed} = event;

@@ -30,6 +30,29 @@ export async function loadOrCreateKey(path: string): Promise<SigningKey> {
 	};
 }
 
+/**
+ * One key of a platform's life. Each but the first is vouched for by the one before it, and itself vouches for its own record, so
+ * that whoever trusts one of the keys can tell which others belong to it.
+ */
+export type KeyRecord = {
+	readonly keyId: string;
+	/** SPKI DER, base64 */
+	readonly publicKey: string;
+	/** when it took over; null for the first */
+	readonly since: string | null;
+	/** the key before it */
+	readonly previous: string | null;
+	/** Ed25519 over the canonical JSON of the four fields above: by the key itself, and by the one before it */
+	readonly own: string;
+	readonly endorsement: string | null;
+};
+
+/** The record of a key that nothing came before. */
+export function genesisRecord(key: SigningKey): KeyRecord {
+	const facts = {keyId: key.keyId, publicKey: key.publicKey, since: null, previous: null};
+	return {...facts, own: key.sign(canonical(facts)), endorsement: null};
+}
+
 /** The id of a public key, given as a key or as the text of a `.pub` file. */
 export function keyIdOf(publicKey: KeyObject | string): string {
 	const key = typeof publicKey === 'string' ? createPublicKey(publicKey) : publicKey;

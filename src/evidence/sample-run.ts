@@ -1,10 +1,22 @@
 /** A run for tests: every kind of event that the verifier has a rule for, written by the journal into a store that only remembers. */
+import {generateKeyPairSync, sign} from 'node:crypto';
 import type {Event, EventBody, Principal, SignedHead} from '#contract/event.ts';
+import type {Isolation, TestCase} from '#contract/sandbox.ts';
 import type {AppendBatch, Store} from '#kernel/ports.ts';
 import {digest} from './canonical.ts';
 import {openJournal, type RunJournal} from './journal.ts';
-import {type SigningKey, signHead} from './keys.ts';
+import {keyIdOf, type SigningKey, signHead} from './keys.ts';
 import {createRedactor} from './redact.ts';
+
+/** A key that only this process knows. */
+export function sampleKey(): SigningKey {
+	const {publicKey, privateKey} = generateKeyPairSync('ed25519');
+	return {
+		keyId: keyIdOf(publicKey),
+		publicKey: publicKey.export({type: 'spki', format: 'der'}).toString('base64'),
+		sign: (text) => sign(null, Buffer.from(text), privateKey).toString('base64'),
+	};
+}
 
 export const ADA: Principal = {kind: 'user', id: 'ada', tenant: 'local'};
 const BOT: Principal = {kind: 'agent', id: 'bot', tenant: 'local'};
@@ -73,13 +85,36 @@ export async function startRun(key: SigningKey, runId = 'run_1', clock = createT
 }
 
 /** One approved action, one allowed action, one denied action, and the end. */
-export async function finishedRun(key: SigningKey, runId?: string): Promise<SampleRun & {readonly head: SignedHead}> {
+export async function finishedRun(
+	key: SigningKey,
+	runId?: string,
+	bodies = sampleBodies(),
+): Promise<SampleRun & {readonly head: SignedHead}> {
 	const run = await startRun(key, runId);
-	for (const body of sampleBodies()) await run.journal.append(body);
+	for (const body of bodies) await run.journal.append(body);
 	const head = await run.store.head(run.journal.runId);
 	if (!head) throw new Error('the run has no head');
 	return {...run, head};
 }
+
+/** Those of `sampleBodies`, the second action as a test suite that ran in a sandbox. */
+export function testedBodies(cases: readonly TestCase[]): EventBody[] {
+	return sampleBodies().map((body): EventBody => {
+		if (body.type !== 'action.outcome' || body.data.actionId !== 'act_2') return body;
+		const output = {cases, artifacts: []};
+		return {...body, data: {...body.data, output, outputDigest: digest(output), isolation: ISOLATION}};
+	});
+}
+
+const ISOLATION: Isolation = {
+	provider: 'process',
+	level: 'kernel-shared',
+	namespaces: ['net', 'pid'],
+	seccomp: true,
+	limits: {memory: 'cgroup'},
+	network: 'none',
+	warm: true,
+};
 
 export function sampleBodies(): EventBody[] {
 	return [

@@ -9,6 +9,8 @@ export type Finding = {
 	readonly verdict: Verification['verdict'];
 	readonly detail: string;
 	readonly position?: number;
+	/** of a bundle: the file that is wrong */
+	readonly file?: string;
 };
 
 type ActionRecord = {

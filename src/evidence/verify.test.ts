@@ -1,28 +1,18 @@
 import assert from 'node:assert/strict';
-import {generateKeyPairSync, sign} from 'node:crypto';
 import {test} from 'node:test';
 import fc from 'fast-check';
 import type {Verification} from '#contract/api.ts';
 import type {Event, EventBody, SignedHead} from '#contract/event.ts';
 import {canonical, digest} from './canonical.ts';
 import {exportCapsule} from './capsule.ts';
-import {keyIdOf, type SigningKey, signHead} from './keys.ts';
-import {createTestClock, finishedRun, sampleBodies, startRun} from './sample-run.ts';
+import {signHead} from './keys.ts';
+import {createTestClock, finishedRun, sampleBodies, sampleKey, startRun} from './sample-run.ts';
 import {verifyCapsule, verifyRun} from './verify.ts';
 
 type Json = null | boolean | number | string | Json[] | {[key: string]: Json};
 type Raw = Event & {data: Record<string, unknown>};
 
-function newKey(): SigningKey {
-	const {publicKey, privateKey} = generateKeyPairSync('ed25519');
-	return {
-		keyId: keyIdOf(publicKey),
-		publicKey: publicKey.export({type: 'spki', format: 'der'}).toString('base64'),
-		sign: (text) => sign(null, Buffer.from(text), privateKey).toString('base64'),
-	};
-}
-
-const key = newKey();
+const key = sampleKey();
 const [one, two] = [await finishedRun(key, 'run_1'), await finishedRun(key, 'run_2')];
 const count = one.store.rows.length;
 const events = (): Raw[] => structuredClone(one.store.rows) as Raw[];
@@ -97,7 +87,7 @@ test('a capsule is valid as bytes, as text and as JSON; an unknown key is named'
 });
 
 test('a run forged whole under another key is not the trusted one', async () => {
-	const forger = newKey();
+	const forger = sampleKey();
 	const forged = await finishedRun(forger, 'run_1');
 	const file = await exportCapsule('run_1', {...forged, key: forger, clock: createTestClock(), software: 'x'});
 	assert.equal(verifyCapsule(file.bytes).verdict, 'valid');

@@ -8,7 +8,7 @@ import {isRecord} from '#contract/json.ts';
 import {canonical, digest} from './canonical.ts';
 import {checkConduct, type Finding, tryDigest} from './verify-conduct.ts';
 
-type Signer = {readonly key: KeyObject; readonly keyId: string};
+export type Signer = {readonly key: KeyObject; readonly keyId: string};
 
 /**
  * Checks an exported capsule: the bytes of its file, their text, or the parsed JSON (then the file itself goes unchecked). Never throws.
@@ -39,9 +39,11 @@ export function verifyRun(rawEvents: unknown, head: unknown, publicKey: string):
 	return conclude(checkRun(events, head, signer, 'cannot_tell'), events, signer);
 }
 
-function conclude(findings: readonly Finding[], events: readonly unknown[], signer: Signer | null): Verification {
+/** The worst of what was found; without anything found, nothing can be told. */
+export function conclude(findings: readonly Finding[], events: readonly unknown[], signer: Signer | null): Verification {
 	const bad = findings.filter(({verdict}) => verdict === 'tampered');
 	const positions = bad.flatMap(({position}) => (position === undefined ? [] : [position]));
+	const file = bad.find((finding) => finding.file !== undefined)?.file;
 	const isOpen = findings.length === 0 || findings.some(({verdict}) => verdict === 'cannot_tell');
 	return {
 		verdict: bad.length > 0 ? 'tampered' : isOpen ? 'cannot_tell' : 'valid',
@@ -50,6 +52,7 @@ function conclude(findings: readonly Finding[], events: readonly unknown[], sign
 		keyId: signer?.keyId ?? null,
 		checks: findings.map(({name, verdict, detail}) => ({name, passed: verdict === 'valid', detail})),
 		position: positions.length > 0 ? Math.min(...positions) : null,
+		...(file === undefined ? {} : {file}),
 	};
 }
 
@@ -75,7 +78,7 @@ function checkSeal({seal, ...content}: Readonly<Record<string, unknown>>, signer
 	return {name, verdict: 'tampered', detail: 'something in the capsule was changed after it was exported'};
 }
 
-function checkTrust({keyId}: Signer, trustedKeyId: string | undefined): Finding {
+export function checkTrust({keyId}: Signer, trustedKeyId: string | undefined): Finding {
 	if (trustedKeyId === undefined) {
 		const detail = `nobody vouched for key ${keyId}; compare it with the .pub file of the platform that ran this`;
 		return {name: 'self-signed key', verdict: 'valid', detail};
@@ -84,7 +87,7 @@ function checkTrust({keyId}: Signer, trustedKeyId: string | undefined): Finding 
 	return {name: 'key', verdict: 'cannot_tell', detail: `signed with key ${keyId}, not with the trusted key ${trustedKeyId}`};
 }
 
-function checkHeader(header: unknown, events: readonly unknown[]): Finding {
+export function checkHeader(header: unknown, events: readonly unknown[]): Finding {
 	const [first, last] = [tryParse(events[0]), tryParse(events.at(-1))];
 	const started = first?.type === 'run.started' ? first : null;
 	const finished = last?.type === 'run.finished' ? last : null;
@@ -103,7 +106,12 @@ function checkHeader(header: unknown, events: readonly unknown[]): Finding {
 }
 
 /** `foreign` is what a head by another key means: in a capsule an edit, in a store perhaps an older key. */
-function checkRun(events: readonly unknown[], head: unknown, signer: Signer | null, foreign: Finding['verdict']): Finding[] {
+export function checkRun(
+	events: readonly unknown[],
+	head: unknown,
+	signer: Signer | null,
+	foreign: Finding['verdict'],
+): Finding[] {
 	if (events.length === 0) return [{name: 'chain', verdict: 'cannot_tell', detail: 'there are no events to look at'}];
 	const chain = checkChain(events);
 	const {parsed, schema} = parseAll(events);
@@ -113,7 +121,7 @@ function checkRun(events: readonly unknown[], head: unknown, signer: Signer | nu
 	return [chain, schema, ...(sound ? [checkOrder(parsed), ...checkConduct(parsed)] : []), ...end];
 }
 
-function checkChain(events: readonly unknown[]): Finding {
+export function checkChain(events: readonly unknown[]): Finding {
 	let prev = '0'.repeat(64);
 	const runId = runIdOf(events);
 	for (const [index, event] of events.entries()) {
@@ -196,7 +204,7 @@ function runIdOf([first]: readonly unknown[]): string | null {
 	return isRecord(first) && typeof first.runId === 'string' ? first.runId : null;
 }
 
-function tryParse(value: unknown): Event | null {
+export function tryParse(value: unknown): Event | null {
 	try {
 		return parseEvent(value);
 	} catch {
@@ -204,7 +212,7 @@ function tryParse(value: unknown): Event | null {
 	}
 }
 
-function readSigner(publicKey: unknown): Signer | null {
+export function readSigner(publicKey: unknown): Signer | null {
 	try {
 		const der = decode(publicKey);
 		const key = createPublicKey({key: der, format: 'der', type: 'spki'});
@@ -225,7 +233,7 @@ function isSigned(content: unknown, signature: unknown, {key}: Signer): boolean 
 }
 
 /** Strict: base64 has several spellings of the same bytes, and an edited one is an edit. */
-function decode(base64: unknown): Buffer {
+export function decode(base64: unknown): Buffer {
 	const bytes = Buffer.from(String(base64), 'base64');
 	if (bytes.toString('base64') !== base64) throw new TypeError('not base64');
 	return bytes;
