@@ -11,15 +11,13 @@ import {runCli} from '#cli/cli.ts';
 import type {Io, Local} from '#cli/io.ts';
 import {type LoadedConfig, loadConfig} from '#config/config.ts';
 import type {Secrets} from '#config/secrets.ts';
-import {WritError} from '#contract/errors.ts';
-import {keyIdOf} from '#evidence/keys.ts';
-import {verifyCapsule} from '#evidence/verify.ts';
 import {readVersion} from './doctor.ts';
 
 /** Loaded when a command needs it, so that `writ --help` and checking a file stay quick. */
 const rooms = {
 	serve: () => import('./serve.ts'),
 	samples: () => import('./samples.ts'),
+	evidence: () => import('./local-evidence.ts'),
 	client: () => import('#server/client.ts'),
 	secrets: () => import('./secrets.ts'),
 };
@@ -70,7 +68,11 @@ const local: Local = {
 		delete: async (name) => withSecrets(({file}) => file.delete(name)),
 		rotateKey: async (ask) => (await rooms.secrets()).rotateKey(loadConfig(), ask),
 	},
-	verifyFile: (bytes, publicKey) => verifyCapsule(bytes, publicKey === null ? {} : {trustedKeyId: trustedKey(publicKey)}),
+	evidence: {
+		verify: async (place, trust) => (await rooms.evidence()).localEvidence.verify(place, trust),
+		read: async (bundle) => (await rooms.evidence()).localEvidence.read(bundle),
+		write: async (files, directory) => (await rooms.evidence()).localEvidence.write(files, directory),
+	},
 };
 
 process.exitCode = await runCli(process.argv.slice(2), {
@@ -102,17 +104,6 @@ async function listFiles(place: string): Promise<readonly string[]> {
 		}),
 	);
 	return found.flat().toSorted();
-}
-
-function trustedKey(publicKey: string): string {
-	try {
-		return keyIdOf(publicKey);
-	} catch (cause) {
-		throw new WritError('invalid_request', 'the key file holds no public key', {
-			hint: 'give the signing.pem.pub of the platform that ran this',
-			cause,
-		});
-	}
 }
 
 /** The server the settings name, a local one that answers, or one inside this process. */

@@ -2,7 +2,6 @@ import path from 'node:path';
 import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
 import type {PolicyReply} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
-import {exportCapsule} from '#evidence/capsule.ts';
 import {verifyRun} from '#evidence/verify.ts';
 import type {ServerDeps, ServerOptions} from '#server/deps.ts';
 import {createLog, type Log} from '#server/log.ts';
@@ -10,6 +9,7 @@ import {createServer, type Server} from '#server/server.ts';
 import {startTracing} from '#server/tracing.ts';
 import {createAnswerer} from './answerer.ts';
 import {doctorChecks, readVersion, readyChecks} from './doctor.ts';
+import {packEvidence} from './pack-evidence.ts';
 import {createPlatform, type Platform} from './platform.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '..');
@@ -61,10 +61,7 @@ function serverDeps(platform: Platform, {loaded, version, log}: Context): Server
 			async verify(runId) {
 				return verifyRun(await store.rawEvents(runId), await store.head(runId), key.publicKey);
 			},
-			async pack(runId) {
-				const {name, bytes} = await exportCapsule(runId, {store, key, clock: kernel.clock, software: `writ ${version}`});
-				return {name, mediaType: 'application/json', body: new Uint8Array(bytes)};
-			},
+			pack: (runId, format) => packEvidence(platform, runId, format, `writ ${version}`),
 		},
 		ready: () => readyChecks(platform),
 		doctor: () => doctorChecks(platform, config, ROOT),

@@ -42,7 +42,14 @@ function commandLine(changes: Partial<Io> = {}, more: Partial<CliPorts> = {}, se
 				addSamples: async () => [{id: 'support', rows: 6417, added: true}],
 				verifyDatasets: async () => [],
 				secrets: {list: async () => [], set: async () => {}, delete: async () => {}, rotateKey: async () => 'rotated'},
-				verifyFile: (_bytes, publicKey) => (publicKey === null ? verification('tampered', 3) : verification('cannot_tell', null)),
+				evidence: {
+					async verify(place, {key}) {
+						if (!place.endsWith('run_1.json')) return null;
+						return key === undefined ? verification('tampered', 3) : verification('cannot_tell', null);
+					},
+					read: async () => new Map([['reports/summary.md', Buffer.from('# Run run_1\n')]]),
+					write: async () => {},
+				},
 			},
 			version: '0.0.0',
 			signal: new AbortController().signal,

@@ -7,6 +7,7 @@ import {ERRORS, type ErrorBody, toErrorBody, WritError} from '#contract/errors.t
 import {askCommands} from './commands/ask.ts';
 import {codeCommands} from './commands/code.ts';
 import {datasetCommands} from './commands/datasets.ts';
+import {evidenceCommands} from './commands/evidence.ts';
 import {governanceCommands} from './commands/governance.ts';
 import {runCommands} from './commands/runs.ts';
 import {secretCommands} from './commands/secrets.ts';
@@ -31,7 +32,16 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 			const exit = await work({...ports, connect, json}, args as never);
 			if (typeof exit === 'number') result.exit = exit;
 		};
-	for (const add of [serveCommand, askCommands, codeCommands, datasetCommands, runCommands, governanceCommands, secretCommands])
+	for (const add of [
+		serveCommand,
+		askCommands,
+		codeCommands,
+		datasetCommands,
+		runCommands,
+		governanceCommands,
+		evidenceCommands,
+		secretCommands,
+	])
 		add(program, act);
 	prepare(program, io);
 	try {

@@ -32,6 +32,17 @@ export type ServeFlags = {
 	readonly flags: Readonly<Record<string, string | undefined>>;
 };
 
+export type LocalEvidence = {
+	/**
+	 * Checks a bundle or an evidence file; null when there is nothing at `place`. `key` is a `.pub` file: only what it signed is valid
+	 * then. Throws `invalid_request` when it is no key.
+	 */
+	verify(place: string, trust: {readonly key?: string; readonly anchor?: string}): Promise<Verification | null>;
+	/** The files of a bundle, of its directory or its archive; null when there is nothing at that place. Throws `invalid_request`. */
+	read(bundle: string | Uint8Array): Promise<ReadonlyMap<string, Uint8Array> | null>;
+	write(files: ReadonlyMap<string, Uint8Array>, directory: string): Promise<void>;
+};
+
 /** What only this machine can do, done by the rooms that main.ts joins. Each returns sentences for the terminal. */
 export type Local = {
 	/** Serves until a signal ends it. */
@@ -43,9 +54,8 @@ export type Local = {
 		id: string | undefined,
 	): Promise<readonly {readonly name: string; readonly ok: boolean; readonly detail: string}[]>;
 	readonly secrets: LocalSecrets;
-	/** Checks an evidence file without a server. */
-	/** `publicKey` is the text of a `.pub` file: only what it signed is valid then. Throws `invalid_request` when it is no key. */
-	verifyFile(bytes: Uint8Array, publicKey: string | null): Verification;
+	/** Evidence that lies on this machine, without a server. */
+	readonly evidence: LocalEvidence;
 };
 
 export type SecretRow = {

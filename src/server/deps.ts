@@ -46,8 +46,11 @@ export type ServerOptions = {
 export type Evidence = {
 	/** Throws `not_found`. */
 	verify(runId: string): Promise<Verification>;
-	/** The run's evidence as one file that the offline verifier reads. Throws `not_found`. */
-	pack(runId: string): Promise<{readonly name: string; readonly mediaType: string; readonly body: Uint8Array<ArrayBuffer>}>;
+	/** The run's evidence as one file that the offline verifier reads. Throws `not_found`, and `conflict` for a bundle of an unfinished run. */
+	pack(
+		runId: string,
+		format: 'capsule' | 'bundle',
+	): Promise<{readonly name: string; readonly mediaType: string; readonly body: Uint8Array<ArrayBuffer>}>;
 };
 
 export type ApprovalAnswer = {

@@ -79,6 +79,7 @@ const evidence = createRoute({
 	path: '/runs/{run_id}/evidence',
 	operationId: 'packEvidence',
 	summary: 'The evidence of a run as one file for `writ evidence verify`',
+	request: {params, query: z.object({format: z.enum(['capsule', 'bundle']).default('capsule')})},
 	responses: {200: file('the file')},
 });
 const verify = createRoute({
@@ -141,7 +142,7 @@ export function runRoutes({deps, turns}: TurnContext) {
 		})
 		.openapi(evidence, async (c) => {
 			const {runId} = await own(c, c.req.valid('param').run_id);
-			const {name, mediaType, body} = await deps.evidence.pack(runId);
+			const {name, mediaType, body} = await deps.evidence.pack(runId, c.req.valid('query').format);
 			return c.body(body, 200, {'content-type': mediaType, ...attachment(name)}) as never;
 		})
 		.openapi(verify, async (c) => {

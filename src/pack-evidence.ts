@@ -1,0 +1,33 @@
+import {exportBundle} from '#evidence/bundle.ts';
+import {exportCapsule} from '#evidence/capsule.ts';
+import {packTar} from '#evidence/tar.ts';
+import type {Evidence} from '#server/deps.ts';
+import type {FileStore} from '#tools/files.ts';
+import type {Platform} from './platform.ts';
+
+type Format = Parameters<Evidence['pack']>[1];
+
+/** The evidence of a run as one file. */
+export async function packEvidence(
+	platform: Platform,
+	runId: string,
+	format: Format,
+	software: string,
+): ReturnType<Evidence['pack']> {
+	const {store, key, kernel, files} = platform;
+	if (format === 'capsule') {
+		const {name, bytes} = await exportCapsule(runId, {store, key, clock: kernel.clock, software});
+		return {name, mediaType: 'application/json', body: new Uint8Array(bytes)};
+	}
+	const readArtifact = (tenant: string, sha256: string) => readKept(files, tenant, sha256);
+	const bundle = await exportBundle(runId, {store, key, readArtifact});
+	return {name: `${runId}.tar`, mediaType: 'application/x-tar', body: new Uint8Array(packTar(bundle))};
+}
+
+/** Null for a file that is gone: the output that names it stays, and says which it was. */
+async function readKept(files: FileStore, tenant: string, sha256: string): Promise<Uint8Array | null> {
+	const kept = await files.open(tenant, sha256).catch(() => null);
+	if (kept === null) return null;
+	await using handle = kept;
+	return await handle.readFile();
+}
