@@ -18,6 +18,7 @@ const rooms = {
 	serve: () => import('./serve.ts'),
 	samples: () => import('./samples.ts'),
 	evidence: () => import('./local-evidence.ts'),
+	policyFiles: () => import('./policy-files.ts'),
 	client: () => import('#server/client.ts'),
 	secrets: () => import('./secrets.ts'),
 };
@@ -73,6 +74,7 @@ const local: Local = {
 		read: async (bundle) => (await rooms.evidence()).localEvidence.read(bundle),
 		write: async (files, directory) => (await rooms.evidence()).localEvidence.write(files, directory),
 	},
+	policy: async () => (await rooms.policyFiles()).createPolicyFiles(loadConfig()),
 };
 
 process.exitCode = await runCli(process.argv.slice(2), {

@@ -243,6 +243,13 @@ type Parts = {
 	readonly dataDir: string;
 };
 
+/** The tools as they describe themselves; none of these can run. */
+export function describeTools(config: Config): Kernel['tools'] {
+	const absent = {datasets: {} as Datasets, files: {} as FileStore};
+	const parts = {...absent, limits: sandboxLimits(config), config, dataDir: path.resolve(config.data.dir)};
+	return new Map([...analystTools(parts), ...generalTools(parts)].map((tool) => [tool.name, tool]));
+}
+
 function analystTools({datasets, limits, config, dataDir}: Parts): readonly AnyTool[] {
 	const computing = {datasets, limits, maxRows: config.limits.maxRows, maxBytes: config.limits.maxOutputBytes};
 	return [

@@ -1,6 +1,7 @@
 /** The policy of a platform: where it comes from, what of the past it may look at, and how a change of it is put on record. */
 import {createHash} from 'node:crypto';
 import path from 'node:path';
+import {z} from 'zod';
 import type {Runs} from '#agents/runs.ts';
 import type {Config} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
@@ -26,10 +27,14 @@ export function openPolicy(config: Config, dataDir: string): LivePolicy {
 	return createLivePolicy(() => readPolicy(file === null ? null : path.resolve(file), parts));
 }
 
-function policyParts({limits}: Config, dataDir: string): PolicyParts {
+function policyParts(config: Config, dataDir: string): PolicyParts {
+	return {disabledTools: disabledTools(config), digest, cache: createPolicyCache(path.join(dataDir, 'cache'))};
+}
+
+/** Tools that settings have switched off, each with what switches it on. */
+export function disabledTools({limits}: Config): ReadonlyMap<string, string> {
 	const python = ['analyst.python', 'code.python'].map((tool) => [tool, 'set ENABLE_PYTHON_EXECUTION=true'] as const);
-	const disabledTools = new Map(limits.enablePython ? [] : python);
-	return {disabledTools, digest, cache: createPolicyCache(path.join(dataDir, 'cache'))};
+	return new Map(limits.enablePython ? [] : python);
 }
 
 /** Finished runs are read once. */
@@ -161,11 +166,12 @@ async function explainWish(
 	if (!kernel.tools.has(tool))
 		throw new WritError('not_found', `there is no tool \`${tool}\``, {hint: 'GET /api/v1/tools lists them'});
 	const principal = as === undefined ? caller : toPrincipal(as, caller.tenant);
+	const given = kernel.tools.get(tool)?.input.safeParse(input);
 	const action = toAction({actionId: 'act_1', tool, input, inputDigest: digest(input ?? null)}, kernel.tools);
-	if (!action)
-		throw new WritError('validation_error', `\`${tool}\` does not take this input`, {
-			hint: 'GET /api/v1/tools shows what it takes',
-		});
+	if (!action) {
+		const why = given?.error ? z.prettifyError(given.error) : 'the tool could not tell its risk or its target';
+		throw new WritError('validation_error', why, {hint: 'GET /api/v1/tools shows what it takes'});
+	}
 	const facts = factsOf({runId: 'run_1', principal, events: []}, kernel, await kernel.sandboxes.level());
 	return {runId: null, actionId: null, tool, principal, recorded: null, now: decide(action, facts, kernel.policy())};
 }

@@ -41,6 +41,7 @@ function commandLine(changes: Partial<Io> = {}, more: Partial<CliPorts> = {}, se
 				serve: async () => {},
 				addSamples: async () => [{id: 'support', rows: 6417, added: true}],
 				verifyDatasets: async () => [],
+				policy: () => Promise.reject(new Error('these tests read no policy files')),
 				secrets: {list: async () => [], set: async () => {}, delete: async () => {}, rotateKey: async () => 'rotated'},
 				evidence: {
 					async verify(place, {key}) {

@@ -9,6 +9,7 @@ import {codeCommands} from './commands/code.ts';
 import {datasetCommands} from './commands/datasets.ts';
 import {evidenceCommands} from './commands/evidence.ts';
 import {governanceCommands} from './commands/governance.ts';
+import {policyCommands} from './commands/policy.ts';
 import {runCommands} from './commands/runs.ts';
 import {secretCommands} from './commands/secrets.ts';
 import {serveCommand} from './commands/serve.ts';
@@ -40,6 +41,7 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 		runCommands,
 		governanceCommands,
 		evidenceCommands,
+		policyCommands,
 		secretCommands,
 	])
 		add(program, act);

@@ -1,5 +1,9 @@
 /** What the command line is given by its process, and how it prints. Text of others passes `printable` before a terminal sees it. */
 import type {Verification} from '#contract/api.ts';
+import type {PolicyText} from '#contract/policy-api.ts';
+import type {CaseReport} from '#policy/cases.ts';
+import type {Comparison} from '#policy/compare.ts';
+import type {Problem} from '#policy/policy-text.ts';
 import type {Client} from '#server/client.ts';
 
 /** The terminal, or what stands in for it. */
@@ -56,6 +60,8 @@ export type Local = {
 	readonly secrets: LocalSecrets;
 	/** Evidence that lies on this machine, without a server. */
 	readonly evidence: LocalEvidence;
+	/** Loads what reads policy files. */
+	policy(): Promise<PolicyFiles>;
 };
 
 export type SecretRow = {
@@ -72,6 +78,19 @@ export type LocalSecrets = {
 	delete(name: string): Promise<void>;
 	/** `ask` gets the new passphrase where the secrets are encrypted with one. Returns what to do now. */
 	rotateKey(ask: () => Promise<string>): Promise<string>;
+};
+
+/** Policies in files, without a server. What is wrong with a file is a value; a file that is not there throws. */
+export type PolicyFiles = {
+	/** `version` is null when the file could not come into force */
+	check(file: string): {readonly version: string | null; readonly problems: readonly Problem[]};
+	/** Null for the policy that the settings name, or the built-in one. */
+	test(files: readonly string[], policy: string | null): CaseReport;
+	/** `comparison` is null when one of the files is not sound */
+	diff(before: string, after: string): {readonly comparison: Comparison | null; readonly problems: readonly Problem[]};
+	/** The file with those it names, to be sent to a server. */
+	gather(file: string): PolicyText;
+	toYaml(document: Readonly<Record<string, unknown>>): string;
 };
 
 export type CliPorts = {

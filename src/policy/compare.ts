@@ -9,6 +9,10 @@ import type {LoadedPolicy} from './policy.ts';
 
 /** What two policies make of the same questions. */
 export type Comparison = {
+	/** neither values nor rules differ, and no question was answered differently */
+	readonly same: boolean;
+	/** whether the Cedar rules differ */
+	readonly rules: boolean;
 	/** values that differ between the two documents, e.g. `risk.decisions.high` */
 	readonly values: readonly {readonly path: string; readonly before: unknown; readonly after: unknown}[];
 	/** questions that were asked of both */
@@ -30,18 +34,31 @@ const MAX_EXAMPLES = 50;
 export function comparePolicies(before: LoadedPolicy, after: LoadedPolicy, tools: Kernel['tools']): Comparison {
 	const all = new Map([...tools, ...EXAMPLES.map(([name, facts]) => [name, toTool(name, facts)] as const)]);
 	const answers = questions(all).map((question) => ({
-		question: wordsOf(question),
+		...{question: wordsOf(question), tool: question.tool.name},
 		was: ask(question, before, all),
 		is: ask(question, after, all),
 	}));
 	const changed = answers.filter(({was, is}) => strictness(was) !== strictness(is));
+	const values = [...differences(before.document, after.document)];
+	const rules = before.rules !== after.rules;
 	const stricter = changed.filter(({was, is}) => strictness(is) > strictness(was)).length;
 	return {
-		values: [...differences(before.document, after.document)],
+		same: values.length === 0 && !rules && changed.length === 0,
+		...{values, rules},
 		asked: answers.length,
 		...{stricter, looser: changed.length - stricter},
-		examples: changed.slice(0, MAX_EXAMPLES).map(({question, was, is}) => ({question, before: was.effect, after: is.effect})),
+		examples: oneOfEach(changed).slice(0, MAX_EXAMPLES),
 	};
+}
+
+type Answer = {readonly question: string; readonly tool: string; readonly was: Decision; readonly is: Decision};
+
+/** The first of each tool and change. */
+function oneOfEach(changed: readonly Answer[]): Comparison['examples'] {
+	const kinds = Map.groupBy(changed, ({tool, was, is}) => `${tool} ${was.effect} ${is.effect}`);
+	return [...kinds.values()].flatMap(([first]) =>
+		first ? [{question: first.question, before: first.was.effect, after: first.is.effect}] : [],
+	);
 }
 
 /** Deny beats ask beats allow, and more people beat fewer. */

@@ -38,6 +38,8 @@ export const BUILT_IN: PolicyDocument = policyDocumentSchema.parse({version: 1})
 
 export type LoadedPolicy = Policy & {
 	readonly document: PolicyDocument;
+	/** the Cedar rules, as text */
+	readonly rules: string;
 	/** what one run may use up */
 	readonly budget: Budget;
 	/** why nothing may be done; empty when all is well */
@@ -61,6 +63,7 @@ export function createPolicy(options: PolicyOptions): LoadedPolicy {
 		version: digest([GATES_VERSION, getCedarVersion(), policies, schema, disabled, document]),
 		gates: gates.map((gate) => withQuorum(gate, approvals)),
 		document,
+		rules: policies,
 		budget: toBudget(budgets.run),
 		problems: ruleSet.problems,
 	};
