@@ -14,14 +14,17 @@ type EngineOptions = RunnerArguments & {readonly read: string; readonly write: s
 export async function openEngine(options: EngineOptions): Promise<DuckDBConnection> {
 	const instance = await DuckDBInstance.create(':memory:');
 	const connection = await instance.connect();
-	const settings = lockdown(options);
-	const statements = settings.map(([name, value]) => `SET ${name}=${value};`).join('\n');
-	await connection.run(statements);
-	await assertSettings(connection, settings);
+	await applySettings(lockdown(options), connection);
 	return connection;
 }
 
-type Setting = readonly [name: string, value: string, reported: string];
+/** Sets them in their order, and throws when one does not read back as it was set. */
+export async function applySettings(settings: readonly Setting[], connection: DuckDBConnection): Promise<void> {
+	await connection.run(settings.map(([name, value]) => `SET ${name}=${value};`).join('\n'));
+	await assertSettings(connection, settings);
+}
+
+export type Setting = readonly [name: string, value: string, reported: string];
 
 /** In the order that works: scratch before external access ends, the lock last. Each with the value the engine reports back. */
 function lockdown({limits, roots, read, write}: EngineOptions): Setting[] {
@@ -29,7 +32,6 @@ function lockdown({limits, roots, read, write}: EngineOptions): Setting[] {
 	const scratch = Math.max(1, Math.floor((limits.scratchBytes * 0.9) / MIB));
 	const threads = Math.max(1, Math.ceil(limits.cpus));
 	const directories = [read, ...(write === null ? [] : [write])].map((path) => `${path.replace(/\/+$/, '')}/`);
-	const off = (name: string): Setting => [name, 'false', 'false'];
 	return [
 		...OFF.map(off),
 		['temp_directory', text(roots.scratch), roots.scratch],
@@ -45,7 +47,11 @@ function lockdown({limits, roots, read, write}: EngineOptions): Setting[] {
 	];
 }
 
-const OFF = [
+export function off(name: string): Setting {
+	return [name, 'false', 'false'];
+}
+
+export const OFF = [
 	'autoinstall_known_extensions',
 	'autoload_known_extensions',
 	'allow_community_extensions',
@@ -66,7 +72,7 @@ function listed(values: readonly string[]): string {
 }
 
 /** As DuckDB prints sizes: one decimal, in the largest binary unit that leaves at least 1. */
-function size(mebibytes: number): string {
+export function size(mebibytes: number): string {
 	return mebibytes >= 1024 ? `${truncate(mebibytes / 1024)} GiB` : `${truncate(mebibytes)} MiB`;
 }
 

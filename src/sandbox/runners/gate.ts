@@ -19,10 +19,15 @@ export type Readable = {readonly tables: readonly string[]; readonly schema: str
  * Returns the statement, bound and ready to run. Throws `sql_policy_violation` when it is anything but one SELECT over the tables,
  * `sql_execution_error` when it does not parse or bind.
  */
-export async function admit(sql: string, readable: Readable, connection: DuckDBConnection): Promise<GatedStatement> {
+export async function admit(
+	sql: string,
+	readable: Readable,
+	connection: DuckDBConnection,
+	serialise: Serialise = serialiseByExtension,
+): Promise<GatedStatement> {
 	// The engine's interface ends a text at NUL: what would be checked and what was written must be the same.
 	if (sql.includes('\0')) throw violation('the text contains a NUL character', 'remove it');
-	const tree = await serialise(sql, connection);
+	const tree = firstOf(await serialise(sql, connection));
 	if (tree === null) throw notSelect(sql);
 	const statements = await connection.extractStatements(sql);
 	if (statements.count !== 1)
@@ -36,16 +41,22 @@ export async function admit(sql: string, readable: Readable, connection: DuckDBC
 
 const NOT_SELECT = Symbol('not a SELECT');
 
-/** The syntax tree of the first statement, or null for a text without any. DuckDB serialises SELECT only, which tells the rest apart. */
-async function serialise(sql: string, connection: DuckDBConnection): Promise<unknown> {
+/** How a text is parsed: what comes back is the reply of `json_serialize_sql`. */
+type Serialise = (sql: string, connection: DuckDBConnection) => Serialised | Promise<Serialised>;
+
+async function serialiseByExtension(sql: string, connection: DuckDBConnection): Promise<Serialised> {
 	const reader = await connection.runAndReadAll('SELECT json_serialize_sql($1::VARCHAR)', [sql]);
-	const reply = JSON.parse(String(reader.getRows()[0]?.[0])) as Serialised;
+	return JSON.parse(String(reader.getRows()[0]?.[0])) as Serialised;
+}
+
+/** The syntax tree of the first statement, or null for a text without any. DuckDB serialises SELECT only, which tells the rest apart. */
+function firstOf(reply: Serialised): unknown {
 	if (!reply.error) return reply.statements[0] ?? null;
 	if (reply.error_type === 'not implemented') return NOT_SELECT;
 	throw new RunnerError('sql_execution_error', reply.error_message, {hint: 'check the syntax near the position named'});
 }
 
-type Serialised =
+export type Serialised =
 	| {readonly error: true; readonly error_type: string; readonly error_message: string}
 	| {readonly error: false; readonly statements: readonly unknown[]};
 

@@ -9,11 +9,14 @@ type Views = Extract<RunnerRequest, {kind: 'sql' | 'export'}>['views'];
 const RESERVED = new Set(['main', 'memory', 'temp', 'system', 'information_schema', 'pg_catalog']);
 
 /** Creates one view per table in a schema named like the dataset, so that `table` and `dataset.table` both resolve. */
-export async function createViews(views: Views, dataset: string | undefined, connection: DuckDBConnection): Promise<Readable> {
+export async function createViews(
+	views: Views,
+	dataset: string | undefined,
+	connection: DuckDBConnection,
+	scan = (path: string) => `read_parquet(${literal(path)})`,
+): Promise<Readable> {
 	const schema = dataset === undefined || RESERVED.has(dataset) ? 'main' : dataset;
-	const create = views.map(
-		({table, path}) => `CREATE VIEW ${quoted(schema)}.${quoted(table)} AS SELECT * FROM read_parquet(${literal(path)});`,
-	);
+	const create = views.map(({table, path}) => `CREATE VIEW ${quoted(schema)}.${quoted(table)} AS SELECT * FROM ${scan(path)};`);
 	const enter = schema === 'main' ? [] : [`CREATE SCHEMA ${quoted(schema)};`, `USE ${quoted(schema)};`];
 	await connection.run([...enter, ...create].join('\n'));
 	return {tables: views.map(({table}) => table), schema};
