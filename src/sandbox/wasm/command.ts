@@ -12,35 +12,57 @@ export type WasmRuntime = {
 
 const MIB = 2 ** 20;
 const PAGE = 65_536;
-/** Of the interpreter's own in linear memory before any code has run. */
-const INTERPRETER = 48 * MIB;
+/** Of the interpreter's own in linear memory before any code has run, and of the SQL engine's. */
+const AT_REST = 48 * MIB;
 
 /** Where the memory of a started interpreter lies. With `keep` it is written there, by a process that runs no code of anybody's. */
 export type Snapshot = {readonly directory: string; readonly keep: boolean};
 
-type Run = {readonly limits: SandboxLimits; readonly mounts: readonly Mount[]; readonly snapshot?: Snapshot | undefined};
+export type WasmRunner = 'python' | 'sql';
+
+type Run = {
+	readonly runner: WasmRunner;
+	readonly limits: SandboxLimits;
+	readonly mounts: readonly Mount[];
+	/** of Python */
+	readonly snapshot?: Snapshot | undefined;
+};
+
+/** What each runner imports. Of the engine only the module is used: its own JavaScript is never run. */
+const PACKAGES: Readonly<Record<WasmRunner, readonly string[]>> = {
+	python: ['pyodide', 'hyparquet'],
+	sql: ['@duckdb/node-api', '@duckdb/node-bindings', 'hyparquet'],
+};
+const ENGINE = '@duckdb/duckdb-wasm/dist/duckdb-eh.wasm';
 
 /** Arguments of Node. `mounts` have been resolved: permission is given for where a file lies, not for a link to it. */
-export function wasmCommand(root: string, {limits, mounts, snapshot}: Run): string[] {
-	const packages = ['pyodide', 'hyparquet'].map((name) => realpathSync(join(root, 'node_modules', name)));
+export function wasmCommand(root: string, run: Run): string[] {
+	const {runner, limits, mounts, snapshot} = run;
+	const packages = PACKAGES[runner].map((name) => realpathSync(join(root, 'node_modules', name)));
 	const runners = realpathSync(join(root, 'src/sandbox/runners'));
 	const kept = snapshot ? [snapshot.directory] : [];
-	const readable = [...packages, runners, join(root, 'package.json'), ...kept, ...mounts.map(({source}) => source)];
-	const argument = {
-		...{mounts, pyodide: packages[0]},
-		...(snapshot ? {snapshot: join(snapshot.directory, 'python.snapshot'), keep: snapshot.keep} : {}),
-	};
+	const engine = runner === 'sql' ? [realpathSync(join(root, 'node_modules', ENGINE))] : [];
+	const readable = [...packages, ...engine, runners, join(root, 'package.json'), ...kept, ...mounts.map(({source}) => source)];
+	const argument =
+		runner === 'sql'
+			? {mounts, limits, duckdb: engine[0]}
+			: {
+					...{mounts, pyodide: packages[0]},
+					...(snapshot ? {snapshot: join(snapshot.directory, 'python.snapshot'), keep: snapshot.keep} : {}),
+				};
 	return [
 		// Without a word after it, each of these is off: writing, child processes, workers, addons, WASI and the inspector.
 		'--permission',
 		...readable.map((path) => `--allow-fs-read=${path}`),
 		...(snapshot?.keep ? [`--allow-fs-write=${snapshot.directory}`] : []),
 		'--disallow-code-generation-from-strings',
-		`--wasm-max-mem-pages=${Math.ceil((limits.memoryBytes + INTERPRETER) / PAGE)}`,
+		`--wasm-max-mem-pages=${Math.ceil((limits.memoryBytes + AT_REST) / PAGE)}`,
 		`--max-old-space-size=${Math.ceil(limits.memoryBytes / MIB) + HEAP_AT_REST}`,
+		// The engine has 65,000 functions, of which a statement needs some hundreds.
+		...(runner === 'sql' ? ['--wasm-lazy-compilation', '--wasm-lazy-validation'] : []),
 		'--v8-pool-size=1',
 		'--no-warnings',
-		join(runners, 'wasm/python.ts'),
+		join(runners, `wasm/${runner}.ts`),
 		JSON.stringify(argument),
 	];
 }

@@ -1,4 +1,4 @@
-/** The same program has the same result, whether Python runs in Wasm or as a process, and whoever reads the snapshot. */
+/** The same program or statement has the same result, whether it runs in Wasm or as a process, and whoever reads the snapshot. */
 import assert from 'node:assert/strict';
 import {chmodSync, existsSync} from 'node:fs';
 import {join} from 'node:path';
@@ -43,7 +43,7 @@ function python(code: string, maxRows = 100): RunnerRequest {
 }
 
 async function framesOf(provider: SandboxProvider, request: RunnerRequest): Promise<readonly Frame[]> {
-	const of = {runner: 'python' as const, mounts: [{source: data, target: '/data'}], network: 'none' as const};
+	const of = {runner: request.kind as 'python' | 'sql', mounts: [{source: data, target: '/data'}], network: 'none' as const};
 	const roomy = {...limits, wallMs: 30_000, memoryBytes: 1_024 * MIB, scratchBytes: 64 * MIB, outputBytes: 16 * MIB};
 	const inside = views.map(({table}) => ({table, path: `/data/${table}.parquet`}));
 	const sandbox = await provider.open({...of, limits: roomy}, {warm: false, signal});
@@ -51,6 +51,73 @@ async function framesOf(provider: SandboxProvider, request: RunnerRequest): Prom
 	await sandbox.dispose();
 	return frames;
 }
+
+function sql(text: string, maxRows = 30_000): RunnerRequest {
+	return {kind: 'sql', views, dataset: 'sample', sql: text, maxRows, maxBytes: 4 * MIB};
+}
+
+const STATEMENTS = [
+	...[
+		'FROM t',
+		'FROM sample.kinds',
+		'FROM many',
+		'FROM nested',
+		'FROM nothing',
+		'DESCRIBE kinds',
+		'DESCRIBE nested',
+		'SHOW TABLES',
+	],
+	'SELECT min(COLUMNS(*)), max(COLUMNS(*)) FROM kinds',
+	'SELECT s, count(*) AS c, sum(n), avg(n), median(n) FROM many GROUP BY s ORDER BY c DESC, s',
+	'SELECT yes, sum(i64), sum(u64), sum(dec4), avg(dec18), sum(d), list(day ORDER BY day) FROM kinds GROUP BY yes ORDER BY yes',
+	"SELECT date_trunc('month', day), day + INTERVAL 1 MONTH, ts - TIMESTAMP '2000-01-01', extract(dow FROM ts), strftime(ts, '%Y-%m') FROM kinds",
+	'SELECT t.b, m.s, row_number() OVER (ORDER BY m.n DESC) FROM t LEFT JOIN many m ON m.n = t.a ORDER BY ALL',
+	'SELECT st.a, st.b[1], l[2], len(l) FROM nested',
+	"SELECT 0.1 + 0.2, 1 / 3, 7 // 2, 1e308 * 10, 'nan'::DOUBLE, 2::HUGEINT ** 100, 12345678901234567890.5, uuid() IS NULL, b'101'::BIT FROM t",
+	"SELECT 'é' || s, length(s), bin::VARCHAR, u::VARCHAR, clock FROM kinds",
+	'SELECT * FROM t WHERE a > (SELECT avg(a) FROM t) UNION ALL SELECT * FROM t ORDER BY ALL',
+	"PIVOT many ON s IN ('text 1', 'text 2') USING sum(n)",
+	'SUMMARIZE t',
+	'WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 50) SELECT sum(i), max(i) FROM r',
+	'SELECT lag(n, 3) OVER (ORDER BY n), ntile(4) OVER (ORDER BY n), sum(n) OVER (ORDER BY n ROWS 2 PRECEDING) FROM many LIMIT 20',
+	// What is refused, or wrong, is so in the same words.
+	...[
+		'SELECT nope FROM t',
+		'FROM nope',
+		'SELEC 1',
+		'SELECT 1; SELECT 2',
+		"FROM read_csv('/etc/passwd')",
+		"FROM '/etc/passwd'",
+		'',
+	],
+	...[
+		'DROP TABLE t',
+		'FROM duckdb_settings()',
+		'FROM information_schema.tables',
+		"SELECT getvariable('x')",
+		'PRAGMA show_tables',
+	],
+	...[
+		"SELECT 'x'::INTEGER",
+		'SELECT lower(a, b) FROM t',
+		'FROM writ_snapshots."/data/t.parquet"',
+		'EXPLAIN FROM t',
+		'SELECT error($$no$$)',
+	],
+];
+
+describe('SQL in Wasm', () => {
+	for (const text of STATEMENTS)
+		test(`answers like a process: ${text.slice(0, 100)}`, async () => {
+			const [expected, actual] = [await framesOf(native, sql(text)), await framesOf(wasm, sql(text))];
+			assert.deepEqual(actual, expected);
+		});
+
+	test('says how much was left out', async () => {
+		const [expected, actual] = [await framesOf(native, sql('FROM many', 7)), await framesOf(wasm, sql('FROM many', 7))];
+		assert.deepEqual(actual, expected);
+	});
+});
 
 const PROGRAMS = [
 	'6 * 7',

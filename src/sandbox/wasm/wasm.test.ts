@@ -93,7 +93,7 @@ function byTitle(values: readonly unknown[]): object {
 }
 
 /** Runs JavaScript as code that escaped from Wasm would: in the process as it was started, before or after the realm was sealed. */
-function escaped(code: string, flags = wasmCommand(root, {limits, mounts: []}).slice(0, -2)): unknown {
+function escaped(code: string, flags = wasmCommand(root, {runner: 'python', limits, mounts: []}).slice(0, -2)): unknown {
 	const args = [...flags, '--input-type=module', '-e', code];
 	const {stdout, stderr} = spawnSync(process.execPath, args, {encoding: 'utf8', env: {}, cwd: root});
 	return stdout === '' ? stderr : JSON.parse(stdout);

@@ -13,12 +13,12 @@ import {createCompileCache} from '../compile-cache.ts';
 import {notStarted} from '../endings.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from '../sandbox.ts';
 import {type StartedRunner, supervise} from '../supervise.ts';
-import {HAS_RLIMITS, type Snapshot, type WasmRuntime, wasmCommand, withRlimits} from './command.ts';
+import {HAS_RLIMITS, type Snapshot, type WasmRunner, type WasmRuntime, wasmCommand, withRlimits} from './command.ts';
 
 const MIB = 2 ** 20;
 const FACTS_LIMIT_MS = 20_000;
 const SNAPSHOT_LIMIT_MS = 60_000;
-/** Node, the interpreter with its compiled code and its memory before any code has run: 200 to 220 MiB on x86-64. */
+/** Node, an interpreter or engine with its compiled code and its memory before any code has run: 200 to 220 MiB on x86-64. */
 const OUTSIDE_CODE = 224 * MIB;
 
 export function createWasmProvider(options: WasmRuntime): SandboxProvider {
@@ -27,7 +27,6 @@ export function createWasmProvider(options: WasmRuntime): SandboxProvider {
 	const closing = new AbortController();
 	const kept: {snapshots?: ReturnType<typeof createCompileCache>; making?: Promise<void>} = {};
 	const snapshot = async (signal: AbortSignal): Promise<Snapshot | undefined> => {
-		versionsOf(options); // without the packages there is nothing to keep
 		kept.snapshots ??= snapshotsOf(options);
 		const find = () =>
 			kept.snapshots?.find((unfinished) => (kept.making = tracked(keepSnapshot(options, unfinished, closing.signal))));
@@ -37,10 +36,11 @@ export function createWasmProvider(options: WasmRuntime): SandboxProvider {
 		return directory === undefined ? undefined : {directory, keep: false};
 	};
 	const open = async (spec: SandboxSpec, {warm, signal: given}: OpenOptions) => {
-		assertPossible(spec);
+		const runner = assertPossible(spec, options);
 		const signal = AbortSignal.any([given, closing.signal]);
-		const runner = start(options, {spec, warm, snapshot: await snapshot(signal)});
-		const sandbox = await supervise(runner, {warm, signal});
+		const memory = runner === 'python' ? await snapshot(signal) : undefined;
+		const started = start(options, {runner, spec, warm, snapshot: memory});
+		const sandbox = await supervise(started, {warm, signal});
 		live.add(sandbox);
 		sandbox.ended.finally(() => live.delete(sandbox)).catch(() => {});
 		return sandbox;
@@ -54,7 +54,7 @@ export function createWasmProvider(options: WasmRuntime): SandboxProvider {
 		name: 'wasm',
 		open: (spec, opening) => tracked(open(spec, opening)),
 		facts: () => factsOf(options, provider),
-		runners: async () => versionsOf(options),
+		runners: async () => versionsOf(RUNNERS, options),
 		async close() {
 			closing.abort();
 			await Promise.allSettled(openings);
@@ -64,12 +64,17 @@ export function createWasmProvider(options: WasmRuntime): SandboxProvider {
 	return provider;
 }
 
+const RUNNERS: readonly WasmRunner[] = ['sql', 'python'];
+
 /** What cannot be had in Wasm is refused by name, before anything starts. */
-function assertPossible({runner, output, network}: SandboxSpec): void {
+function assertPossible({runner: asked, output, network}: SandboxSpec, options: WasmRuntime): WasmRunner {
 	const hint = 'choose another provider for it: see `writ doctor`';
-	if (runner !== 'python') throw new WritError('sandbox_unavailable', `the wasm sandbox does not run ${runner}`, {hint});
+	const runner = RUNNERS.find((each) => each === asked);
+	if (!runner) throw new WritError('sandbox_unavailable', `the wasm sandbox does not run ${asked}`, {hint});
 	if (output !== undefined) throw new WritError('sandbox_unavailable', 'the wasm sandbox writes no files', {hint});
 	if (network !== 'none') throw new WritError('sandbox_unavailable', 'the wasm sandbox has no way to the network', {hint});
+	versionsOf([runner], options);
+	return runner;
 }
 
 /** The memory of a started interpreter saves four fifths of a start; it is made once, in the background, by a process of its own. */
@@ -79,7 +84,7 @@ function snapshotsOf({root, nodePath}: WasmRuntime): ReturnType<typeof createCom
 }
 
 async function keepSnapshot({root, nodePath}: WasmRuntime, directory: string, signal: AbortSignal): Promise<void> {
-	const command = wasmCommand(root, {limits: PROBE.limits, mounts: [], snapshot: {directory, keep: true}});
+	const command = wasmCommand(root, {runner: 'python', limits: PROBE.limits, mounts: [], snapshot: {directory, keep: true}});
 	const child = spawn(nodePath, command, {
 		cwd: root,
 		env: {},
@@ -101,11 +106,16 @@ async function settled(work: Promise<void>, signal: AbortSignal): Promise<void> 
 	done.abort();
 }
 
-type Start = {readonly spec: SandboxSpec; readonly warm: boolean; readonly snapshot: Snapshot | undefined};
+type Start = {
+	readonly runner: WasmRunner;
+	readonly spec: SandboxSpec;
+	readonly warm: boolean;
+	readonly snapshot: Snapshot | undefined;
+};
 
-function start({root, nodePath}: WasmRuntime, {spec, warm, snapshot}: Start): StartedRunner {
+function start({root, nodePath}: WasmRuntime, {runner, spec, warm, snapshot}: Start): StartedRunner {
 	const mounts = spec.mounts.map(({source, target}) => ({source: resolveSource(source), target}));
-	const [file, ...args] = withRlimits(nodePath, wasmCommand(root, {limits: spec.limits, mounts, snapshot}), spec.limits);
+	const [file, ...args] = withRlimits(nodePath, wasmCommand(root, {runner, limits: spec.limits, mounts, snapshot}), spec.limits);
 	const child = spawn(file, args, {
 		cwd: root,
 		env: {},
@@ -181,31 +191,43 @@ const WEAKNESSES = [
 	'scratch space is memory, and the memory limit is its limit',
 	'Python has its standard library only: no pandas and numpy, and a table is a list of dicts',
 	'code inside can call no tools',
-	'SQL and files for export do not run: DuckDB-Wasm from npm comes without its parquet and json extensions',
+	'uploads cannot be read and results cannot be exported: DuckDB-Wasm from npm comes without the extension that writes Parquet',
+	'SQL has no JSON functions, and no time zones but UTC: DuckDB-Wasm from npm comes without its json and icu extensions',
+	'what a query reads is held in memory: nothing is moved to disk',
 	...(process.platform === 'linux' ? [] : ['memory outside Wasm and the JavaScript heap is not limited on this system']),
 ];
 
-/** Opens one for real: nothing less shows that Node, its flags and the packages agree. */
+/** Opens one of each for real: nothing less shows that Node, its flags and the packages agree. */
 async function factsOf(options: WasmRuntime, provider: SandboxProvider): Promise<ProviderFacts> {
 	const base = {
 		name: 'wasm',
 		level: 'kernel-shared',
 		namespaces: [],
 		seccomp: false,
-		runs: ['python'],
 		egress: false,
 		limits: ENFORCED,
-		weaknesses: WEAKNESSES,
 	} as const;
-	try {
-		const versions = {...versionsOf(options), isolation: 'Wasm behind the permission model of Node'};
-		const sandbox = await provider.open(PROBE, {warm: false, signal: AbortSignal.timeout(FACTS_LIMIT_MS)});
-		await sandbox.dispose();
-		return {...base, versions, availability: {kind: 'available'}};
-	} catch (error) {
-		if (!(error instanceof WritError)) throw error;
+	const errors = await Promise.all(RUNNERS.map((runner) => errorOf(runner, provider)));
+	const runs = RUNNERS.filter((_, index) => errors[index] === undefined);
+	const missing = errors.flatMap((error, index) => (error ? [`${RUNNERS[index]} does not run: ${error.message}`] : []));
+	const weaknesses = [...missing, ...WEAKNESSES];
+	const [error] = errors;
+	if (runs.length === 0 && error) {
 		const availability = {kind: 'unavailable', reason: error.message, hint: error.hint ?? ''} as const;
-		return {...base, versions: {}, availability};
+		return {...base, runs, weaknesses, versions: {}, availability};
+	}
+	const versions = {...versionsOf(runs, options), isolation: 'Wasm behind the permission model of Node'};
+	return {...base, runs, weaknesses, versions, availability: {kind: 'available'}};
+}
+
+async function errorOf(runner: WasmRunner, provider: SandboxProvider): Promise<WritError | undefined> {
+	try {
+		const sandbox = await provider.open({...PROBE, runner}, {warm: false, signal: AbortSignal.timeout(FACTS_LIMIT_MS)});
+		await sandbox.dispose();
+		return undefined;
+	} catch (error) {
+		if (error instanceof WritError) return error;
+		throw error;
 	}
 }
 
@@ -219,14 +241,25 @@ const PROBE: SandboxSpec = {
 	},
 };
 
-function versionsOf({root}: WasmRuntime): Readonly<Record<string, string>> {
-	const directory = join(root, 'node_modules/pyodide');
-	const read = (file: string): unknown => JSON.parse(readFileSync(join(directory, file), 'utf8'));
-	try {
-		const {version: pyodide} = read('package.json') as {version: string};
-		const {info} = read('pyodide-lock.json') as {info: {python: string}};
-		return {pyodide, python: `${info.python}, without pandas`};
-	} catch (cause) {
-		throw new WritError('sandbox_unavailable', 'the npm package `pyodide` is not installed', {hint: 'run `npm install`', cause});
+/** Throws `sandbox_unavailable` when a package that one of the runners needs is not there. */
+function versionsOf(runners: readonly WasmRunner[], {root}: WasmRuntime): Readonly<Record<string, string>> {
+	const read = (path: string): unknown => JSON.parse(readFileSync(join(root, 'node_modules', path), 'utf8'));
+	const found: Record<string, string> = {};
+	for (const runner of runners) {
+		const name = runner === 'sql' ? '@duckdb/duckdb-wasm' : 'pyodide';
+		try {
+			const {version} = read(`${name}/package.json`) as {version: string};
+			found[runner === 'sql' ? 'duckdb-wasm' : name] = version;
+			if (runner === 'python') {
+				const {info} = read('pyodide/pyodide-lock.json') as {info: {python: string}};
+				found.python = `${info.python}, without pandas`;
+			}
+		} catch (cause) {
+			throw new WritError('sandbox_unavailable', `the npm package \`${name}\` is not installed`, {
+				hint: 'run `npm install`',
+				cause,
+			});
+		}
 	}
+	return found;
 }

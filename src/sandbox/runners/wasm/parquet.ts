@@ -23,8 +23,7 @@ type Shape = Pick<ParquetColumn, 'kind' | 'scale' | 'unit'> & {readonly cell: (v
 
 /** The columns in their order. What the reader objects to is a bug: snapshots are written by ingest. */
 export async function readParquet(path: string): Promise<ParquetColumn[]> {
-	const bytes = readFileSync(path);
-	const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+	const file = fileOf(path);
 	const metadata = parquetMetadata(file);
 	const columns = topLevel(metadata).map((element) => ({element, shape: shapeOf(element)}));
 	// The reader would round what it converts: a column that we understand is read as it is stored.
@@ -50,7 +49,12 @@ export async function readParquet(path: string): Promise<ParquetColumn[]> {
 	return columns.map(({element: {name}, shape: {cell: _, ...shape}}) => ({name, ...shape, values: values.get(name) ?? []}));
 }
 
-function decompress(input: Uint8Array, length: number): Uint8Array {
+export function fileOf(path: string): ArrayBuffer {
+	const bytes = readFileSync(path);
+	return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+}
+
+export function decompress(input: Uint8Array, length: number): Uint8Array {
 	const output = zstdDecompressSync(input, {maxOutputLength: Math.max(1, length)});
 	return new Uint8Array(output.buffer, output.byteOffset, output.byteLength);
 }
@@ -73,7 +77,8 @@ function after(schema: readonly Element[], at: number): number {
 	return next;
 }
 
-function stored(element: Element): Element {
+/** The element without what says how its values are to be converted. */
+export function stored(element: Element): Element {
 	if (element.type === undefined) return element;
 	const {converted_type: _converted, logical_type: _logical, ...plain} = element;
 	return plain;

@@ -1,11 +1,10 @@
 /** Starts CPython in Wasm, with nothing of JavaScript in its reach but the file system and the streams that are given to it. */
-import {closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync, writeSync} from 'node:fs';
+import {closeSync, fstatSync, openSync, readFileSync, readSync, statSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
 import type {loadPyodide, PyodideInterface} from 'pyodide';
 import {enterBareRealm} from './bare-realm.ts';
-
-export type Mount = {readonly source: string; readonly target: string};
+import {filesOf, type Mount} from './mounts.ts';
 
 /** What a start may begin with: the memory of an interpreter that has started before, or the wish to keep this one's. */
 type Memory = {readonly snapshot: Uint8Array | undefined; readonly keep: boolean};
@@ -50,14 +49,6 @@ export function mountReadOnly({FS}: PyodideInterface, mounts: readonly Mount[]):
 		if (!FS.analyzePath(target, false).exists) FS.mkdirTree(target);
 		FS.chmod(target, 0o555);
 	}
-}
-
-/** The plain files of a mount, each where it lies and where it is shown. */
-export function filesOf(source: string, target: string): Mount[] {
-	if (statSync(source).isFile()) return [{source, target}];
-	const entries = readdirSync(source, {withFileTypes: true, recursive: true}).filter((entry) => entry.isFile());
-	const paths = entries.map((entry) => join(entry.parentPath, entry.name).slice(source.length));
-	return paths.map((path) => ({source: join(source, path), target: target + path.replaceAll('\\', '/')}));
 }
 
 type Stream = {host?: number; position: number};

@@ -2,13 +2,14 @@
  * Runs one piece of Python in Wasm and exits. Started as `node --permission … python.ts '{"limits": …, "mounts": …}'`; CPython has
  * started before `ready`, so that a waiting sandbox has only the code left to run.
  */
-import {existsSync, readFileSync, statSync, writeFileSync} from 'node:fs';
+import {existsSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import process from 'node:process';
 import type {RunnerRequest} from '#contract/sandbox.ts';
 import {RunnerError, sendJson, serve} from '../frames.ts';
+import {createPreload, type Mount} from './mounts.ts';
 import {readParquet} from './parquet.ts';
-import {filesOf, type Mount, mountReadOnly, startPyodide} from './pyodide.ts';
+import {mountReadOnly, startPyodide} from './pyodide.ts';
 
 type Arguments = {
 	readonly pyodide: string;
@@ -33,42 +34,17 @@ if (keep && snapshot !== undefined) {
 	process.exit(0);
 }
 const bridge = pyodide.pyimport('bridge');
-const PRELOADED_BYTES = 2 ** 20;
-const loaded = new Set<string>();
-await loadSmallTables();
+const tables = createPreload(mounts, async (target, source) => bridge.load(target, JSON.stringify(await readParquet(source))));
+await tables.loadSmall();
 // Wasm is compiled when it is first run: the first program should not be one that somebody waits for.
 bridge.answer(JSON.stringify({views: [], code: 'result_rows = [(len("x"), 1.5, None)]', maxRows: 1, maxBytes: 1_000}));
 await serve(answer);
 
-/** A sandbox that waits for its run uses the time to read what it was given, as long as that is little: see PRELOADED_BYTES. */
-async function loadSmallTables(): Promise<void> {
-	const snapshots = mounts
-		.flatMap(({source, target}) => filesOf(source, target))
-		.filter(({target}) => target.endsWith('.parquet'));
-	const bytes = snapshots.reduce((sum, {source}) => sum + statSync(source).size, 0);
-	if (bytes > PRELOADED_BYTES) return;
-	// What cannot be read is the business of the run that asks for it.
-	for (const {target} of snapshots) await load(target).catch(() => {});
-}
-
-async function load(path: string): Promise<void> {
-	if (loaded.has(path)) return;
-	bridge.load(path, JSON.stringify(await readParquet(sourceOf(path))));
-	loaded.add(path);
-}
-
 async function answer(request: RunnerRequest): Promise<void> {
 	if (request.kind !== 'python')
 		throw new RunnerError('runner_internal_error', `the python runner was asked for \`${request.kind}\``);
-	for (const {path} of request.views) await load(path);
+	for (const {path} of request.views) await tables.load(path);
 	mountReadOnly(pyodide, mounts);
 	const frames: string = bridge.answer(JSON.stringify(request));
 	for (const frame of frames.split('\n')) sendJson(frame);
-}
-
-/** Where a path inside lies on the host. */
-function sourceOf(path: string): string {
-	const mount = mounts.find(({target}) => path === target || path.startsWith(`${target}/`));
-	if (!mount) throw new RunnerError('runner_internal_error', 'a view is not part of any mount');
-	return mount.source + path.slice(mount.target.length);
 }
