@@ -232,6 +232,10 @@ export type Store = {
 	/** All durable events after `after` (a run's seq), then new ones as they become durable, until aborted. */
 	subscribe(runId: string, after: number, signal: AbortSignal): AsyncIterable<Event>;
 	head(runId: string): Promise<SignedHead | null>;
+	/** The heads of all runs in the order in which they finished, from position `from` (0, 1, 2, …) on; at most `limit`, 1..200. */
+	heads(from: number, limit: number): Promise<readonly SignedHead[]>;
+	/** Where a run's head is among them; null until the run has finished. */
+	headPosition(runId: string): Promise<number | null>;
 	/**
 	 * Takes over one unfinished run whose lease has run out and, if it awaits approval, whose time to be approved is over; or, given a
 	 * `runId`, that run if its lease has run out, is the holder's own, or it awaits approval; null when there is none. The token is

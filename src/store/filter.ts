@@ -29,10 +29,11 @@ export function parseFilter({cursor, ...filter}: RunFilter): Filter {
 	};
 }
 
-/** Throws `validation_error` unless a list of `limit` rows may be asked for. */
-export function assertLimit(limit: number): void {
+/** The limit. Throws `validation_error` unless a list of `limit` rows may be asked for. */
+export function assertLimit(limit: number): number {
 	if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
 		throw invalid('limit', `expected a whole number from 1 to ${MAX_LIMIT}, got ${limit}`);
+	return limit;
 }
 
 /** The rows of one page and the cursor of the next, given one row more than the page holds. */

@@ -31,6 +31,12 @@ export function openMemory(): Store {
 		read,
 		rawEvents: async (runId) => (tables.events.get(runId) ?? []).map(toRaw),
 		subscribe: (runId, after, signal) => watchers.follow(runId, after, signal),
+		heads: async (from, limit) =>
+			[...tables.heads.values()].slice(from, from + assertLimit(limit)).map((head) => JSON.parse(head)),
+		async headPosition(runId) {
+			const position = [...tables.heads.keys()].indexOf(runId);
+			return position === -1 ? null : position;
+		},
 		head: async (runId) => JSON.parse(tables.heads.get(runId) ?? 'null'),
 		claim: async (holder, now, leaseMs, runId) => claim(tables, {holder, now, leaseMs, runId}),
 		async renew(runId, {holder, token, until}) {

@@ -56,6 +56,13 @@ CREATE INDEX approvals_of_run ON approvals (run_id);
 CREATE INDEX approvals_by_state ON approvals (tenant, state, requested_at);
 CREATE TABLE checks (id ${int} PRIMARY KEY);`,
 	},
+	{
+		name: 'positions of heads',
+		sql: ({int}) => `
+ALTER TABLE heads ADD COLUMN position ${int};
+UPDATE heads SET position = (SELECT count(*) FROM heads AS earlier WHERE earlier.run_id < heads.run_id);
+CREATE UNIQUE INDEX heads_by_position ON heads (position);`,
+	},
 ];
 
 export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);

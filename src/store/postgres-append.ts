@@ -1,4 +1,5 @@
 import {type Kysely, sql, type Transaction} from 'kysely';
+import type {SignedHead} from '#contract/event.ts';
 import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
 import {admit, type Changes, type RunState, touchesApprovals} from './admit.ts';
 import type {Settled} from './group.ts';
@@ -82,7 +83,10 @@ async function save(tx: Tx, changes: readonly Changes[]): Promise<void> {
 	const created = new Set(changes.filter(({isNew}) => isNew).map(({run}) => run.runId));
 	const messages = changes.flatMap((change) => change.messages);
 	const approvals = [...new Map(changes.flatMap((change) => change.approvals).map((row) => [row.approvalId, row])).values()];
-	const heads = changes.flatMap(({head}) => (head ? [{run_id: head.runId, head: JSON.stringify(head)}] : []));
+	const heads = await placeHeads(
+		tx,
+		changes.flatMap(({head}) => head ?? []),
+	);
 	const events = changes.flatMap((change) =>
 		change.events.map((event) => ({run_id: event.runId, seq: event.seq, event: JSON.stringify(event)})),
 	);
@@ -101,6 +105,20 @@ async function save(tx: Tx, changes: readonly Changes[]): Promise<void> {
 
 const MERGE_APPROVAL = `ON CONFLICT (approval_id) DO UPDATE SET
 	state = excluded.state, execute_by = excluded.execute_by, approver = excluded.approver, comment = excluded.comment`;
+
+/**
+ * INVARIANT: positions have no gaps and follow the order of commits. Whoever gives them out is alone until its transaction ends; it
+ * holds the rows of its runs by then, and touches no others that somebody who waits here could hold.
+ */
+async function placeHeads(tx: Tx, heads: readonly SignedHead[]): Promise<Tables['heads'][]> {
+	if (heads.length === 0) return [];
+	await sql`SELECT pg_advisory_xact_lock(hashtext('writ_heads'), current_schema()::regnamespace::oid::int)`.execute(tx);
+	const {next} = await tx
+		.selectFrom('heads')
+		.select(({fn}) => fn.coalesce(sql<number>`max(position) + 1`, sql<number>`0`).as('next'))
+		.executeTakeFirstOrThrow();
+	return heads.map((head, index) => ({run_id: head.runId, head: JSON.stringify(head), position: Number(next) + index}));
+}
 
 /** Rows as one JSON parameter: one statement, whatever their number, where placeholders end at 65,535. */
 async function insert(

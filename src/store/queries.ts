@@ -5,7 +5,10 @@ import {storable} from './project.ts';
 import {APPROVAL_ROW, MESSAGE_ROW, RUN_ROW, type Tables, THREAD_ROW} from './schema.ts';
 import {parseRows, toRaw} from './stored-event.ts';
 
-type Queries = Pick<Store, 'read' | 'rawEvents' | 'head' | 'run' | 'runs' | 'messages' | 'threads' | 'approval' | 'approvals'>;
+type Queries = Pick<
+	Store,
+	'read' | 'rawEvents' | 'head' | 'heads' | 'headPosition' | 'run' | 'runs' | 'messages' | 'threads' | 'approval' | 'approvals'
+>;
 
 /** The reading half of a store: the same queries on every database. INVARIANT: a query that lists rows names the tenant. */
 export function createQueries(db: Kysely<Tables>): Queries {
@@ -23,6 +26,14 @@ export function createQueries(db: Kysely<Tables>): Queries {
 		async head(runId) {
 			const row = await db.selectFrom('heads').select('head').where('run_id', '=', storable(runId)).executeTakeFirst();
 			return row ? JSON.parse(row.head) : null;
+		},
+		async heads(from, limit) {
+			const rows = db.selectFrom('heads').select('head').where('position', '>=', from).orderBy('position');
+			return (await rows.limit(assertLimit(limit)).execute()).map(({head}) => JSON.parse(head));
+		},
+		async headPosition(runId) {
+			const row = db.selectFrom('heads').select('position').where('run_id', '=', storable(runId));
+			return (await row.executeTakeFirst())?.position ?? null;
 		},
 		async run(runId) {
 			const row = await db.selectFrom('runs').select(RUN_ROW).where('run_id', '=', storable(runId)).executeTakeFirst();

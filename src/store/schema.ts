@@ -30,7 +30,8 @@ export type Tables = {
 		lease_until: string;
 	};
 	events: {run_id: string; seq: number; event: string};
-	heads: {run_id: string; head: string};
+	/** `position` counts finished runs from 0, without gaps, in the order in which they finished */
+	heads: {run_id: string; head: string; position: number};
 	messages: {
 		id: Generated<number>;
 		tenant: string;

@@ -83,7 +83,8 @@ function createAppend(db: DatabaseSync): (batch: AppendBatch) => void {
 function createSave(db: DatabaseSync): (changes: Changes) => void {
 	const saving = {
 		event: db.prepare('INSERT INTO events (run_id, seq, event) VALUES (?, ?, ?)'),
-		head: db.prepare('INSERT INTO heads (run_id, head) VALUES (?, ?) ON CONFLICT (run_id) DO UPDATE SET head = excluded.head'),
+		head: db.prepare(`INSERT INTO heads (run_id, head, position) SELECT ?, ?, coalesce(max(position) + 1, 0) FROM heads WHERE true
+			ON CONFLICT (run_id) DO UPDATE SET head = excluded.head`),
 		updateRun: db.prepare(
 			'UPDATE runs SET status = ?2, finished_at = ?3, duration_ms = ?4, error_code = ?5, seq = ?6, lease_until = ?7 WHERE run_id = ?1',
 		),
