@@ -12,6 +12,7 @@ const MEANINGS: Record<ErrorCode, string> = {
 	unauthenticated: 'A bearer token is required and was missing or wrong.',
 	forbidden: 'This caller may not do this.',
 	forbidden_host: 'The request came for another host or from another site, as in an attack by a web page.',
+	confirmation_required: 'Much was granted lately by this person: the grant wants a reason and the id of its action.',
 	request_too_large: 'The body is larger than its limit; the limit is named.',
 	unsupported_media_type: 'The body is not of a type that the route takes.',
 	rate_limited: 'Too many requests, or too many runs at once; `Retry-After` says when to come back.',

@@ -91,7 +91,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	prepareDirectory(dataDir);
 	const secrets = openStoreOfSecrets(config, {environment, report});
 	const redact = createRedactor(knownSecrets(config, secrets));
-	const clock = {now: () => new Date()};
+	const clock = createClock();
 	const news = createNews<Progress>();
 
 	const [store, key, sandboxing] = await Promise.all([
@@ -152,6 +152,18 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	};
 }
 
+/** Never goes back, whatever happens to the clock of the machine while this process lives: deadlines that have passed stay passed. */
+function createClock(): Kernel['clock'] {
+	const started = Date.now() - performance.now();
+	const latest = {ms: 0};
+	return {
+		now() {
+			latest.ms = Math.max(latest.ms, Date.now(), Math.floor(started + performance.now()));
+			return new Date(latest.ms);
+		},
+	};
+}
+
 async function sweepAll(dataDir: string, datasets: Datasets): Promise<number> {
 	const places = ['exports', 'uploads', 'work'].map((name) => sweepDirectory(path.join(dataDir, name), Date.now() - STALE_MS));
 	return (await Promise.all([datasets.sweep(), ...places])).reduce((sum, count) => sum + count, 0);
@@ -182,13 +194,18 @@ function prepareDirectory(dataDir: string): void {
 }
 
 /** Reads its clocks from the policy in force when it is asked, so that a reload counts at once. */
-function approvalsOf(policy: LivePolicy, {server}: Config): ReturnType<typeof createApprovals> {
+function approvalsOf(policy: LivePolicy, {server, governance}: Config): ReturnType<typeof createApprovals> {
+	const {approvers, escalateTo, escalateAfter, grantsInWindow, grantWindowSeconds} = governance;
 	const now = () => {
 		const {approveWithinSeconds, executeWithinSeconds} = policy.current().document.approvals;
 		return createApprovals({
 			approveWithinMs: approveWithinSeconds * 1_000,
 			executeWithinMs: executeWithinSeconds * 1_000,
 			allowSelfApproval: server.authTokens.length === 0,
+			approvers,
+			escalateTo,
+			...(escalateTo.length > 0 && {escalateAfter}),
+			fatigue: {grants: grantsInWindow, windowSeconds: grantWindowSeconds},
 			newId,
 		});
 	};

@@ -8,13 +8,20 @@ import {createLog, type Log} from '#server/log.ts';
 import {createServer, type Server} from '#server/server.ts';
 import {startTracing} from '#server/tracing.ts';
 import {createAnswerer} from './answerer.ts';
+import {type Approving, createApproving} from './approving.ts';
 import {doctorChecks, readVersion, readyChecks} from './doctor.ts';
 import {packEvidence} from './pack-evidence.ts';
 import {createPlatform, type Platform} from './platform.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '..');
 
-export type Started = {readonly platform: Platform; readonly server: Server; readonly log: Log; readonly config: Config};
+export type Started = {
+	readonly platform: Platform;
+	readonly server: Server;
+	readonly approving: Approving;
+	readonly log: Log;
+	readonly config: Config;
+};
 
 /** A whole Writ in this process: `listen` on it, or hand its `fetch` to a client. */
 export async function start(loaded: LoadedConfig, level?: 'silent'): Promise<Started> {
@@ -34,13 +41,14 @@ export async function start(loaded: LoadedConfig, level?: 'silent'): Promise<Sta
 	const log = createLog({level: level ?? config.observability.logLevel, redact: platform.redact});
 	holder.log = log;
 	for (const notice of notices) log.warn('config.notice', {notice});
-	const server = createServer(serverDeps(platform, {loaded, version, log}));
-	return {platform, server, log, config};
+	const approving = createApproving(platform, config);
+	const server = createServer(serverDeps(platform, {loaded, version, log, approving}));
+	return {platform, server, approving, log, config};
 }
 
-type Context = {readonly loaded: LoadedConfig; readonly version: string; readonly log: Log};
+type Context = {readonly loaded: LoadedConfig; readonly version: string; readonly log: Log; readonly approving: Approving};
 
-function serverDeps(platform: Platform, {loaded, version, log}: Context): ServerDeps {
+function serverDeps(platform: Platform, {loaded, version, log, approving}: Context): ServerDeps {
 	const {store, key, kernel, policy, pool} = platform;
 	const {config} = loaded;
 	const {observability} = config;
@@ -56,7 +64,7 @@ function serverDeps(platform: Platform, {loaded, version, log}: Context): Server
 		tools: [...kernel.tools.values()],
 		policy: () => policyReply(policy),
 		policies: platform.policies,
-		answer: (answer) => answerApproval(platform, answer),
+		approving,
 		evidence: {
 			async verify(runId) {
 				return verifyRun(await store.rawEvents(runId), await store.head(runId), key.publicKey);
@@ -109,30 +117,12 @@ function tokenOf(setting: string, secrets: Platform['secrets']): string {
 	throw new WritError('invalid_config', `\`${setting}\` has fewer than ${MIN_TOKEN} characters, too few for a bearer token`);
 }
 
-/** Records a person's answer in the run it belongs to; the route goes on with the run. */
-async function answerApproval({store, runs, approvals, kernel}: Platform, given: Parameters<ServerDeps['answer']>[0]) {
-	const {approvalId, granted, approver, comment} = given;
-	const row = await store.approval(approvalId);
-	if (row?.tenant !== approver.tenant) throw new WritError('not_found', `there is no approval \`${approvalId}\``);
-	const answer = {approvalId, approver, comment};
-	const events = await store.read(row.runId);
-	const decide = granted ? approvals.grant : approvals.reject;
-	decide(events, answer, kernel.clock.now()); // refuses before the run is taken up
-	const run = await runs.take(row.runId, new AbortController().signal);
-	try {
-		await run.journal.append(decide(run.journal.events, answer, kernel.clock.now()));
-	} finally {
-		run.park();
-	}
-	return (await store.approval(approvalId)) ?? row;
-}
-
 /** How often abandoned runs are looked for; where there are none, nothing is written. */
 const RECOVERY_MS = 2_000;
 
 /** Serves until `signal` aborts; then finishes what it can and leaves nothing half-done. */
 export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<void> {
-	const {platform, server, log} = await start(loaded);
+	const {platform, server, approving, log} = await start(loaded);
 	const running = await server.listen();
 	const recovering = {now: false};
 	const recover = async () => {
@@ -142,6 +132,7 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 			.recover((run) => platform.analyst.recover(run))
 			.then((recovered) => recovered > 0 && log.info('runs.recovered', {recovered}))
 			.catch((error: unknown) => log.error('runs.recovery_failed', {error}));
+		await approving.escalate().catch((error: unknown) => log.error('approvals.not_escalated', {error}));
 		recovering.now = false;
 	};
 	void platform.warm().catch((error: unknown) => log.warn('pool.not_warm', {error}));

@@ -76,7 +76,7 @@ for (const [title, act, status, code] of [
 	['an unknown run to cancel', () => writ.post('/runs/run_none/cancel'), 404, 'not_found'],
 	['an unknown run to export', () => writ.get('/runs/run_none/export'), 404, 'not_found'],
 	['an unknown run to verify', () => writ.post('/runs/run_none/verify'), 404, 'not_found'],
-	['an unknown approval', () => writ.post('/api/v1/approvals/apr_none/grant', {}), 404, 'not_found'],
+	['an unknown approval', () => writ.post('/api/v1/approvals/apr_none/reject', {}), 404, 'not_found'],
 	['an unknown route', () => writ.get('/no/such/route'), 404, 'not_found'],
 	['a body without its message', () => writ.post('/chat', {dataset_id: 'support'}), 422, 'validation_error'],
 	['a run without code', () => writ.post('/runs', {dataset_id: 'support', query_type: 'sql'}), 400, 'invalid_request'],

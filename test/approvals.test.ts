@@ -33,7 +33,7 @@ test('what a policy asks about waits, with nothing done, until a person grants i
 	);
 	assert.equal(typesOf(await writ.events(runId)).includes('action.intent'), false);
 
-	const granted = await writ.post<Approval>(`/api/v1/approvals/${approval.approvalId}/grant`, {comment: 'go ahead'});
+	const granted = await grant<Approval>(writ, approval, 'go ahead');
 	assert.deepEqual(
 		[granted.status, granted.body.state, granted.body.comment],
 		[200, 'granted', 'go ahead (approved by its proposer: single-user server)'],
@@ -51,23 +51,19 @@ test('what a policy asks about waits, with nothing done, until a person grants i
 
 test('a grant is used once: nothing can be granted or rejected again, and the same question asks anew', async () => {
 	const {approval, runId} = await ask(writ, 'SELECT 1 AS one');
-	await writ.post(`/api/v1/approvals/${approval.approvalId}/grant`, {});
+	await grant(writ, approval);
 	await ended(writ, runId);
-	for (const verb of ['grant', 'reject']) {
-		const again = await writ.post<ErrorReply>(`/api/v1/approvals/${approval.approvalId}/${verb}`, {});
-		assert.deepEqual([again.status, again.body.error.code], [409, 'conflict'], verb);
-	}
+	for (const again of [await grant<ErrorReply>(writ, approval), await reject<ErrorReply>(writ, approval)])
+		assert.deepEqual([again.status, again.body.error.code], [409, 'conflict']);
 	const {approval: second} = await ask(writ, 'SELECT 1 AS one');
 	assert.notEqual(second.approvalId, approval.approvalId);
 	assert.equal(second.state, 'pending');
-	await writ.post(`/api/v1/approvals/${second.approvalId}/reject`, {});
+	await reject(writ, second);
 });
 
 test('two people who answer at the same moment: one answer counts', async () => {
 	const {approval, runId} = await ask(writ, 'SELECT 2 AS two');
-	const answers = await Promise.all(
-		['grant', 'reject', 'grant'].map((verb) => writ.post(`/api/v1/approvals/${approval.approvalId}/${verb}`, {})),
-	);
+	const answers = await Promise.all([grant(writ, approval), reject(writ, approval), grant(writ, approval)]);
 	assert.deepEqual(answers.map(({status}) => status).toSorted(), [200, 409, 409]);
 	await ended(writ, runId);
 	const types = typesOf(await writ.events(runId));
@@ -77,7 +73,7 @@ test('two people who answer at the same moment: one answer counts', async () => 
 
 test('what a person rejects is not done, and the run says who rejected it', async () => {
 	const {approval, runId} = await ask(writ, 'SELECT 3 AS three');
-	const rejected = await writ.post<Approval>(`/api/v1/approvals/${approval.approvalId}/reject`, {comment: 'not today'});
+	const rejected = await reject<Approval>(writ, approval, 'not today');
 	assert.deepEqual([rejected.status, rejected.body.state], [200, 'rejected']);
 	await ended(writ, runId);
 	const capsule = await writ.capsule(runId);
@@ -95,7 +91,7 @@ test('the command line lists what waits and grants it', async () => {
 		approvals.map(({approvalId}) => approvalId),
 		[approval.approvalId],
 	);
-	const granted = await runWrit(['approvals', 'grant', approval.approvalId, '-m', 'fine'], {env});
+	const granted = await runWrit(['approvals', 'approve', approval.approvalId, '-m', 'fine'], {env});
 	assert.deepEqual([granted.exit, granted.err], [0, '']);
 	assert.equal(await ended(writ, runId), 'succeeded');
 	assert.equal((await runWrit(['approvals', 'grant', approval.approvalId], {env})).exit, 1);
@@ -109,7 +105,7 @@ test('an approval that nobody answers in time cannot be granted any more', async
 	const quick = await startAsking(t, {dataDir, policy: null, env: {WRIT_POLICY_FILE: file}});
 	const {approval, runId} = await ask(quick, 'SELECT 5 AS five');
 	await eventually('passing of the deadline', () => (Date.now() > Date.parse(approval.approveBy) ? true : undefined));
-	const late = await quick.post<ErrorReply>(`/api/v1/approvals/${approval.approvalId}/grant`, {});
+	const late = await grant<ErrorReply>(quick, approval);
 	assert.deepEqual([late.status, late.body.error.code], [403, 'policy_denied']);
 	assert.equal(typesOf(await quick.events(runId)).includes('action.intent'), false);
 });
@@ -122,7 +118,7 @@ test('a waiting run survives a restart, and a policy that changed meanwhile asks
 	writeFileSync(path.join(dataDir, 'ask.cedar'), ASK_FOR_SQL.replaceAll('sql-asks', 'sql-asks-again'));
 
 	const second = await startAsking(t, {dataDir, policy: null});
-	await second.post(`/api/v1/approvals/${approval.approvalId}/grant`, {});
+	await grant(second, approval);
 	const status = await eventually('decision about the granted action', async () => {
 		const waiting = (await second.get<{approvals: Approval[]}>('/api/v1/approvals?state=pending')).body.approvals;
 		return waiting.find((other) => other.runId === runId && other.approvalId !== approval.approvalId)?.state;
@@ -167,6 +163,15 @@ async function ask({request, get}: Writ, sql: string): Promise<{readonly runId: 
 	const approval = approvals.find(({approvalId}) => approvalId === details.approval_id);
 	assert.ok(approval);
 	return {runId: run_id, approval};
+}
+
+/** Grants what was shown. */
+function grant<Body = unknown>({post}: Writ, {approvalId, previewDigest}: Approval, comment = '') {
+	return post<Body>(`/api/v1/approvals/${approvalId}/grant`, {comment, previewDigest});
+}
+
+function reject<Body = unknown>({post}: Writ, {approvalId}: Approval, comment = '') {
+	return post<Body>(`/api/v1/approvals/${approvalId}/reject`, {comment});
 }
 
 async function ended({get}: Writ, runId: string): Promise<string> {

@@ -3,7 +3,7 @@
  * Nothing in this room has an effect: a model's wishes go through `govern`.
  */
 import {type ErrorBody, WritError} from '#contract/errors.ts';
-import type {EventBody, EventData, Principal, RunStatus} from '#contract/event.ts';
+import type {Event, EventBody, EventData, Principal, RunStatus} from '#contract/event.ts';
 import type {Clock, Journal, Store} from '#kernel/ports.ts';
 
 export type Ending = {
@@ -32,6 +32,11 @@ export type Runs = {
 	open(started: EventData<'run.started'>, actor: Principal, caller: AbortSignal): Promise<OpenRun>;
 	/** Takes up a run that waits or was abandoned. Throws `not_found`, or `conflict` when somebody else holds it. */
 	take(runId: string, caller: AbortSignal): Promise<OpenRun>;
+	/**
+	 * Adds the event that `decide` makes of a run's events: through the journal of whoever works on the run here, else by taking the
+	 * run up for that moment. Throws what `decide` throws, `not_found`, or `conflict` when another server holds it.
+	 */
+	write(runId: string, decide: (events: readonly Event[]) => EventBody): Promise<void>;
 	/** Takes over abandoned runs one after another, hands each to `continueRun`, and says how many there were. */
 	recover(continueRun: (run: OpenRun) => Promise<void>): Promise<number>;
 	/** Cancels what is running and waits until each run has recorded its end. */
@@ -50,10 +55,16 @@ export type RunsOptions = {
 	};
 };
 
-type Live = {readonly cancel: AbortController; readonly ended: Promise<void>; renew(): Promise<void>};
+type Live = {
+	readonly journal: Journal;
+	readonly cancel: AbortController;
+	readonly ended: Promise<void>;
+	renew(): Promise<void>;
+};
 
 export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: RunsOptions): Runs {
 	const live = new Map<string, Live>();
+	const inTurn = createQueues();
 
 	const hold = (journal: Journal, caller: AbortSignal, token: number): OpenRun => {
 		const cancel = new AbortController();
@@ -68,10 +79,10 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 		const heartbeat = setInterval(renew, leaseMs / 3);
 		const release = () => {
 			clearInterval(heartbeat);
-			live.delete(journal.runId);
+			if (live.get(journal.runId)?.journal === journal) live.delete(journal.runId);
 			end();
 		};
-		live.set(journal.runId, {cancel, ended, renew});
+		live.set(journal.runId, {journal, cancel, ended, renew});
 		return {
 			id: journal.runId,
 			journal,
@@ -88,16 +99,32 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 		};
 	};
 
+	const take = async (runId: string, caller: AbortSignal): Promise<OpenRun> => {
+		if (!(await store.run(runId))) throw new WritError('not_found', `there is no run \`${runId}\``);
+		const claim = await store.claim(holder, clock.now(), leaseMs, runId);
+		if (!claim) throw new WritError('conflict', `run \`${runId}\` is finished or is being worked on`);
+		return hold(await journals.resume(runId, claim.token), caller, claim.token);
+	};
+
 	return {
 		async open(started, actor, caller) {
 			return hold(await journals.open(newRunId(), started, actor), caller, 1);
 		},
 		async take(runId, caller) {
-			if (!(await store.run(runId))) throw new WritError('not_found', `there is no run \`${runId}\``);
-			const claim = await store.claim(holder, clock.now(), leaseMs, runId);
-			if (!claim) throw new WritError('conflict', `run \`${runId}\` is finished or is being worked on`);
-			return hold(await journals.resume(runId, claim.token), caller, claim.token);
+			for (;;) {
+				await live.get(runId)?.ended; // its holder here would lose it in the middle of something
+				const run = await inTurn(runId, async () => (live.has(runId) ? null : take(runId, caller)));
+				if (run) return run;
+			}
 		},
+		write: (runId, decide) =>
+			inTurn(runId, async () => {
+				const open = live.get(runId);
+				if (open) return open.journal.append(decide(open.journal.events));
+				const run = await take(runId, new AbortController().signal);
+				const append = async () => run.journal.append(decide(run.journal.events));
+				return append().finally(run.park);
+			}),
 		async recover(continueRun) {
 			// A machine that slept wakes up to leases that have run out, its own among them: those are not abandoned.
 			await Promise.all([...live.values()].map((run) => run.renew()));
@@ -113,5 +140,23 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 			for (const run of live.values()) run.cancel.abort(stopping);
 			await Promise.all([...live.values()].map((run) => run.ended));
 		},
+	};
+}
+
+/** Work on a run, one after the other: whoever takes a run up would else put out who did just before. */
+function createQueues(): <T>(runId: string, work: () => Promise<T>) => Promise<T> {
+	const last = new Map<string, Promise<unknown>>();
+	return async (runId, work) => {
+		const before = last.get(runId);
+		const done = (async () => {
+			await before?.catch(() => {}); // its own caller hears of its failure
+			return work();
+		})();
+		last.set(runId, done);
+		try {
+			return await done;
+		} finally {
+			if (last.get(runId) === done) last.delete(runId);
+		}
 	};
 }

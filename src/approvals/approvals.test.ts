@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {WritError} from '#contract/errors.ts';
-import type {Event, EventBody, Principal} from '#contract/event.ts';
+import type {Decision, Event, EventBody, Principal} from '#contract/event.ts';
 import {NOW, sampleAction, sampleFacts} from '#policy/sample-action.ts';
 import {createApprovals} from './approvals.ts';
 
@@ -12,6 +12,15 @@ const SECOND = 1_000;
 
 const options = {approveWithinMs: 60 * SECOND, executeWithinMs: 30 * SECOND, newId: () => 'apr_1'};
 const approvals = createApprovals(options);
+const PREVIEW = 'd'.repeat(64);
+const QUESTION = {binding: 'binding', preview: 'what would happen', previewDigest: PREVIEW};
+const DECISION = {effect: 'ask', gates: [], risk: 'low', policyVersion: 'p1'} as const;
+
+/** What a run asks for `by`, who acts for `owner`. */
+function ask(by: Principal = AGENT, more: Partial<Decision> = {}, owner: Principal | null = null) {
+	const grounds = {facts: sampleFacts({}, by), decision: {...DECISION, gates: [], ...more}, owner};
+	return approvals.request(sampleAction(), QUESTION, grounds);
+}
 
 const later = (seconds: number) => new Date(NOW.getTime() + seconds * SECOND);
 
@@ -25,11 +34,11 @@ function run(...bodies: readonly (readonly [seconds: number, body: EventBody])[]
 
 const requested = (by: Principal = AGENT): readonly [number, EventBody] => [
 	0,
-	{type: 'approval.requested', actor: by, data: approvals.request(sampleAction(), 'binding', sampleFacts({}, by))},
+	{type: 'approval.requested', actor: by, data: ask(by)},
 ];
 const granted = (seconds: number): readonly [number, EventBody] => [
 	seconds,
-	approvals.grant(run(requested()), {approvalId: 'apr_1', approver: ADA, comment: 'fine'}, later(0)),
+	approvals.grant(run(requested()), {approvalId: 'apr_1', approver: ADA, comment: 'fine', previewDigest: PREVIEW}, later(0)),
 ];
 const rejected: readonly [number, EventBody] = [
 	5,
@@ -70,18 +79,35 @@ test('a run without a request has no approval', () => {
 });
 
 test('a request says what would run, for whom and until when', () => {
-	const action = sampleAction({input: {sql: 'select 1'}, risk: 'high'});
-	assert.deepEqual(approvals.request(action, 'binding', sampleFacts({}, AGENT)), {
+	const action = sampleAction({input: {sql: 'select 1'}, parent: 'act_0'});
+	const asking = createApprovals({...options, approvers: ['bob', 'cy'], escalateTo: ['dee'], escalateAfter: 0.5});
+	const grounds = {
+		facts: sampleFacts({actions: 3}, AGENT),
+		decision: {...DECISION, gates: [], risk: 'high' as const},
+		owner: ADA,
+	};
+	assert.deepEqual(asking.request(action, QUESTION, grounds), {
+		...QUESTION,
 		approvalId: 'apr_1',
 		actionId: 'act_1',
-		binding: 'binding',
 		tool: 'analyst.sql',
-		preview: '{\n  "sql": "select 1"\n}',
 		risk: 'high',
 		requestedBy: AGENT,
+		owner: ADA,
+		required: 1,
+		approvers: ['bob', 'cy'],
+		escalateAt: '2026-01-05T10:00:30.000Z',
+		blastRadius: {
+			effect: 'read',
+			target: {type: 'Dataset', id: 'support'},
+			hosts: [],
+			budget: {actions: {limit: 12, used: 3}, tokens: {limit: 1_000, used: 0}, costUsd: {limit: 1, used: 0}},
+		},
+		parentActionId: 'act_0',
 		approveBy: '2026-01-05T10:01:00.000Z',
 		executeWithinMs: 30_000,
 	});
+	assert.equal(asking.preview(action), '{\n  "sql": "select 1"\n}');
 });
 
 for (const [title, events, seconds, kind] of [
@@ -126,11 +152,14 @@ test('a refusal says who refused and why, an expiry says when', () => {
 });
 
 test('a grant is the event to append', () => {
-	const answer = {approvalId: 'apr_1', approver: ADA, comment: 'fine'};
+	const answer = {approvalId: 'apr_1', approver: ADA, comment: 'fine', previewDigest: PREVIEW};
 	assert.deepEqual(approvals.grant(run(requested()), answer, later(10)), {
 		type: 'approval.granted',
 		actor: ADA,
-		data: {approvalId: 'apr_1', actionId: 'act_1', approver: ADA, comment: 'fine', executeBy: '2026-01-05T10:00:40.000Z'},
+		data: {
+			...{approvalId: 'apr_1', actionId: 'act_1', approver: ADA, comment: 'fine', previewDigest: PREVIEW},
+			executeBy: '2026-01-05T10:00:40.000Z',
+		},
 	});
 });
 
@@ -156,7 +185,7 @@ for (const verb of ['grant', 'reject'] as const) {
 		['when its time is up', run(requested()), ADA, 60, 'policy_denied'],
 	] as const) {
 		test(`nobody may ${verb} an approval ${title}`, () => {
-			const answer = {approvalId: 'apr_1', approver, comment: ''};
+			const answer = {approvalId: 'apr_1', approver, comment: '', previewDigest: PREVIEW};
 			assert.throws(
 				() => approvals[verb](events, answer, later(seconds)),
 				(error) => error instanceof WritError && error.code === code,
@@ -166,7 +195,7 @@ for (const verb of ['grant', 'reject'] as const) {
 }
 
 test('a person may not approve what they proposed themselves, but may take it back', () => {
-	const answer = {approvalId: 'apr_1', approver: ADA, comment: ''};
+	const answer = {approvalId: 'apr_1', approver: ADA, comment: '', previewDigest: PREVIEW};
 	assert.throws(
 		() => approvals.grant(run(requested(ADA)), answer, later(1)),
 		(error) => error instanceof WritError && error.code === 'forbidden',
@@ -177,14 +206,13 @@ test('a person may not approve what they proposed themselves, but may take it ba
 
 test('the only user of a server may approve their own proposal, and the comment says so', () => {
 	const single = createApprovals({...options, allowSelfApproval: true});
-	const answer = {approvalId: 'apr_1', approver: ADA, comment: 'mine'};
+	const answer = {approvalId: 'apr_1', approver: ADA, comment: 'mine', previewDigest: PREVIEW};
 	const {comment} = single.grant(run(requested(ADA)), answer, later(1)).data;
 	assert.equal(comment, 'mine (approved by its proposer: single-user server)');
 	assert.equal(single.grant(run(requested(AGENT)), answer, later(1)).data.comment, 'mine');
 });
 
-const previewOf = (preview: string) =>
-	approvals.request(sampleAction({}, {preview: () => preview}), 'binding', sampleFacts()).preview;
+const previewOf = (preview: string) => approvals.preview(sampleAction({}, {preview: () => preview}));
 
 test('a preview that is too long is cut to 4,000 characters, and says so', () => {
 	const preview = previewOf('x'.repeat(10_000));

@@ -4,6 +4,7 @@ import type {Event, EventBody, Principal} from '#contract/event.ts';
 import {runOf} from '#kernel/facts.ts';
 import {govern} from '#kernel/govern.ts';
 import type {Journal, Kernel} from '#kernel/ports.ts';
+import {shownBy} from '#kernel/test-kernel.ts';
 import {loadDefaultPolicy} from '#policy/policy.ts';
 import {NOW, sampleAction, sampleDigest, sampleFacts, samplePolicy} from '#policy/sample-action.ts';
 import {createApprovals} from './approvals.ts';
@@ -18,6 +19,7 @@ function deletion() {
 	const approvals = createApprovals({approveWithinMs: 60_000, executeWithinMs: 60_000, newId: () => `apr_${++seen.ids}`});
 	const {tool} = sampleAction({}, {name: 'ops.delete', effect: 'destructive', run: async () => ++seen.effects});
 	const journal: Journal = {
+		changed: () => new Promise(() => {}),
 		runId: 'run_1',
 		principal: AGENT,
 		events,
@@ -42,7 +44,9 @@ function deletion() {
 	};
 	const propose = () => govern({id: 'act_1', tool: tool.name, input: {}}, journal, kernel, new AbortController().signal);
 	const grant = (approvalId: string) =>
-		journal.append(approvals.grant(events, {approvalId, approver: ADA, comment: ''}, seen.now));
+		journal.append(
+			approvals.grant(events, {approvalId, approver: ADA, comment: '', previewDigest: shownBy(approvalId, events)}, seen.now),
+		);
 	const wait = (seconds: number) => {
 		seen.now = new Date(seen.now.getTime() + seconds * 1_000);
 	};

@@ -21,7 +21,7 @@ function describeAnswer({assistant_message, result, details, run_id, thread_id, 
 		blocks.push(paint(io, 'yellow', printable(result.error.hint)));
 	blocks.push(...details.warnings.map((warning) => paint(io, 'yellow', `note: ${printable(warning)}`)));
 	if (details.suggestions.length > 0) blocks.push('you could ask:', ...details.suggestions.map((text) => `  ${printable(text)}`));
-	if (details.approval_id) blocks.push(`waiting for a person: writ approvals grant ${details.approval_id}`);
+	if (details.approval_id) blocks.push(`waiting for a person: writ approvals approve ${details.approval_id}`);
 	blocks.push(paint(io, 'dim', `${status} · ${run_id} · writ evidence verify ${run_id}`));
 	return blocks;
 }

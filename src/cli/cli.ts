@@ -4,6 +4,7 @@
  */
 import {CommanderError, Command as Program} from 'commander';
 import {ERRORS, type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
+import {approvalCommands} from './commands/approvals.ts';
 import {askCommands} from './commands/ask.ts';
 import {codeCommands} from './commands/code.ts';
 import {datasetCommands} from './commands/datasets.ts';
@@ -39,6 +40,7 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 		codeCommands,
 		datasetCommands,
 		runCommands,
+		approvalCommands,
 		governanceCommands,
 		evidenceCommands,
 		policyCommands,

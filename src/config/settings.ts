@@ -3,7 +3,6 @@
  * configuration, `docs/configuration.md` and `GET /api/v1/config` are all derived from this one table.
  */
 import {z} from 'zod';
-import {riskSchema} from '#contract/event.ts';
 import {LEVELS} from '#contract/sandbox.ts';
 import {exceptionEntry, injectionEntry, tokenEntry} from './entries.ts';
 
@@ -37,10 +36,14 @@ const server = {
 		'further Host header values, with port, that a loopback server answers to; for tunnels and port forwards',
 		{env: 'WRIT_ALLOWED_HOSTS'},
 	),
-	authTokens: setting(z.array(tokenEntry).default([]), 'bearer tokens and who they stand for, each as token=person@tenant', {
-		env: 'WRIT_AUTH_TOKENS',
-		secret: true,
-	}),
+	authTokens: setting(
+		z.array(tokenEntry).default([]),
+		'bearer tokens and who they stand for, each as token=person@tenant, or token=account:person@tenant',
+		{
+			env: 'WRIT_AUTH_TOKENS',
+			secret: true,
+		},
+	),
 	maxJsonBytes: setting(count(1_024, 64 * 2 ** 20, 2 ** 20), 'the largest JSON body accepted', {
 		env: 'WRIT_MAX_JSON_BYTES',
 		unit: 'bytes',
@@ -254,6 +257,28 @@ const agent = {
 const governance = {
 	policyFile: setting(optionalText, 'the policy: a `policy.yaml`, or Cedar rules (`*.cedar`) to be added to the built-in ones', {
 		env: 'WRIT_POLICY_FILE',
+	}),
+	approvers: setting(z.array(text).default([]), 'the people who may answer approvals; by default everybody of the tenant', {
+		env: 'WRIT_APPROVERS',
+	}),
+	escalateTo: setting(z.array(text).default([]), 'people who are asked too, and may answer, when nobody has for a while', {
+		env: 'WRIT_ESCALATE_TO',
+	}),
+	escalateAfter: setting(
+		z.number().min(0.01).max(0.99).default(0.5),
+		'the part of the time to answer after which they are asked',
+		{
+			env: 'WRIT_ESCALATE_AFTER',
+		},
+	),
+	grantsInWindow: setting(
+		count(1, 10_000, 10),
+		'the approvals one person may grant in the window; for more, each wants a reason and the id of its action',
+		{env: 'WRIT_GRANTS_IN_WINDOW'},
+	),
+	grantWindowSeconds: setting(count(1, 86_400, 600), 'the window in which grants of one person are counted', {
+		env: 'WRIT_GRANT_WINDOW_SECONDS',
+		unit: 's',
 	}),
 };
 

@@ -12,6 +12,7 @@ export const ERRORS = {
 	unauthenticated: {status: 401, retry: 'never', exit: 3},
 	forbidden: {status: 403, retry: 'never', exit: 3},
 	forbidden_host: {status: 403, retry: 'never', exit: 3},
+	confirmation_required: {status: 428, retry: 'never', exit: 3},
 	request_too_large: {status: 413, retry: 'never', exit: 2},
 	unsupported_media_type: {status: 415, retry: 'never', exit: 2},
 	rate_limited: {status: 429, retry: 'later', exit: 1},

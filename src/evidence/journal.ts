@@ -58,6 +58,7 @@ function createJournal(
 	{principal, events}: {readonly principal: Principal; readonly events: Event[]},
 ): RunJournal {
 	const state: {failure: unknown; writing: boolean; next: Batch | null} = {failure: null, writing: false, next: null};
+	const watchers = new Set<() => void>();
 	const lease = () => ({holder, token, until: new Date(clock.now().getTime() + leaseMs).toISOString()});
 
 	const link = (bodies: readonly EventBody[]): Event[] => {
@@ -104,11 +105,20 @@ function createJournal(
 			if (state.failure) throw state.failure;
 			const linked = link(bodies);
 			events.push(...linked);
+			for (const wake of watchers) wake();
 			if (state.next) state.next.events.push(...linked);
 			const batch = state.next ?? {events: linked, written: Promise.withResolvers<void>()};
 			if (state.writing) state.next = batch;
 			else void drain(batch);
 			return batch.written.promise;
+		},
+		async changed(seq, signal) {
+			if (events.length > seq || signal.aborted) return;
+			const {promise, resolve} = Promise.withResolvers<void>();
+			watchers.add(resolve);
+			signal.addEventListener('abort', () => resolve(), {once: true});
+			await promise;
+			watchers.delete(resolve);
 		},
 		async renew() {
 			const kept = await store.renew(runId, lease());

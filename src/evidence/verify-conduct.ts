@@ -19,8 +19,15 @@ type ActionRecord = {
 	hasIntent: boolean;
 	hasOutcome: boolean;
 	rejected: boolean;
+	withdrawn: boolean;
 };
-type ApprovalRecord = {request: EventData<'approval.requested'>; executeBy: string | null; rejected: boolean; used: boolean};
+type ApprovalRecord = {
+	request: EventData<'approval.requested'>;
+	/** by person, oldest first: until when each grant counts */
+	grants: Map<string, string>;
+	rejected: boolean;
+	used: boolean;
+};
 type Ledger = {readonly actions: Map<string, ActionRecord>; readonly approvals: Map<string, ApprovalRecord>};
 
 /** Returns what is wrong with an event, given all before it, and adds it to them. */
@@ -52,7 +59,14 @@ const RULES: Rules = {
 		check: 'digests',
 		rule({actionId, input, inputDigest}, {actions}) {
 			if (actions.has(actionId)) return `action ${actionId} was proposed twice`;
-			actions.set(actionId, {inputDigest, decision: null, hasIntent: false, hasOutcome: false, rejected: false});
+			actions.set(actionId, {
+				inputDigest,
+				decision: null,
+				hasIntent: false,
+				hasOutcome: false,
+				rejected: false,
+				withdrawn: false,
+			});
 			return tryDigest(input) === inputDigest ? null : 'the input is not the one whose digest was decided on';
 		},
 	},
@@ -72,20 +86,43 @@ const RULES: Rules = {
 		check: 'approvals',
 		rule(request, {actions, approvals}) {
 			if (approvals.has(request.approvalId)) return `approval ${request.approvalId} was requested twice`;
-			approvals.set(request.approvalId, {request, executeBy: null, rejected: false, used: false});
+			approvals.set(request.approvalId, {request, grants: new Map(), rejected: false, used: false});
 			return actions.get(request.actionId)?.decision?.effect === 'ask' ? null : 'no decision asked for it';
 		},
 	},
 	'approval.granted': {
 		check: 'approvals',
-		rule({approvalId, actionId, approver, executeBy}, {approvals}, {at}) {
+		rule({approvalId, actionId, approver, executeBy, previewDigest}, {approvals}, {at}) {
 			const approval = approvals.get(approvalId);
 			if (approval?.request.actionId !== actionId) return `approval ${approvalId} was never requested for action ${actionId}`;
 			if (approver.kind !== 'user') return `${approver.id} is no person, and only a person may approve`;
 			if (approval.rejected) return `approval ${approvalId} was rejected before`;
 			if (Date.parse(at) > Date.parse(approval.request.approveBy)) return `it came after ${approval.request.approveBy}`;
-			approval.executeBy = executeBy;
+			if (previewDigest !== approval.request.previewDigest) return `${approver.id} was shown something else than what was asked`;
+			const person = approver.person ?? approver.id;
+			if (approval.grants.has(person)) return `${person} granted approval ${approvalId} twice`;
+			approval.grants.set(person, executeBy);
 			return null;
+		},
+	},
+	'approval.revoked': {
+		check: 'approvals',
+		rule({approvalId, actionId, approver, takesBack}, record) {
+			if (takesBack === 'all') return closeApproval(approvalId, actionId, record);
+			const approval = record.approvals.get(approvalId);
+			if (approval?.used) return `approval ${approvalId} was used before`;
+			const taken = approval?.grants.delete(approver.person ?? approver.id);
+			return taken ? null : `${approver.id} took back a grant of approval ${approvalId} that there was not`;
+		},
+	},
+	'approval.cancelled': {
+		check: 'approvals',
+		rule({approvalId, actionId}, record) {
+			const action = record.actions.get(actionId);
+			const wasRejected = action?.rejected ?? false;
+			const fault = closeApproval(approvalId, actionId, record);
+			if (action) Object.assign(action, {rejected: wasRejected, withdrawn: true});
+			return fault;
 		},
 	},
 	'approval.rejected': {
@@ -116,7 +153,8 @@ const RULES: Rules = {
 			if (!action) return `action ${actionId} was never proposed`;
 			if (action.hasOutcome) return `action ${actionId} had an outcome before`;
 			action.hasOutcome = true;
-			const isRefusal = status === 'rejected' || status === 'expired';
+			const isWithdrawn = status === 'cancelled' && action.withdrawn && !action.hasIntent;
+			const isRefusal = status === 'rejected' || status === 'expired' || isWithdrawn;
 			if (!isRefusal && !action.hasIntent) return `action ${actionId} has an outcome without an intent`;
 			if (isRefusal && action.hasIntent) return `action ${actionId} is ${status}, yet it was started`;
 			if (status === 'rejected' && !action.rejected) return `nobody rejected action ${actionId}`;
@@ -148,9 +186,11 @@ function closeApproval(approvalId: string, actionId: string, {actions, approvals
 	return approval.used ? `approval ${approvalId} was used before` : null;
 }
 
-function approvalFault({request, executeBy, rejected, used}: ApprovalRecord, binding: string, at: string): string | null {
-	const {approvalId} = request;
-	if (rejected || executeBy === null) return `approval ${approvalId} was not granted`;
+function approvalFault({request, grants, rejected, used}: ApprovalRecord, binding: string, at: string): string | null {
+	const {approvalId, required = 1} = request;
+	const executeBy = [...grants.values()][required - 1];
+	if (rejected || grants.size === 0) return `approval ${approvalId} was not granted`;
+	if (executeBy === undefined) return `approval ${approvalId} was granted by ${grants.size} of ${required} people`;
 	if (used) return `approval ${approvalId} was used before`;
 	if (request.binding !== binding) return `approval ${approvalId} covers another action than the one that was started`;
 	return Date.parse(at) > Date.parse(executeBy) ? `it was started after ${executeBy}, when its approval had run out` : null;

@@ -32,12 +32,19 @@ const RESULT: SandboxResult = {
 };
 
 /** What the code inside a sandbox does with the tools it was given. */
-type Code = (answer: AnswerCall, signal: AbortSignal) => Promise<unknown>;
+type Code = (answer: (call: Parameters<AnswerCall>[0]) => Promise<CallReply>, signal: AbortSignal) => Promise<unknown>;
+
+/** What the clock of the sandbox was told. */
+function stopwatch() {
+	const told: string[] = [];
+	return {told, pause: () => void told.push('pause'), resume: () => void told.push('resume')};
+}
 
 /** A run whose tool `analyst.code` runs `code` in a sandbox that is made of nothing but its calls. */
 async function running(code: Code, {tools = [] as readonly AnyTool[], request = REQUEST, budget = {}} = {}) {
 	const jobs: {nested: boolean | undefined; tools: boolean}[] = [];
 	const replies: unknown[] = [];
+	const clock = stopwatch();
 	const run = async (_: unknown, world: World) => {
 		await world.sandbox(SPEC, request);
 		return replies.at(-1) ?? null;
@@ -50,14 +57,15 @@ async function running(code: Code, {tools = [] as readonly AnyTool[], request = 
 			level: test.kernel.sandboxes.level,
 			async run(_permit, job, signal) {
 				jobs.push({nested: job.nested, tools: job.answerCall !== undefined});
-				if (job.answerCall) replies.push(await code(job.answerCall, signal));
+				const {answerCall} = job;
+				if (answerCall) replies.push(await code((made) => answerCall(made, clock), signal));
 				return RESULT;
 			},
 		},
 	};
 	const propose = (signal = new AbortController().signal): Promise<Outcome> =>
 		govern({id: 'act_1', tool: 'analyst.code', input: {text: ''}}, test.journal, kernel, signal);
-	return {...test, propose, jobs, replies};
+	return {...test, propose, jobs, replies, clock};
 }
 
 function call(id: number, tool = 'analyst.echo', input: unknown = {text: 'x'}): Parameters<AnswerCall>[0] {
@@ -100,7 +108,6 @@ for (const [title, made, refusal] of [
 	['of a tool there is not', call(1, 'no.tool'), {code: 'validation_error', message: /there is no tool `no.tool`/}],
 	['with an input that does not fit', call(1, 'analyst.echo', {}), {code: 'validation_error', message: /text/}],
 	['that policy denies', call(1, 'elsewhere.read'), {code: 'policy_denied', message: /no rule permits/}],
-	['that needs a person', call(1, 'ops.restart'), {code: 'approval_required', message: /a person has to approve this first/}],
 ] as const) {
 	test(`a call ${title} is refused as a value, on record, and the code goes on`, async () => {
 		const tools = [createTool({name: 'elsewhere.read'})];

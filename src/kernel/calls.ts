@@ -5,14 +5,15 @@
 import {WritError} from '#contract/errors.ts';
 import type {Event} from '#contract/event.ts';
 import type {CallReply} from '#contract/sandbox.ts';
-import {denialError, isUnasked} from './denial.ts';
+import {awaitAnswer} from './await-answer.ts';
+import {denialError} from './denial.ts';
 import type {Outcome} from './execute.ts';
 import type {Journal, Kernel} from './ports.ts';
-import type {AnswerCall} from './tool.ts';
+import type {AnswerCall, Stopwatch} from './tool.ts';
 import type {Proposal} from './validate.ts';
 
-/** How a nested proposal gets its outcome: `govern`, with the run and the kernel that are already there. */
-export type Propose = (proposal: Proposal, signal: AbortSignal) => Promise<Outcome>;
+/** How a nested proposal gets its outcome: `govern`, with the run and the kernel that are already there. `clock` is of who waits for it. */
+export type Propose = (proposal: Proposal, signal: AbortSignal, clock: Stopwatch) => Promise<Outcome>;
 
 export type Calls = {
 	readonly answer: AnswerCall;
@@ -23,28 +24,29 @@ export type Calls = {
 /** Calls of one sandbox; what a call may be given; and how deep code may call tools that run code that calls tools. */
 export const CALL_LIMITS = {calls: 100, inputBytes: 256 * 1024, depth: 3} as const;
 
-type Parent = {readonly id: string; readonly propose: Propose; readonly signal: AbortSignal};
+type Parent = {readonly id: string; readonly propose: Propose; readonly signal: AbortSignal; readonly clock: Stopwatch};
 
-/** Answers the calls of one sandbox, which come one after the other. */
-export function answerCalls({id: parent, propose, signal}: Parent, journal: Journal, kernel: Kernel): Calls {
+/** Answers the calls of one sandbox, which come one after the other. A call that a person has to approve waits for the answer. */
+export function answerCalls({id: parent, propose, signal, clock}: Parent, journal: Journal, kernel: Kernel): Calls {
 	const closing = new AbortController();
 	const underWay = new Set<Promise<Outcome>>();
 	const state = {calls: 0, lastId: Number.NEGATIVE_INFINITY};
 	const depth = depthOf(parent, journal.events);
-	const carry = async (tool: string, input: unknown): Promise<Outcome> => {
+	const carry = async (tool: string, input: unknown, held: Stopwatch): Promise<Outcome> => {
 		const proposal = {id: kernel.newId('act'), tool, input, parent};
-		const outcome = propose(proposal, AbortSignal.any([signal, closing.signal]));
+		const stop = AbortSignal.any([signal, closing.signal]);
+		const outcome = awaitAnswer({propose: () => propose(proposal, stop, held), clock: held, signal: stop}, journal, kernel);
 		underWay.add(outcome);
 		return outcome.finally(() => underWay.delete(outcome));
 	};
 	return {
-		async answer({id, tool, input}) {
+		async answer({id, tool, input}, sandbox) {
 			if (!(id > state.lastId)) throw new WritError('runner_internal_error', REUSED);
 			state.lastId = id;
 			state.calls += 1;
 			const refusal = refusalOf({calls: state.calls, depth, input, over: closing.signal.aborted || signal.aborted});
 			if (refusal) return {type: 'refused', id, ...refusal};
-			return {id, ...toReply(await carry(tool, input), tool)};
+			return {id, ...toReply(await carry(tool, input, together([kernel.held, clock, sandbox])), tool)};
 		},
 		async close() {
 			closing.abort(new WritError('cancelled', 'the code that called this has ended'));
@@ -81,18 +83,32 @@ function toReply(outcome: Outcome, tool: string): Answer {
 			if (outcome.verdict.kind === 'undone')
 				return {type: 'refused', code: 'undone', message: `what \`${tool}\` did failed its check and was undone`};
 			return {type: 'reply', output: outcome.output as never};
-		case 'awaiting_approval':
-			return {type: 'refused', code: 'approval_required', message: 'a person has to approve this first'};
 		case 'denied': {
 			const {code, message} = denialError(outcome.decision);
-			if (!isUnasked(outcome.decision)) return {type: 'refused', code, message};
-			return {type: 'refused', code: 'approval_required', message, hint: `propose \`${tool}\` by itself, outside of code`};
+			return {type: 'refused', code, message};
 		}
+		case 'rejected':
+		case 'expired':
+			return {type: 'refused', code: `approval_${outcome.kind}`, message: outcome.error.message};
+		case 'awaiting_approval':
+			throw new Error('a call that waits for a person has no answer yet');
 		default: {
 			const {code, message, hint} = outcome.error;
 			return {type: 'refused', code, message, ...(hint === undefined ? {} : {hint})};
 		}
 	}
+}
+
+/** Those that there are, as one. */
+function together(clocks: readonly (Stopwatch | undefined)[]): Stopwatch {
+	return {
+		pause() {
+			for (const clock of clocks) clock?.pause();
+		},
+		resume() {
+			for (const clock of clocks) clock?.resume();
+		},
+	};
 }
 
 /** How many calls led to an action: 0 for one that no code called for. */

@@ -4,7 +4,8 @@ import type {Isolation, RunnerRequest, Usage} from '#contract/sandbox.ts';
 import {answerCalls, type Calls, type Propose} from './calls.ts';
 import {assertPermit, type Permit} from './permit.ts';
 import type {Action, Journal, Kernel} from './ports.ts';
-import type {World} from './tool.ts';
+import {startTimer} from './timer.ts';
+import type {Stopwatch, World} from './tool.ts';
 
 /** What became of one proposal. Refusals are values; only a journal that cannot be written throws. */
 export type Outcome =
@@ -56,7 +57,7 @@ export async function execute(
 		async sandbox(spec, request) {
 			assertPermit(permit);
 			const nested = action.parent !== undefined;
-			const parent = {id: action.id, propose, signal: deadline.signal};
+			const parent = {id: action.id, propose, signal: deadline.signal, clock: deadline};
 			const calls = callsTools(request) ? answerCalls(parent, journal, kernel) : undefined;
 			if (calls) opened.push(calls);
 			const job = {spec, request, nested, onStart: deadline.resume, ...(calls && {answerCall: calls.answer})};
@@ -133,40 +134,24 @@ function toRecord(error: unknown, kernel: Kernel): ErrorBody {
 	}
 }
 
-type Deadline = Disposable & {readonly signal: AbortSignal; isOver(): boolean; pause(): void; resume(): void};
+type Deadline = Disposable & Stopwatch & {readonly signal: AbortSignal; isOver(): boolean};
 
-/**
- * Aborts with its caller or after `ms`, pauses not counted. One timer, cleared at the end: a thousand quick actions must not leave a
- * thousand behind.
- */
+/** Aborts with its caller or after `ms`, pauses not counted. */
 function startDeadline(caller: AbortSignal, ms: number): Deadline {
 	const controller = new AbortController();
-	const state = {over: false, closed: false, leftMs: ms, since: 0, timer: undefined as NodeJS.Timeout | undefined};
+	const state = {over: false};
 	const cancel = () => controller.abort(caller.reason);
-	const expire = () => {
+	const timer = startTimer(ms, () => {
 		state.over = !controller.signal.aborted;
 		controller.abort();
-	};
-	const resume = () => {
-		if (state.timer || state.closed) return;
-		state.since = performance.now();
-		state.timer = setTimeout(expire, state.leftMs).unref();
-	};
-	const pause = () => {
-		if (!state.timer) return;
-		clearTimeout(state.timer);
-		state.timer = undefined;
-		state.leftMs -= performance.now() - state.since;
-	};
-	resume();
+	});
 	if (caller.aborted) cancel();
 	else caller.addEventListener('abort', cancel, {once: true});
 	return {
-		...{signal: controller.signal, pause, resume},
+		...{signal: controller.signal, pause: timer.pause, resume: timer.resume},
 		isOver: () => state.over,
 		[Symbol.dispose]() {
-			state.closed = true;
-			clearTimeout(state.timer);
+			timer[Symbol.dispose]();
 			caller.removeEventListener('abort', cancel);
 		},
 	};

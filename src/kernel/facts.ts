@@ -1,7 +1,8 @@
-import type {Event, Label} from '#contract/event.ts';
+import type {Event, Label, Principal} from '#contract/event.ts';
 import type {Level} from '#contract/sandbox.ts';
 import type {Facts, Journal, Kernel, Step} from './ports.ts';
 import {stepsOf} from './steps.ts';
+import {waitedMs} from './waited.ts';
 
 type Seen = Pick<Journal, 'runId' | 'principal' | 'events'>;
 type Known = Pick<Kernel, 'clock' | 'budget' | 'tools'>;
@@ -46,21 +47,10 @@ function scopeOf(first: Event | undefined): string | null {
 	return first?.type === 'run.started' ? (first.data.dataset?.id ?? null) : null;
 }
 
-/** The time during which at least one approval was waiting for its answer. */
-function waitedMs(events: readonly Event[], now: Date): number {
-	const waiting = new Set<string>();
-	let [total, since] = [0, 0];
-	for (const event of events) {
-		if (event.type === 'approval.requested') {
-			if (waiting.size === 0) since = Date.parse(event.at);
-			waiting.add(event.data.approvalId);
-		} else if (isAnswer(event) && waiting.delete(event.data.approvalId) && waiting.size === 0) {
-			total += Date.parse(event.at) - since;
-		}
-	}
-	return waiting.size === 0 ? total : total + now.getTime() - since;
-}
-
-function isAnswer(event: Event): event is Extract<Event, {type: 'approval.granted' | 'approval.rejected' | 'approval.expired'}> {
-	return event.type === 'approval.granted' || event.type === 'approval.rejected' || event.type === 'approval.expired';
+/** Whom the requester of a run acts for; null when that is nobody but themselves. */
+export function ownerOf([first]: readonly Event[]): Principal | null {
+	if (first?.type !== 'run.started') return null;
+	const {principal} = first.data;
+	const {kind, id} = first.actor;
+	return principal.kind === kind && principal.id === id ? null : principal;
 }

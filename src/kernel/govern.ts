@@ -6,14 +6,15 @@ import type {Decision, EventBody, Principal} from '#contract/event.ts';
 import type {Level} from '#contract/sandbox.ts';
 import type {Propose} from './calls.ts';
 import {decide} from './decide.ts';
-import {denyAsking} from './denial.ts';
 import {execute, type Outcome, recorded} from './execute.ts';
-import {factsOf} from './facts.ts';
+import {factsOf, ownerOf} from './facts.ts';
 import {once} from './once.ts';
 import {mintPermit, type Permit} from './permit.ts';
-import type {Action, Facts, Journal, Kernel, Step} from './ports.ts';
+import type {Action, ApprovalState, Facts, Journal, Kernel, Step} from './ports.ts';
+import {toQuestion} from './question.ts';
 import {type Candidate, type Proposal, receive, refusal, validate} from './validate.ts';
 import {verify} from './verify.ts';
+import {closeWaiting, NO_EFFECT, supersede} from './withdraw.ts';
 
 export type {Outcome} from './execute.ts';
 export type {Proposal} from './validate.ts';
@@ -45,19 +46,26 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	}
 	// INVARIANT: nothing is awaited from here to the append of the intent: the gates judge the very state the intent joins.
 	const facts = factsOf(journal, kernel, target.isolation, target.past);
-	const judged = decide(action, facts, kernel.policy());
-	const decision = action.parent === undefined ? judged : denyAsking(judged);
+	const decision = decide(action, facts, kernel.policy());
 	const notes = [...note, decided(action.id, decision, journal.principal)];
 	if (decision.effect === 'deny') return refuse(action.id, decision, notes, journal);
 
-	const binding = bind(action, target.fingerprint, decision, kernel);
+	const question = toQuestion(action, {fingerprint: target.fingerprint, decision, facts}, kernel);
+	if (!question) {
+		const unshown = refusal('its tool could not show what it would do', kernel);
+		return refuse(action.id, unshown, [...note, decided(action.id, unshown, journal.principal)], journal);
+	}
+	const {binding} = question;
 	const approval = decision.effect === 'ask' ? kernel.approvals.state(journal.events, action.id, binding, facts.now) : null;
-	if (approval?.kind === 'none') return park(kernel.approvals.request(action, binding, facts), notes, journal);
+	if (approval?.kind === 'none') {
+		const request = kernel.approvals.request(action, question, {facts, decision, owner: ownerOf(journal.events)});
+		return park(request, [...notes, ...supersede(action.id, journal)], journal);
+	}
 	if (approval?.kind === 'pending') return {...approval, kind: 'awaiting_approval', actionId: action.id};
 	if (approval && approval.kind !== 'granted') return unapproved(action.id, approval, {notes, journal, kernel});
 
 	const permit = await authorize({action, facts, binding, approvalId: approval?.approvalId ?? null}, notes, journal, kernel);
-	const propose: Propose = (nested, stop) => govern(nested, journal, kernel, stop);
+	const propose: Propose = (nested, stop, held) => govern(nested, journal, {...kernel, held}, stop);
 	const effect = await execute({action, permit, propose}, journal, kernel, signal);
 	return verify(effect, journal, kernel);
 }
@@ -76,11 +84,6 @@ async function observe(action: Action, journal: Journal, kernel: Kernel): Promis
 }
 
 type Observed = {readonly fingerprint: string | null; readonly isolation: Level; readonly past: readonly Step[]};
-
-/** What an approval covers: changing any part of it asks again. */
-function bind(action: Action, fingerprint: string | null, decision: Decision, kernel: Kernel): string {
-	return kernel.digest([action.tool.name, action.tool.version, action.inputDigest, fingerprint, decision.policyVersion]);
-}
 
 type Grounds = {readonly action: Action; readonly facts: Facts; readonly binding: string; readonly approvalId: string | null};
 
@@ -117,16 +120,15 @@ function asked(data: ReturnType<Kernel['approvals']['request']>, actor: Principa
 
 async function unapproved(
 	actionId: string,
-	approval: {readonly kind: 'rejected' | 'expired' | 'consumed'; readonly approvalId: string; readonly reason: string},
+	{kind, approvalId, reason}: Exclude<ApprovalState, {kind: 'none' | 'pending' | 'granted'}>,
 	{notes, journal, kernel}: {readonly notes: readonly EventBody[]; readonly journal: Journal; readonly kernel: Kernel},
 ): Promise<Outcome> {
-	const status = approval.kind === 'rejected' ? 'rejected' : 'expired';
-	const error = new WritError('policy_denied', approval.reason, {details: {approvalId: approval.approvalId}}).toJSON();
-	await journal.append(...notes, {
-		type: 'action.outcome',
-		actor: journal.principal,
-		data: {...NO_EFFECT, outputDigest: kernel.digest(null), actionId, status, error},
-	});
+	const actor = journal.principal;
+	const status = kind === 'rejected' ? kind : 'expired';
+	const error = new WritError('policy_denied', reason, {details: {approvalId}}).toJSON();
+	const lapsed: EventBody[] = kind === 'expired' ? [{type: 'approval.expired', actor, data: {approvalId, actionId}}] : [];
+	const data = {...NO_EFFECT, outputDigest: kernel.digest(null), actionId, error};
+	await journal.append(...notes, ...lapsed, {type: 'action.outcome', actor, data: {...data, status}});
 	return {kind: status, actionId, error};
 }
 
@@ -137,8 +139,7 @@ async function closeUnknown(actionId: string, journal: Journal, kernel: Kernel):
 		'the platform stopped while this action was executing; whether it took effect is not known',
 	).toJSON();
 	const data = {...NO_EFFECT, outputDigest: kernel.digest(null), actionId, status: 'unknown' as const, error};
-	await journal.append({type: 'action.outcome', actor: journal.principal, data});
+	const waiting = closeWaiting(actionId, journal, kernel); // their code died with the platform
+	await journal.append(...waiting, {type: 'action.outcome', actor: journal.principal, data});
 	return {kind: 'unknown', actionId, error};
 }
-
-const NO_EFFECT = {output: null, labels: [], usage: null, isolation: null, durationMs: 0};

@@ -9,7 +9,7 @@ export type Permit = {
 	readonly actionId: string;
 	readonly tool: string;
 	readonly tenant: string;
-	/** digest of tool, version, canonical input, target fingerprint and policy version */
+	/** digest of all that was decided on (question.ts) */
 	readonly binding: string;
 	readonly [brand]: true;
 };

@@ -1,11 +1,22 @@
 /**
  * What the kernel needs from the rest. Adapters implement these; nothing here knows them.
  */
-import type {Event, EventBody, EventData, GateResult, Label, Principal, Risk, RunStatus, SignedHead} from '#contract/event.ts';
+import type {
+	Decision,
+	Event,
+	EventBody,
+	EventData,
+	GateResult,
+	Label,
+	Principal,
+	Risk,
+	RunStatus,
+	SignedHead,
+} from '#contract/event.ts';
 import type {Budget} from '#contract/limits.ts';
 import type {Level, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Permit} from './permit.ts';
-import type {AnswerCall, AnyTool, SandboxResult} from './tool.ts';
+import type {AnswerCall, AnyTool, SandboxResult, Stopwatch} from './tool.ts';
 
 export type Clock = {now(): Date};
 
@@ -80,11 +91,27 @@ export type ApprovalState =
 	| {readonly kind: 'granted'; readonly approvalId: string}
 	| {readonly kind: 'rejected' | 'expired' | 'consumed'; readonly approvalId: string; readonly reason: string};
 
+/** What a person is asked: all of it is covered by the answer. */
+export type Question = {
+	/** digest of tool, version, canonical input, target fingerprint, policy version, risk, budget and preview */
+	readonly binding: string;
+	/** exactly what the approver reads */
+	readonly preview: string;
+	/** SHA-256 of `preview` in UTF-8, hex */
+	readonly previewDigest: string;
+};
+
 export type Approvals = {
 	/** Reads the approval of exactly this action and binding from the run's own events. */
 	state(events: readonly Event[], actionId: string, binding: string, now: Date): ApprovalState;
+	/** What the approver would read, before secrets are taken out. May throw what the tool throws. */
+	preview(action: Action): string;
 	/** The request to file. */
-	request(action: Action, binding: string, facts: Facts): EventData<'approval.requested'>;
+	request(
+		action: Action,
+		question: Question,
+		grounds: {readonly facts: Facts; readonly decision: Decision; readonly owner: Principal | null},
+	): EventData<'approval.requested'>;
 };
 
 /** The event stream of one run, open for writing by one holder. Appends are serialised, chained, redacted and durable. */
@@ -95,6 +122,8 @@ export type Journal = {
 	readonly events: readonly Event[];
 	/** Resolves when all of `bodies` are durable, in one transaction. Throws `conflict` if another holder wrote. */
 	append(...bodies: readonly EventBody[]): Promise<void>;
+	/** Resolves as soon as `events` goes beyond `seq`, or `signal` aborts. */
+	changed(seq: number, signal: AbortSignal): Promise<void>;
 };
 
 /** One run of a sandbox. `answerCall` answers the tool calls of the code inside; without it there are none. */
@@ -128,6 +157,8 @@ export type Kernel = {
 	readonly digest: (value: unknown) => string;
 	readonly newId: (prefix: 'act' | 'pmt' | 'apr' | 'run') => string;
 	readonly budget: Budget;
+	/** clocks of the code that waits for what is proposed here: they stand still while a person is awaited */
+	readonly held?: Stopwatch;
 	/** what other runs of the journal's thread have done; without it a run is judged by itself alone */
 	readonly thread?: (journal: Pick<Journal, 'runId' | 'principal' | 'events'>) => Promise<readonly Step[]>;
 	/** transient news for watchers: what an action is doing now */
@@ -184,14 +215,26 @@ export type ApprovalRow = {
 	readonly binding: string;
 	readonly preview: string;
 	readonly risk: Risk;
-	readonly state: 'pending' | 'granted' | 'rejected' | 'expired' | 'consumed';
+	/** SHA-256 of `preview`; empty for what was asked before there was one */
+	readonly previewDigest: string;
+	readonly state: 'pending' | 'granted' | 'rejected' | 'expired' | 'consumed' | 'cancelled';
+	/** distinct people it takes */
+	readonly required: number;
 	readonly requestedBy: string;
 	readonly requestedAt: string;
 	readonly approveBy: string;
 	readonly executeBy: string | null;
+	/** who answered last, and why */
 	readonly approver: string | null;
 	readonly comment: string | null;
+	/** when further people are asked; null when nobody is, or once they were */
+	readonly escalateAt: string | null;
+	/** `ApprovalDetail` as JSON */
+	readonly detail: string;
 };
+
+/** A person's grant, counted against the limit of how many one person may give in a while. */
+export type GrantRow = {readonly approvalId: string; readonly tenant: string; readonly person: string; readonly at: string};
 
 export type RunFilter = {
 	readonly tenant: string;
@@ -256,6 +299,10 @@ export type Store = {
 	threads(tenant: string, limit: number): Promise<readonly ThreadRow[]>;
 	approval(approvalId: string): Promise<ApprovalRow | null>;
 	approvals(tenant: string, state?: ApprovalRow['state']): Promise<readonly ApprovalRow[]>;
+	/** Grants that a person gave at or after `since`, taken back or not. */
+	grants(tenant: string, person: string, since: string): Promise<number>;
+	/** Pending approvals, of all tenants, of which further people are to be told by now. */
+	overdue(now: Date): Promise<readonly ApprovalRow[]>;
 	/** Writes and removes a row: proves that the store can be written to. */
 	check(): Promise<void>;
 	close(): Promise<void>;

@@ -139,7 +139,12 @@ export async function testKernel(overrides: Overrides = {}): Promise<TestKernel>
 		propose: (tool, input, {id = 'act_1', signal = new AbortController().signal, journal: other = journal} = {}) =>
 			govern({id, tool, input}, other, kernel, signal),
 		async answer(how, approvalId) {
-			const body: EventBody = approvals[how](journal.events, {approvalId, approver: BOB, comment: 'seen'}, clock.now());
+			const previewDigest = shownBy(approvalId, journal.events);
+			const body: EventBody = approvals[how](
+				journal.events,
+				{approvalId, approver: BOB, comment: 'seen', previewDigest},
+				clock.now(),
+			);
 			await journal.append(body);
 		},
 		async resume() {
@@ -150,6 +155,12 @@ export async function testKernel(overrides: Overrides = {}): Promise<TestKernel>
 		durable,
 		recorded: async () => (await durable()).slice(1).map(({type}) => type),
 	};
+}
+
+/** The digest that whoever answers an approval repeats. */
+export function shownBy(approvalId: string, events: readonly Event[]): string {
+	const request = events.find((event) => event.type === 'approval.requested' && event.data.approvalId === approvalId);
+	return (request?.type === 'approval.requested' && request.data.previewDigest) || '';
 }
 
 const STARTED = {

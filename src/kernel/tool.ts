@@ -7,11 +7,15 @@ import type {Permit} from './permit.ts';
 /** What came out of a sandbox. Errors of the code inside are `error` frames; a broken or stopped sandbox is a thrown `WritError`. */
 export type SandboxResult = {readonly frames: readonly Frame[]; readonly usage: Usage; readonly isolation: Isolation};
 
+/** A clock that can stand still. */
+export type Stopwatch = {pause(): void; resume(): void};
+
 /**
- * Answers a tool call of the code inside a sandbox: as a proposal of its own, through every gate. Asked for one call at a time. Throws
- * only for what no code that keeps to the protocol does, or when the record cannot be written; never for a refusal.
+ * Answers a tool call of the code inside a sandbox: as a proposal of its own, through every gate. Asked for one call at a time. `clock`
+ * is the sandbox's: it stands still while a person is awaited. Throws only for what no code that keeps to the protocol does, or when
+ * the record cannot be written; never for a refusal.
  */
-export type AnswerCall = (call: Extract<Frame, {type: 'call'}>) => Promise<CallReply>;
+export type AnswerCall = (call: Extract<Frame, {type: 'call'}>, clock: Stopwatch) => Promise<CallReply>;
 
 /** All a tool may touch. There are no globals and no environment behind it. */
 export type World = {

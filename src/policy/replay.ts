@@ -3,7 +3,6 @@ import type {Budget} from '#contract/limits.ts';
 import type {DecisionChange} from '#contract/policy-api.ts';
 import type {Level} from '#contract/sandbox.ts';
 import {decide} from '#kernel/decide.ts';
-import {denyAsking} from '#kernel/denial.ts';
 import {factsOf} from '#kernel/facts.ts';
 import type {Action, Facts, Kernel, Policy, Step} from '#kernel/ports.ts';
 
@@ -53,8 +52,7 @@ export function replayRun(events: readonly Event[], options: Replaying): readonl
 
 /** What a policy makes of a past action. */
 export function decideAgain({action, facts}: NonNullable<Past['judged']>, policy: Policy): Decision {
-	const decision = decide(action, facts, policy);
-	return action.parent === undefined ? decision : denyAsking(decision);
+	return decide(action, facts, policy);
 }
 
 /** What decided, in one line. */

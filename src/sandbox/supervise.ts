@@ -4,7 +4,8 @@ import {setImmediate as turn} from 'node:timers/promises';
 import {WritError} from '#contract/errors.ts';
 import type {Frame, Isolation, RunnerRequest, SandboxSpec, Usage} from '#contract/sandbox.ts';
 import {assertPermit} from '#kernel/permit.ts';
-import type {AnswerCall, SandboxResult} from '#kernel/tool.ts';
+import {startTimer} from '#kernel/timer.ts';
+import type {AnswerCall, SandboxResult, Stopwatch} from '#kernel/tool.ts';
 import {type CapturedText, createCapturedText} from './captured-text.ts';
 import {beyond, cancelled, type Death, diedError, exceededBy, limitBehind, notStarted, timedOut} from './endings.ts';
 import {createFrameReader, encodeFrame, isLast} from './frames.ts';
@@ -136,7 +137,7 @@ async function converse(talk: Conversation, request: RunnerRequest, signal: Abor
 	const {limits, output} = runner.spec;
 	const started = performance.now();
 	const {promise: stopped, reject: stop} = Promise.withResolvers<never>();
-	const timer = setTimeout(() => stop(timedOut(limits.wallMs)), limits.wallMs);
+	const timer = startTimer(limits.wallMs, () => stop(timedOut(limits.wallMs)));
 	const watch = setInterval(() => {
 		if (runner.processBytes() > limits.memoryBytes) stop(beyond('memoryBytes', limits));
 	}, WATCH_MS);
@@ -144,7 +145,7 @@ async function converse(talk: Conversation, request: RunnerRequest, signal: Abor
 	signal.addEventListener('abort', onAbort, {once: true});
 	if (signal.aborted) onAbort();
 	try {
-		const frames = await Promise.race([exchange(talk, request), stopped]);
+		const frames = await Promise.race([exchange(talk, request, timer), stopped]);
 		const usage = await measure(talk, started);
 		const exceeded = exceededBy(frames.at(-1), await runner.exceeded(), limits);
 		if (exceeded) throw exceeded;
@@ -153,7 +154,7 @@ async function converse(talk: Conversation, request: RunnerRequest, signal: Abor
 	} catch (error) {
 		throw limitBehind(error, await runner.exceeded(), limits);
 	} finally {
-		clearTimeout(timer);
+		timer[Symbol.dispose]();
 		clearInterval(watch);
 		signal.removeEventListener('abort', onAbort);
 		state.listener = undefined;
@@ -164,12 +165,13 @@ async function converse(talk: Conversation, request: RunnerRequest, signal: Abor
 }
 
 /** Sends the request, answers calls, and resolves with every frame up to the last. */
-async function exchange({runner, state, answerCall}: Conversation, request: RunnerRequest): Promise<Frame[]> {
+async function exchange({runner, state, answerCall}: Conversation, request: RunnerRequest, clock: Stopwatch): Promise<Frame[]> {
 	const {requests} = runner;
 	const frames: Frame[] = [];
 	const failure: {error: WritError | undefined} = {error: undefined};
 	const {promise: last, resolve, reject} = Promise.withResolvers<void>();
-	const answer = createAnswering(requests, answerCall, () => state.listener === undefined);
+	const asked = answerCall && ((call: Call) => answerCall(call, clock));
+	const answer = createAnswering(requests, asked, () => state.listener === undefined);
 	state.listener = {
 		frame(frame) {
 			if (frame.type === 'call') return void answer(frame).catch(reject);
@@ -190,12 +192,13 @@ async function exchange({runner, state, answerCall}: Conversation, request: Runn
 }
 
 type Call = Extract<Frame, {type: 'call'}>;
+type Asked = (call: Call) => ReturnType<AnswerCall>;
 
 /**
  * Answers calls one after the other, the next when the runner has taken the answer to the one before: what nobody reads fills a pipe,
  * and no memory of ours. Calls that wait are no more than the output limit lets through.
  */
-function createAnswering(requests: Writable, answerCall: AnswerCall | undefined, isOver: () => boolean) {
+function createAnswering(requests: Writable, answerCall: Asked | undefined, isOver: () => boolean) {
 	const state = {answered: Promise.resolve()};
 	const answer = async (call: Call) => {
 		if (isOver()) return;

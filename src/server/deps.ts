@@ -3,7 +3,7 @@
  * the routes need is in `ServerDeps`, built by main.ts.
  */
 import type {Analyst} from '#analyst/analyst.ts';
-import type {Check, ConfigReply, PolicyReply, Verification} from '#contract/api.ts';
+import type {ApprovalsReply, Check, ConfigReply, PolicyReply, Verification} from '#contract/api.ts';
 import type {Event, Principal} from '#contract/event.ts';
 import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyText} from '#contract/policy-api.ts';
 import type {ApprovalRow, Clock, Store} from '#kernel/ports.ts';
@@ -27,7 +27,12 @@ export type ServerOptions = {
 	/** further Host values, with port, for a loopback server */
 	readonly allowedHosts: readonly string[];
 	/** empty: single-user, loopback only */
-	readonly authTokens: readonly {readonly token: string; readonly id: string; readonly tenant: string}[];
+	readonly authTokens: readonly {
+		readonly token: string;
+		readonly id: string;
+		readonly tenant: string;
+		readonly person?: string;
+	}[];
 	readonly maxJsonBytes: number;
 	readonly maxUploadBytes: number;
 	readonly maxUploadFiles: number;
@@ -53,12 +58,11 @@ export type Evidence = {
 	): Promise<{readonly name: string; readonly mediaType: string; readonly body: Uint8Array<ArrayBuffer>}>;
 };
 
-export type ApprovalAnswer = {
-	readonly approvalId: string;
-	readonly granted: boolean;
-	readonly approver: Principal;
-	readonly comment: string;
-};
+export type ApprovalAnswer = {readonly approvalId: string; readonly approver: Principal; readonly comment: string} & (
+	| {readonly verb: 'grant'; readonly previewDigest: string; readonly confirm?: string}
+	| {readonly verb: 'delegate'; readonly to: string}
+	| {readonly verb: 'reject' | 'revoke' | 'comment'}
+);
 
 /** Unused and working sandboxes, by runner. */
 export type PoolStats = Readonly<Record<string, {readonly idle: number; readonly busy: number}>>;
@@ -71,8 +75,12 @@ export type ServerDeps = {
 	readonly tools: readonly AnyTool[];
 	readonly policy: () => PolicyReply;
 	readonly policies: PolicyCalls;
-	/** Records a person's answer. Throws `not_found`, `conflict` (answered or expired already) or `forbidden` (own request). */
-	readonly answer: (answer: ApprovalAnswer) => Promise<ApprovalRow>;
+	readonly approving: {
+		/** Records a person's answer. Throws `not_found`, `forbidden`, `conflict`, `policy_denied` or `confirmation_required`. */
+		answer(answer: ApprovalAnswer): Promise<ApprovalRow>;
+		/** How much a person has granted lately. */
+		rate(person: Principal): Promise<ApprovalsReply['rate']>;
+	};
 	readonly evidence: Evidence;
 	/** what serving needs; asked for each `/readyz` */
 	readonly ready: () => Promise<readonly Check[]>;

@@ -64,9 +64,9 @@ const PUBLIC = /^\/(healthz|readyz|docs|openapi\.json)$/;
 
 /** Who asks. Tokens are compared in constant time, all of them, so that timing tells nothing. */
 export function authenticate({authTokens}: ServerOptions) {
-	const known = authTokens.map(({token, id, tenant}) => ({
+	const known = authTokens.map(({token, ...account}) => ({
 		digest: digest(token),
-		principal: {kind: 'user' as const, id, tenant},
+		principal: {kind: 'user' as const, ...account},
 	}));
 	return createMiddleware<AppEnv>(async (c, next) => {
 		if (known.length === 0) c.set('principal', LOCAL_USER);

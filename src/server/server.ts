@@ -17,6 +17,7 @@ import {describeApi, type OpenApiDocument} from './openapi.ts';
 import {servePage} from './page.ts';
 import {limitRate} from './rate-limit.ts';
 import {replyError, replyUnknownRoute} from './reply-error.ts';
+import {approvalRoutes} from './routes/approvals.ts';
 import {chatRoutes, type TurnContext} from './routes/chat.ts';
 import {codeRoutes} from './routes/code.ts';
 import {datasetRoutes} from './routes/datasets.ts';
@@ -124,6 +125,7 @@ function mountRoutes(app: ReturnType<typeof createRouter>, context: TurnContext,
 		.route('/', streamRoutes(context))
 		.route('/', datasetRoutes(context))
 		.route('/', threadRoutes(context.deps))
+		.route('/', approvalRoutes(context))
 		.route('/', governanceRoutes(context))
 		.route('/', policyRoutes(context.deps))
 		.route('/', operationRoutes(context.deps, context.metrics, isDraining));

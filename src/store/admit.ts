@@ -1,11 +1,12 @@
 import {WritError} from '#contract/errors.ts';
 import type {Event, SignedHead} from '#contract/event.ts';
-import type {AppendBatch, ApprovalRow, RunRow} from '#kernel/ports.ts';
+import type {AppendBatch, ApprovalRow, GrantRow, RunRow} from '#kernel/ports.ts';
 import {
 	approvalIdOf,
 	lapse,
 	type MessageDraft,
 	projectApproval,
+	projectGrant,
 	projectMessage,
 	projectRun,
 	projectStart,
@@ -24,6 +25,7 @@ export type Changes = {
 	readonly run: RunState;
 	readonly events: readonly Event[];
 	readonly approvals: readonly ApprovalRow[];
+	readonly grants: readonly GrantRow[];
 	readonly messages: readonly MessageDraft[];
 	readonly head: SignedHead | null;
 };
@@ -41,21 +43,27 @@ export function admit(batch: AppendBatch, before: Before): Changes {
 	const messages: MessageDraft[] = [];
 	let run = before.run;
 	for (const event of events) {
-		run = run === null ? started(event, lease) : projectRun(run, event);
+		if (run === null) {
+			run = started(event, lease);
+			continue;
+		}
 		const approvalId = approvalIdOf(event);
 		const known = approvalId === null ? undefined : (approvals.get(approvalId) ?? before.approvals.get(approvalId));
 		const approval = projectApproval(event, known, run.tenant);
 		if (approval) approvals.set(approval.approvalId, approval);
+		run = projectRun(run, event, approval);
 		if (event.type === 'run.finished') lapseAll(event.runId, before.approvals, approvals);
 		const message = projectMessage(event, run.tenant);
 		if (message) messages.push(message);
 	}
 	if (run === null) throw new Error('a batch without events cannot start a run');
+	const {tenant} = run;
 	return {
 		isNew: before.run === null,
 		run: {...run, ...lease},
 		events,
 		approvals: [...approvals.values()],
+		grants: events.flatMap((event) => projectGrant(event, tenant) ?? []),
 		messages,
 		head: batch.head ?? null,
 	};

@@ -3,10 +3,10 @@
  * to read; SQLite and PostgreSQL share its rules (admit.ts, project.ts) and its tests. All SQL of the platform is in this room, and
  * no decision about an action: what is refused here is a second writer or a second use, never a proposal.
  */
-import type {AppendBatch, ApprovalRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
+import type {AppendBatch, ApprovalRow, GrantRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
 import {admit, type Changes, type RunState} from './admit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
-import {fold, storable} from './project.ts';
+import {fold, storable, toInstant} from './project.ts';
 import {parseRows, type StoredEvent, toRaw} from './stored-event.ts';
 import {Watchers} from './watchers.ts';
 
@@ -14,13 +14,14 @@ type Tables = {
 	readonly runs: Map<string, RunState>;
 	readonly events: Map<string, StoredEvent[]>;
 	readonly approvals: Map<string, ApprovalRow>;
+	readonly grants: GrantRow[];
 	readonly messages: (MessageRow & {readonly tenant: string})[];
 	readonly heads: Map<string, string>;
 };
 
 /** A store that lives and dies with the process: for tests and benchmarks. The same contract as the durable ones, minus durability. */
 export function openMemory(): Store {
-	const tables: Tables = {runs: new Map(), events: new Map(), approvals: new Map(), messages: [], heads: new Map()};
+	const tables: Tables = {runs: new Map(), events: new Map(), approvals: new Map(), grants: [], messages: [], heads: new Map()};
 	const read = async (runId: string, after = 0) => parseRows(runId, after, (tables.events.get(runId) ?? []).slice(after));
 	const watchers = new Watchers({read});
 	return {
@@ -69,6 +70,14 @@ export function openMemory(): Store {
 			const rows = [...tables.approvals.values()];
 			return rows.filter((row) => row.tenant === storable(tenant) && (!state || row.state === state)).sort(firstRequested);
 		},
+		grants: async (tenant, person, since) =>
+			tables.grants.filter(
+				(row) => row.tenant === storable(tenant) && row.person === storable(person) && row.at >= toInstant(since),
+			).length,
+		overdue: async (now) =>
+			[...tables.approvals.values()].filter(
+				({state, escalateAt}) => state === 'pending' && escalateAt !== null && escalateAt <= now.toISOString(),
+			),
 		async check() {},
 		async close() {
 			watchers.close();
@@ -80,12 +89,13 @@ function before({runs, approvals}: Tables, {runId}: AppendBatch) {
 	return {run: runs.get(runId) ?? null, approvals};
 }
 
-function write(tables: Tables, {run, events, approvals, messages, head}: Changes): void {
+function write(tables: Tables, {run, events, approvals, grants, messages, head}: Changes): void {
 	tables.runs.set(run.runId, run);
 	const stream = tables.events.get(run.runId) ?? [];
 	stream.push(...events.map((event) => ({seq: event.seq, event: JSON.stringify(event)})));
 	tables.events.set(run.runId, stream);
 	for (const row of approvals) tables.approvals.set(row.approvalId, row);
+	tables.grants.push(...grants);
 	for (const message of messages) tables.messages.push({...message, id: tables.messages.length + 1});
 	if (head) tables.heads.set(run.runId, JSON.stringify(head));
 }

@@ -63,6 +63,18 @@ ALTER TABLE heads ADD COLUMN position ${int};
 UPDATE heads SET position = (SELECT count(*) FROM heads AS earlier WHERE earlier.run_id < heads.run_id);
 CREATE UNIQUE INDEX heads_by_position ON heads (position);`,
 	},
+	{
+		name: 'approvals of several people',
+		sql: ({text, int}) => `
+ALTER TABLE approvals ADD COLUMN preview_digest ${text} NOT NULL DEFAULT '';
+ALTER TABLE approvals ADD COLUMN required ${int} NOT NULL DEFAULT 1;
+ALTER TABLE approvals ADD COLUMN escalate_at ${text};
+ALTER TABLE approvals ADD COLUMN detail ${text} NOT NULL
+	DEFAULT '{"owner":null,"grantedBy":[],"approvers":null,"parentActionId":null,"blastRadius":null,"history":[]}';
+CREATE INDEX approvals_to_escalate ON approvals (escalate_at) WHERE state = 'pending';
+CREATE TABLE grants (approval_id ${text} NOT NULL REFERENCES approvals, tenant ${text} NOT NULL, person ${text} NOT NULL, at ${text} NOT NULL);
+CREATE INDEX grants_of_person ON grants (tenant, person, at);`,
+	},
 ];
 
 export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);

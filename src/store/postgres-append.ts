@@ -5,10 +5,12 @@ import {admit, type Changes, type RunState, touchesApprovals} from './admit.ts';
 import type {Settled} from './group.ts';
 import {
 	APPROVAL_ROW,
+	MERGE_APPROVAL,
 	MERGE_THREAD,
 	RUN_STATE,
 	type Tables,
 	toApprovalRecord,
+	toGrantRecord,
 	toMessageRecord,
 	toRunRecord,
 	toRunUpdate,
@@ -97,14 +99,12 @@ async function save(tx: Tx, changes: readonly Changes[]): Promise<void> {
 	);
 	await insert(tx, 'events', events);
 	await insert(tx, 'approvals', approvals.map(toApprovalRecord), MERGE_APPROVAL);
+	await insert(tx, 'grants', changes.flatMap(({grants}) => grants).map(toGrantRecord));
 	await insert(tx, 'heads', heads, 'ON CONFLICT (run_id) DO UPDATE SET head = excluded.head');
 	await insert(tx, 'messages', messages.map(toMessageRecord));
 	await insert(tx, 'threads', mergeThreads(messages), MERGE_THREAD);
 	await sql`SELECT pg_notify(${CHANNEL}, run_id) FROM unnest(${last.map(({runId}) => runId)}::text[]) AS t (run_id)`.execute(tx);
 }
-
-const MERGE_APPROVAL = `ON CONFLICT (approval_id) DO UPDATE SET
-	state = excluded.state, execute_by = excluded.execute_by, approver = excluded.approver, comment = excluded.comment`;
 
 /**
  * INVARIANT: positions have no gaps and follow the order of commits. Whoever gives them out is alone until its transaction ends; it

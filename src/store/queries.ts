@@ -1,16 +1,28 @@
 import {type Kysely, type SelectQueryBuilder, sql} from 'kysely';
 import type {RunRow, Store} from '#kernel/ports.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
-import {storable} from './project.ts';
+import {storable, toInstant} from './project.ts';
 import {APPROVAL_ROW, MESSAGE_ROW, RUN_ROW, type Tables, THREAD_ROW} from './schema.ts';
 import {parseRows, toRaw} from './stored-event.ts';
 
 type Queries = Pick<
 	Store,
-	'read' | 'rawEvents' | 'head' | 'heads' | 'headPosition' | 'run' | 'runs' | 'messages' | 'threads' | 'approval' | 'approvals'
+	| 'read'
+	| 'rawEvents'
+	| 'head'
+	| 'heads'
+	| 'headPosition'
+	| 'run'
+	| 'runs'
+	| 'messages'
+	| 'threads'
+	| 'approval'
+	| 'approvals'
+	| 'grants'
+	| 'overdue'
 >;
 
-/** The reading half of a store: the same queries on every database. INVARIANT: a query that lists rows names the tenant. */
+/** The reading half of a store: the same queries on every database. INVARIANT: a query that lists rows for people names the tenant. */
 export function createQueries(db: Kysely<Tables>): Queries {
 	const events = (runId: string, after: number) =>
 		db
@@ -69,8 +81,20 @@ export function createQueries(db: Kysely<Tables>): Queries {
 			const wanted = state ? rows.where('state', '=', state) : rows;
 			return wanted.orderBy('requested_at').orderBy('approval_id').execute();
 		},
+		async grants(tenant, person, since) {
+			const given = db.selectFrom('grants').select(({fn}) => fn.countAll().as('count'));
+			const own = given.where('tenant', '=', storable(tenant)).where('person', '=', storable(person));
+			return Number((await own.where('at', '>=', toInstant(since)).executeTakeFirstOrThrow()).count);
+		},
+		async overdue(now) {
+			const waiting = db.selectFrom('approvals').select(APPROVAL_ROW).where('state', '=', 'pending');
+			return waiting.where('escalate_at', '<=', now.toISOString()).orderBy('escalate_at').limit(MOST_OVERDUE).execute();
+		},
 	};
 }
+
+/** At a time; the next pass finds the rest. */
+export const MOST_OVERDUE = 100;
 
 /** One row more than the page holds, which tells whether there is a next page. */
 function listRuns(db: Kysely<Tables>, filter: Filter): Promise<RunRow[]> {

@@ -2,7 +2,7 @@
  * The tables, as both databases have them. Columns are snake_case, rows camelCase; the lists here are the only translation.
  */
 import type {Generated} from 'kysely';
-import type {ApprovalRow, MessageRow, RunRow, ThreadRow} from '#kernel/ports.ts';
+import type {ApprovalRow, GrantRow, MessageRow, RunRow, ThreadRow} from '#kernel/ports.ts';
 import type {RunState} from './admit.ts';
 import {fold, type MessageDraft} from './project.ts';
 
@@ -59,7 +59,12 @@ export type Tables = {
 		execute_by: string | null;
 		approver: string | null;
 		comment: string | null;
+		preview_digest: string;
+		required: number;
+		escalate_at: string | null;
+		detail: string;
 	};
+	grants: {approval_id: string; tenant: string; person: string; at: string};
 };
 
 /** Columns of a run as its readers see it. */
@@ -118,6 +123,10 @@ export const APPROVAL_ROW = [
 	'execute_by as executeBy',
 	'approver',
 	'comment',
+	'preview_digest as previewDigest',
+	'required',
+	'escalate_at as escalateAt',
+	'detail',
 ] as const;
 
 export function toRunRecord(run: RunState): Tables['runs'] {
@@ -174,8 +183,21 @@ export function toApprovalRecord(row: ApprovalRow): Tables['approvals'] {
 		execute_by: row.executeBy,
 		approver: row.approver,
 		comment: row.comment,
+		preview_digest: row.previewDigest,
+		required: row.required,
+		escalate_at: row.escalateAt,
+		detail: row.detail,
 	};
 }
+
+export function toGrantRecord({approvalId, tenant, person, at}: GrantRow): Tables['grants'] {
+	return {approval_id: approvalId, tenant, person, at};
+}
+
+/** The columns of an approval that change after its request. */
+export const MERGE_APPROVAL = `ON CONFLICT (approval_id) DO UPDATE SET
+	state = excluded.state, execute_by = excluded.execute_by, approver = excluded.approver, comment = excluded.comment,
+	escalate_at = excluded.escalate_at, detail = excluded.detail`;
 
 export function toMessageRecord(message: MessageDraft): Omit<Tables['messages'], 'id'> {
 	return {

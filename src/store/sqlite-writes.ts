@@ -4,9 +4,11 @@ import {admit, type Changes, type RunState, touchesApprovals} from './admit.ts';
 import {toInstant} from './project.ts';
 import {
 	APPROVAL_ROW,
+	MERGE_APPROVAL,
 	MERGE_THREAD,
 	RUN_STATE,
 	toApprovalRecord,
+	toGrantRecord,
 	toMessageRecord,
 	toRunRecord,
 	toRunUpdate,
@@ -98,11 +100,12 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 		inserts.set(key, statement);
 		statement.run(...Object.values(record));
 	};
-	return ({isNew, run, events, approvals, messages, head}) => {
+	return ({isNew, run, events, approvals, grants, messages, head}) => {
 		if (isNew) insert('runs', toRunRecord(run));
 		else saving.updateRun.run(...Object.values(toRunUpdate(run)));
 		for (const event of events) saving.event.run(run.runId, event.seq, JSON.stringify(event));
 		for (const row of approvals) insert('approvals', toApprovalRecord(row), MERGE_APPROVAL);
+		for (const row of grants) insert('grants', toGrantRecord(row));
 		for (const message of messages) {
 			insert('messages', toMessageRecord(message));
 			insert('threads', toThreadRecord(message), MERGE_THREAD);
@@ -110,9 +113,6 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 		if (head) saving.head.run(run.runId, JSON.stringify(head));
 	};
 }
-
-const MERGE_APPROVAL = `ON CONFLICT (approval_id) DO UPDATE SET
-	state = excluded.state, execute_by = excluded.execute_by, approver = excluded.approver, comment = excluded.comment`;
 
 function createClaim(db: DatabaseSync): (operation: Extract<Operation, {kind: 'claim'}>) => Written {
 	const take = (which: string) =>

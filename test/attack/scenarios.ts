@@ -223,7 +223,8 @@ async function granted({platform, session}: Subject) {
 	const unanswered = await propose('act_first', 'SELECT 1 AS one');
 	if (asked.kind !== 'awaiting_approval' || unanswered.kind !== 'awaiting_approval')
 		throw new Error(`nobody was asked: ${JSON.stringify([asked, unanswered])}`);
-	const answer = {approvalId: asked.approvalId, approver: OWNER, comment: ''};
+	const previewDigest = (await platform.store.approval(asked.approvalId))?.previewDigest ?? '';
+	const answer = {approvalId: asked.approvalId, approver: OWNER, comment: '', previewDigest};
 	await run.journal.append(platform.approvals.grant(run.journal.events, answer, new Date()));
 	return {run, propose};
 }

@@ -164,7 +164,7 @@ function printEnd({status, runId, error, approvalId}: WorkReply, {io}: Command):
 		io.err(
 			`${paint(io, 'red', `${error.code}:`)} ${printable(error.message)}\n${error.hint ? `  ${printable(error.hint)}\n` : ''}`,
 		);
-	if (approvalId) print(io, `waiting for a person: writ approvals grant ${approvalId}`);
+	if (approvalId) print(io, `waiting for a person: writ approvals approve ${approvalId}`);
 	print(io, paint(io, 'dim', `${status} · ${runId} · writ evidence verify ${runId}`));
 }
 

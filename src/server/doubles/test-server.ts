@@ -81,10 +81,13 @@ function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options'> {
 			explain: () => Promise.reject(new WritError('not_found', 'no such run')),
 			backtest: () => Promise.reject(new WritError('not_found', 'no runs')),
 		},
-		async answer({approvalId}) {
-			const row = await store.approval(approvalId);
-			if (!row) throw new WritError('not_found', 'Approval not found');
-			return row;
+		approving: {
+			async answer({approvalId}) {
+				const row = await store.approval(approvalId);
+				if (!row) throw new WritError('not_found', 'Approval not found');
+				return row;
+			},
+			rate: async () => ({granted: 0, limit: 10, windowSeconds: 600}),
 		},
 		evidence: {
 			verify: async (runId) => ({verdict: 'valid', runId, events: 2, keyId: null, checks: [], position: null}),

@@ -135,8 +135,13 @@ export const runPath = (runId: string) => `/runs/${encodeURIComponent(runId)}`;
 export const verifyRun = (runId: string) => postJson<Verification>(`${runPath(runId)}/verify`);
 export const rerun = (runId: string) => postJson<ChatResponse>(`${runPath(runId)}/rerun`);
 export const cancelRun = (runId: string) => postJson<z.infer<typeof runStatusReplySchema>>(`${runPath(runId)}/cancel`);
-export const answerApproval = (approvalId: string, granted: boolean, comment: string) =>
-	postJson<Approval>(`/api/v1/approvals/${encodeURIComponent(approvalId)}/${granted ? 'grant' : 'reject'}`, {comment});
+/** An answer of this person. A grant repeats the digest of the preview that was on the page. */
+export type ApprovalAnswer =
+	| {readonly verb: 'grant'; readonly comment: string; readonly previewDigest: string; readonly confirm?: string}
+	| {readonly verb: 'reject' | 'revoke' | 'comment'; readonly comment: string}
+	| {readonly verb: 'delegate'; readonly comment: string; readonly to: string};
+export const answerApproval = (approvalId: string, {verb, ...body}: ApprovalAnswer) =>
+	postJson<Approval>(`/api/v1/approvals/${encodeURIComponent(approvalId)}/${verb}`, body);
 
 export function isOpen(status: ChatResponse['status'] | undefined): boolean {
 	return status === 'running' || status === 'awaiting_approval';

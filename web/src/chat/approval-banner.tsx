@@ -14,7 +14,11 @@ export function ApprovalBanner({exchange, runId}: {readonly exchange: Exchange; 
 	const approval = approvals.data?.find((each) => each.runId === runId);
 	const status = useQuery(runStatusQuery(runId, 2_000));
 	const answer = useMutation({
-		mutationFn: (granted: boolean) => answerApproval(approval?.approvalId ?? exchange.approvalId ?? '', granted, ''),
+		mutationFn: (granted: boolean) =>
+			answerApproval(
+				approval?.approvalId ?? exchange.approvalId ?? '',
+				granted ? {verb: 'grant', comment: '', previewDigest: approval?.previewDigest ?? ''} : {verb: 'reject', comment: ''},
+			),
 		onSuccess: () => status.refetch(),
 	});
 	const goneOn = status.data !== undefined && status.data.status !== 'awaiting_approval';
@@ -34,7 +38,7 @@ export function ApprovalBanner({exchange, runId}: {readonly exchange: Exchange; 
 					</>
 				)}
 				<div className="mt-2 flex gap-2">
-					<Button look="primary" disabled={answer.isPending} onClick={() => answer.mutate(true)}>
+					<Button look="primary" disabled={answer.isPending || !approval} onClick={() => answer.mutate(true)}>
 						Grant
 					</Button>
 					<Button look="danger" disabled={answer.isPending} onClick={() => answer.mutate(false)}>

@@ -22,7 +22,15 @@ export function summarise(event: Event): string {
 			return event.data.preview;
 		case 'approval.granted':
 		case 'approval.rejected':
+		case 'approval.revoked':
+		case 'approval.commented':
 			return `by ${event.data.approver.id}${event.data.comment ? `: ${event.data.comment}` : ''}`;
+		case 'approval.delegated':
+			return `by ${event.data.approver.id} to ${event.data.to}`;
+		case 'approval.escalated':
+			return `to ${event.data.notified.join(', ')}`;
+		case 'approval.cancelled':
+			return event.data.reason;
 		case 'approval.expired':
 			return event.data.approvalId;
 		case 'action.intent':
@@ -39,6 +47,9 @@ export function summarise(event: Event): string {
 		}
 		case 'run.resumed':
 			return event.data.reason;
+		case 'policy.changed':
+		case 'policy.refused':
+			return `policy ${event.data.version.slice(0, 12)}`;
 		case 'run.finished':
 			return `${event.data.status} · ${formatMs(event.data.durationMs)}`;
 	}
@@ -54,11 +65,14 @@ export function toneOf(event: Event): Tone {
 		case 'action.verified':
 			return event.data.verdict.kind === 'verified' ? 'good' : 'bad';
 		case 'approval.requested':
+		case 'approval.escalated':
 			return 'wait';
 		case 'approval.granted':
 			return 'good';
 		case 'approval.rejected':
+		case 'approval.revoked':
 		case 'approval.expired':
+		case 'approval.cancelled':
 		case 'model.failed':
 			return 'bad';
 		default:

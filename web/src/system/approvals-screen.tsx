@@ -14,6 +14,7 @@ const COLORS: Readonly<Record<Approval['state'], string>> = {
 	rejected: 'text-bad',
 	expired: 'text-faint',
 	consumed: 'text-muted',
+	cancelled: 'text-faint',
 };
 
 /** What waits for a person. An answer counts for exactly the one action shown, once. */
@@ -63,7 +64,11 @@ function ApprovalItem({approval}: {readonly approval: Approval}) {
 	const queries = useQueryClient();
 	const [comment, setComment] = useState('');
 	const answer = useMutation({
-		mutationFn: (granted: boolean) => answerApproval(approval.approvalId, granted, comment),
+		mutationFn: (granted: boolean) =>
+			answerApproval(
+				approval.approvalId,
+				granted ? {verb: 'grant', comment, previewDigest: approval.previewDigest} : {verb: 'reject', comment},
+			),
 		onSettled: () => queries.invalidateQueries({queryKey: ['approvals']}),
 	});
 	const {approvalId, tool, preview, risk, state, requestedBy, requestedAt, approveBy, approver, runId} = approval;

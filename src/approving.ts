@@ -1,0 +1,74 @@
+/** People's answers to approvals, recorded in the runs they belong to. */
+
+import type {Config} from '#config/config.ts';
+import type {ApprovalsReply} from '#contract/api.ts';
+import {WritError} from '#contract/errors.ts';
+import type {Event, EventBody, Principal} from '#contract/event.ts';
+import type {ApprovalRow} from '#kernel/ports.ts';
+import {personOf} from '#kernel/tally.ts';
+import type {ApprovalAnswer} from '#server/deps.ts';
+import type {Platform} from './platform.ts';
+
+export type Approving = {
+	/** Throws `not_found`, `forbidden`, `conflict`, `policy_denied` or `confirmation_required`. */
+	answer(answer: ApprovalAnswer): Promise<ApprovalRow>;
+	/** How much a person has granted lately. */
+	rate(person: Principal): Promise<ApprovalsReply['rate']>;
+	/** Asks further people for whatever has waited long enough; what is due is in the store, so a restart forgets nothing. */
+	escalate(): Promise<number>;
+};
+
+type Needs = Pick<Platform, 'store' | 'runs' | 'approvals' | 'kernel'>;
+
+export function createApproving({store, runs, approvals, kernel}: Needs, {governance}: Config): Approving {
+	const {grantsInWindow: limit, grantWindowSeconds: windowSeconds} = governance;
+	const rate = async (person: Principal) => {
+		const since = new Date(kernel.clock.now().getTime() - windowSeconds * 1_000).toISOString();
+		return {granted: await store.grants(person.tenant, personOf(person), since), limit, windowSeconds};
+	};
+	return {
+		rate,
+		async answer(given) {
+			const {approvalId, approver} = given;
+			const row = await store.approval(approvalId);
+			if (row?.tenant !== approver.tenant) throw new WritError('not_found', `there is no approval \`${approvalId}\``);
+			const recently = given.verb === 'grant' ? (await rate(approver)).granted : 0;
+			const decide = (events: readonly Event[]): EventBody => {
+				const now = kernel.clock.now();
+				switch (given.verb) {
+					case 'grant':
+						return approvals.grant(events, {...given, recently}, now);
+					case 'delegate':
+						return approvals.delegate(events, given, now);
+					default:
+						return approvals[given.verb](events, given, now);
+				}
+			};
+			decide(await store.read(row.runId)); // refuses before the run is taken up
+			await runs.write(row.runId, decide);
+			return (await store.approval(approvalId)) ?? row;
+		},
+		async escalate() {
+			const due = await store.overdue(kernel.clock.now());
+			const told = await Promise.all(due.map(async (row) => (await tell(row)) ?? false));
+			return told.filter(Boolean).length;
+		},
+	};
+
+	async function tell({runId, approvalId}: ApprovalRow): Promise<boolean> {
+		const escalation = (events: readonly Event[]) => approvals.escalate(events, approvalId, kernel.clock.now());
+		if (!escalation(await store.read(runId))) return false;
+		try {
+			await runs.write(runId, (events) => {
+				const body = escalation(events);
+				if (!body) throw new WritError('conflict', 'it was answered meanwhile');
+				return body;
+			});
+			return true;
+		} catch (error) {
+			// Whoever came first has done it, and what is still due is found by the next pass.
+			if (error instanceof WritError && error.code === 'conflict') return false;
+			throw error;
+		}
+	}
+}

@@ -1,0 +1,30 @@
+import {createHash} from 'node:crypto';
+import type {Decision} from '#contract/event.ts';
+import type {Action, Facts, Kernel, Question} from './ports.ts';
+
+type Grounds = {readonly fingerprint: string | null; readonly decision: Decision; readonly facts: Facts};
+
+/**
+ * What an action is bound to, and what a person reads when it has to be approved: changing any part of it asks again. Null when the
+ * tool cannot show what it would do, so that nobody approves what they have not seen.
+ */
+export function toQuestion(action: Action, {fingerprint, decision, facts}: Grounds, kernel: Kernel): Question | null {
+	const preview = decision.effect === 'ask' ? show(action, kernel) : '';
+	if (preview === null) return null;
+	const {tool, inputDigest} = action;
+	const previewDigest = createHash('sha256').update(preview).digest('hex');
+	const binding = kernel.digest({
+		...{tool: tool.name, version: tool.version, input: inputDigest, target: fingerprint},
+		...{policy: decision.policyVersion, risk: decision.risk, budget: facts.run.budget, preview: previewDigest},
+	});
+	return {binding, preview, previewDigest};
+}
+
+function show(action: Action, kernel: Kernel): string | null {
+	try {
+		return String(kernel.redact(kernel.approvals.preview(action)).value);
+	} catch (bug) {
+		kernel.report(bug);
+		return null;
+	}
+}
