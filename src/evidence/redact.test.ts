@@ -107,6 +107,43 @@ for (const benign of [
 	});
 }
 
+test('members are known by their names, unless their value is a word, a reference or not a text', () => {
+	const kept = {
+		...{password: 'string', api_key: 'secret:github', secret: 'upstream', token: 'end', access_token: '$TOKEN', passwd: '****'},
+		...{password_hash: 'abc1234567', tokens: 3, primary_key: 'order_id_12345', cache_key: '9f86d081884c7d659a2feaa0c55ad015'},
+	};
+	assert.equal(redact(kept), kept);
+	const secrets = {password: 'hunter2', dbPassword: 'correcthorse', 'api-key': run(MIXED, 20), clientSecret: run(MIXED, 30)};
+	assert.deepEqual(redactor(secrets), {
+		value: Object.fromEntries(Object.keys(secrets).map((name) => [name, '[redacted:named-secret]'])),
+		count: 4,
+	});
+});
+
+for (const [name, spell] of Object.entries({
+	hex: (text: string) => Buffer.from(text).toString('hex'),
+	'hex in capitals': (text: string) => Buffer.from(text).toString('hex').toUpperCase(),
+	'JSON with escaped slashes': (text: string) => JSON.stringify(text).slice(1, -1).replaceAll('/', '\\/'),
+	'JSON in JSON': (text: string) => JSON.stringify(JSON.stringify(text).slice(1, -1)).slice(1, -1),
+	'JSON for HTML': (text: string) =>
+		JSON.stringify(text)
+			.slice(1, -1)
+			.replace(/[&+ü]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`),
+	'a URL in a URL': (text: string) => encodeURIComponent(encodeURIComponent(text)),
+	'a form': (text: string) => encodeURIComponent(text).replaceAll('%20', '+'),
+	reverse: (text: string) => [...text].reverse().join(''),
+}))
+	test(`redaction finds a configured secret in ${name}`, () =>
+		assert.equal(redact(`<${spell(CONFIGURED)}>`), '<[redacted:configured-secret]>'));
+
+test('secrets that become known later are found from then on', () => {
+	const known = {list: ['the-first-secret'] as readonly string[]};
+	const live = createRedactor(() => known.list);
+	assert.equal(live('the-second-secret').count, 0);
+	known.list = [...known.list, 'the-second-secret'];
+	assert.equal(live('the-second-secret, the-first-secret').count, 2);
+});
+
 test('half a character becomes U+FFFD, so that it can be stored', () => {
 	assert.deepEqual(redactor({a: 'cut \ud83d'}), {value: {a: 'cut \ufffd'}, count: 0});
 });
@@ -177,6 +214,15 @@ for (const unit of [
 	'Authorization: ',
 	'token: a.',
 	'ghp_',
+	'glpat-',
+	'password=',
+	'secret: ',
+	'=',
+	'key-0123456789abcdef',
+	'SG.aaaaaaaaaaaaaaaaaaaa.',
+	'M00000000000000000000000.',
+	'Private-Lines: 1\n',
+	'\\neyJ',
 	'x',
 	`${CONFIGURED.slice(0, -1)}`,
 ]) {

@@ -1,5 +1,6 @@
 import type {Redactor} from '#kernel/ports.ts';
 import {MAX_DEPTH} from './canonical.ts';
+import {isSecretMember} from './secret-names.ts';
 import {createScanner, type Scan, type Tally} from './secrets.ts';
 
 /**
@@ -71,11 +72,11 @@ const CREDENTIALS = /^(?:bearer|basic|token|apikey|negotiate|digest|aws4-hmac-sh
 const REDACTED = /^\[redacted:[a-z-]{1,40}\]$/;
 
 function redactMember(key: string, member: unknown, tally: Tally): unknown {
-	if (typeof member !== 'string' || key.length < 9) return member;
-	const isSecret = (SECRET_NAMES.test(key) && !REDACTED.test(member)) || (AUTHORIZATION.test(key) && CREDENTIALS.test(member));
-	if (!isSecret || member === '') return member;
+	if (typeof member !== 'string' || key.length < 3 || member === '') return member;
+	const isHeader = (SECRET_NAMES.test(key) && !REDACTED.test(member)) || (AUTHORIZATION.test(key) && CREDENTIALS.test(member));
+	if (!isHeader && !isSecretMember(key, member)) return member;
 	tally.count += 1;
-	return '[redacted:authorization]';
+	return isHeader ? '[redacted:authorization]' : '[redacted:named-secret]';
 }
 
 /** Two secret keys of one object stay two keys. */

@@ -1,4 +1,6 @@
 /** What a secret looks like, and how it is taken out of a text. */
+import {replaceAssigned} from './secret-names.ts';
+import {replaceTokens, WEBHOOK} from './token-formats.ts';
 
 /** Counts what was replaced. */
 export type Tally = {count: number};
@@ -32,10 +34,14 @@ const RULES: readonly Rule[] = [
 	{
 		kind: 'private-key',
 		// The body may be cut off, escaped as in JSON, or carry headers such as `DEK-Info: AES-128-CBC,…`.
-		source: String.raw`-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[\w+/=\s\\:,]*(?:-[\w+/=\s\\:,]+){0,20}(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)?`,
+		source: String.raw`-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[\w+/=\s\\:,.()]*(?:-[\w+/=\s\\:,.()]+){0,20}(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?`,
 	},
 	{kind: 'anthropic-key', source: 'sk-ant-[A-Za-z0-9_-]{16,}'},
-	{kind: 'openai-key', source: '(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{20,}', isSecret: isRandom},
+	{
+		kind: 'openai-key',
+		source: String.raw`sk-(?<=(?:^|[^A-Za-z0-9]|\\[nrt]|%[0-9A-Fa-f]{2})sk-)[A-Za-z0-9_-]{20,}`,
+		isSecret: isRandom,
+	},
 	// The secret has no form of its own; it is taken where it follows its id or its name.
 	{kind: 'aws-key', source: String.raw`A[KS]IA[A-Z0-9]{16}(?:[\s,:;|"']{1,8}[A-Za-z0-9/+]{40})?`},
 	{kind: 'aws-key', source: `(?i:secret_?access_?key)${ASSIGNED}[A-Za-z0-9/+]{40}`, value: /.{40}$/},
@@ -60,7 +66,10 @@ const RULES: readonly Rule[] = [
 		value: LAST_WORD,
 		isSecret: isCredentials,
 	},
-	{kind: 'jwt', source: String.raw`(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.-]*`},
+	{
+		kind: 'jwt',
+		source: String.raw`eyJ(?<=(?:^|[^A-Za-z0-9_-]|\\[nrt]|%[0-9A-Fa-f]{2})eyJ)[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.-]*`,
+	},
 	{kind: 'kubernetes-token', source: 'sha256~[A-Za-z0-9_-]{40,}'},
 	{kind: 'kubernetes-token', source: String.raw`--token[= ]\s{0,2}[a-z0-9]{6}\.[a-z0-9]{16}`, value: /.{23}$/},
 	{
@@ -70,6 +79,18 @@ const RULES: readonly Rule[] = [
 		isSecret: isRandom,
 	},
 	{kind: 'kubernetes-key', source: `client-key-data${ASSIGNED}[A-Za-z0-9+/=]{32,}`, value: /[A-Za-z0-9+/=]{32,}$/},
+	{kind: 'webhook', source: WEBHOOK},
+	{
+		kind: 'private-key',
+		source: String.raw`Private-Lines: \d{1,4}\s{1,4}[A-Za-z0-9+/=\s\\]{40,}`,
+		value: /(?<=^Private-Lines: \d{1,4}\s{1,4})[\s\S]+$/,
+	},
+	{
+		kind: 'azure-key',
+		source: '(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{43,88}={0,2}',
+		value: /(?<=^[A-Za-z]{1,20}=)[\s\S]+$/,
+	},
+	{kind: 'azure-key', source: '[?&]sig=[A-Za-z0-9%/+]{43,}={0,2}', value: /(?<=^.sig=)[\s\S]+$/},
 	{
 		kind: 'url-password',
 		source: String.raw`:\/\/${USER}:[^\s/?#"'<>,;]+(?=@)`,
@@ -97,14 +118,23 @@ export function createScanner(extra: readonly string[]): Scan {
 	const probe = new RegExp([...needles.map((needle) => RegExp.escape(needle)), ...RULES.map(({source}) => source)].join('|'));
 
 	return (text, tally) => {
-		if (text.length < shortest || !probe.test(text)) return text;
+		if (text.length < shortest) return text;
 		let current = text;
 		for (let pass = 0; pass < MAX_PASSES; pass += 1) {
 			const before = tally.count;
-			for (const stage of stages) current = stage(current, tally);
+			if (probe.test(current)) for (const stage of stages) current = stage(current, tally);
+			current = replaceTokens(current, counting('access-token', tally));
+			current = replaceAssigned(current, counting('named-secret', tally));
 			if (tally.count === before) return current;
 		}
 		return '[redacted:tangled]';
+	};
+}
+
+function counting(kind: string, tally: Tally): () => string {
+	return () => {
+		tally.count += 1;
+		return `[redacted:${kind}]`;
 	};
 }
 
