@@ -1,6 +1,7 @@
 /** Makes functions of JavaScript callable through the table of a Wasm module, by a module that does nothing but pass them on. */
 import {Buffer} from 'node:buffer';
 import type {Engine} from './engine.ts';
+import {toNumber} from './keep-exports.ts';
 
 /** Parameters by letter: `i` and `j` are integers of 32 and 64 bits, `f` and `d` floats of 32 and 64. Nothing is returned. */
 export type Callback = {readonly parameters: string; readonly run: (...given: never[]) => void};
@@ -22,14 +23,14 @@ export function addCallbacks(callbacks: readonly Callback[], {table}: Engine): n
 
 function moduleOf(callbacks: readonly Callback[]): Uint8Array<ArrayBuffer> {
 	const types = callbacks.map(({parameters}) => [0x60, ...counted([...parameters].map((letter) => LETTERS[letter] ?? 0)), 0]);
-	const imports = callbacks.map((_, index) => [...text('js'), ...text(`f${index}`), 0, ...number(index)]);
-	const exports = callbacks.map((_, index) => [...text(`f${index}`), 0, ...number(index)]);
+	const imports = callbacks.map((_, index) => [...text('js'), ...text(`f${index}`), 0, ...toNumber(index)]);
+	const exports = callbacks.map((_, index) => [...text(`f${index}`), 0, ...toNumber(index)]);
 	const magic = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 	return Uint8Array.from([...magic, ...section(1, types), ...section(2, imports), ...section(7, exports)]);
 }
 
 function section(id: number, entries: readonly (readonly number[])[]): number[] {
-	return [id, ...counted([...number(entries.length), ...entries.flat()])];
+	return [id, ...counted([...toNumber(entries.length), ...entries.flat()])];
 }
 
 function text(name: string): number[] {
@@ -37,10 +38,5 @@ function text(name: string): number[] {
 }
 
 function counted(bytes: readonly number[]): number[] {
-	return [...number(bytes.length), ...bytes];
-}
-
-/** Unsigned LEB128. */
-function number(value: number): number[] {
-	return value < 128 ? [value] : [(value & 127) | 128, ...number(value >>> 7)];
+	return [...toNumber(bytes.length), ...bytes];
 }

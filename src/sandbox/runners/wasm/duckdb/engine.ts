@@ -4,6 +4,7 @@
  */
 import {randomFillSync} from 'node:crypto';
 import {readFileSync} from 'node:fs';
+import {keepExports, readNumber} from './keep-exports.ts';
 
 const PAGE = 65_536;
 const MIB = 2 ** 20;
@@ -29,7 +30,7 @@ type Globals = Readonly<Record<'__stack_pointer' | '__memory_base' | '__table_ba
 
 /** `path` is that of `duckdb-eh.wasm`. `maxPages` caps its memory. Throws what WebAssembly does when the file is another one. */
 export function startEngine(path: string, maxPages: number): Engine {
-	const module = new WebAssembly.Module(readFileSync(path));
+	const module = new WebAssembly.Module(keepExports(readFileSync(path), isNeeded));
 	const {memoryBytes, tableEntries} = sizesOf(module);
 	const heap = STACK_BYTES + align(memoryBytes);
 	const memory = new WebAssembly.Memory({initial: Math.ceil(heap / PAGE) + 256, maximum: maxPages});
@@ -43,13 +44,25 @@ export function startEngine(path: string, maxPages: number): Engine {
 	const {imports, got} = importsOf(module, {memory, table, globals, maxPages});
 	const {exports} = new WebAssembly.Instance(module, imports);
 	const engine = engineOf(exports, memory, table);
-	for (const [name, slot] of got.func) slot.value = entryOf(exports[name], table);
 	const places: Readonly<Record<string, number>> = {__heap_base: heap, __stack_high: STACK_BYTES, __stack_low: 0};
-	for (const [name, slot] of got.mem) slot.value = places[name] ?? engine.address(name);
+	for (const [name, slot] of got) slot.value = places[name] ?? engine.address(name);
 	engine.call('__wasm_apply_data_relocs');
 	engine.call('__wasm_call_ctors');
 	return engine;
 }
+
+/** What is called by name. */
+function isNeeded(name: string): boolean {
+	return /^(orig\$)?duckdb_(?!web)/.test(name) || NEEDED.has(name);
+}
+
+const NEEDED: ReadonlySet<string> = new Set([
+	...['__wasm_apply_data_relocs', '__wasm_call_ctors', 'malloc', 'free'],
+	...['_ZN6duckdb6ParserC1ENS_13ParserOptionsE', '_ZN6duckdb6ParserD2Ev'],
+	'_ZN6duckdb6Parser10ParseQueryERKNSt3__212basic_stringIcNS1_11char_traitsIcEENS1_9allocatorIcEEEE',
+	...['_ZTVN6duckdb15SelectStatementE', '_ZNK6duckdb15SelectStatement9SerializeERNS_10SerializerE'],
+	'_ZN6duckdb26SerializationCompatibility7DefaultEv',
+]);
 
 function align(bytes: number): number {
 	return Math.ceil(bytes / 16) * 16;
@@ -60,17 +73,10 @@ function sizesOf(module: WebAssembly.Module): {memoryBytes: number; tableEntries
 	const [section] = WebAssembly.Module.customSections(module, 'dylink.0');
 	if (!section) throw new Error('the Wasm module is not relocatable');
 	const bytes = new Uint8Array(section);
-	let at = 2; // the kind of the subsection and its length, which is below 128
-	const next = () => {
-		let value = 0;
-		for (let shift = 0; ; shift += 7) {
-			const byte = bytes[at++] ?? 0;
-			value += (byte & 127) * 2 ** shift;
-			if (byte < 128) return value;
-		}
-	};
-	const [memoryBytes, , tableEntries] = [next(), next(), next()];
-	return {memoryBytes, tableEntries};
+	// Before them are the kind of the subsection and its length, which is below 128.
+	const memory = readNumber(bytes, 2);
+	const table = readNumber(bytes, readNumber(bytes, memory.next).next);
+	return {memoryBytes: memory.value, tableEntries: table.value};
 }
 
 type Given = {
@@ -82,7 +88,8 @@ type Given = {
 type Slots = Map<string, WebAssembly.Global>;
 
 function importsOf(module: WebAssembly.Module, {memory, table, globals, maxPages}: Given) {
-	const got = {func: new Map() as Slots, mem: new Map() as Slots};
+	/** Of data by its linker name. The functions that are asked for are not there, in no build for Node: a call of one is a trap. */
+	const got: Slots = new Map();
 	const tag = () => new WebAssembly.Tag({parameters: ['i32']});
 	const own: Readonly<Record<string, WebAssembly.ImportValue>> = {
 		...{memory, __indirect_function_table: table, __cpp_exception: tag(), __c_longjmp: tag()},
@@ -94,7 +101,7 @@ function importsOf(module: WebAssembly.Module, {memory, table, globals, maxPages
 		imports[from] ??= {};
 		if (from === 'GOT.func' || from === 'GOT.mem') {
 			const slot = new WebAssembly.Global({value: 'i32', mutable: true}, 0);
-			(from === 'GOT.func' ? got.func : got.mem).set(name, slot);
+			if (from === 'GOT.mem') got.set(name, slot);
 			imports[from][name] = slot;
 		} else imports[from][name] = own[name] ?? (kind === 'function' ? refused(name) : missing(name));
 	}
@@ -155,14 +162,6 @@ function callsOf(memory: WebAssembly.Memory, maxPages: number): Record<string, C
 		exit: () => missing('exit'),
 		__assert_fail: () => missing('assert'),
 	};
-}
-
-/** Where a function stands in the table; it is added when the module itself did not. 0 for what the module does not have. */
-function entryOf(value: WebAssembly.ExportValue | undefined, table: WebAssembly.Table): number {
-	if (typeof value !== 'function') return 0;
-	const entry = table.grow(1);
-	table.set(entry, value);
-	return entry;
 }
 
 function engineOf(exports: WebAssembly.Exports, memory: WebAssembly.Memory, table: WebAssembly.Table): Engine {
