@@ -62,6 +62,14 @@ export async function doctorChecks(platform: Platform, config: Config, root: str
 				fix: built ? null : 'make run',
 			};
 		}),
+		check('anchor', false, async () => {
+			const {kind, why} = await platform.serverLog.state();
+			const fix =
+				kind === 'forked'
+					? 'keep both as they are, and find out who changed the data directory'
+					: 'set WRIT_ANCHOR to a file or a directory elsewhere, such as one under version control or on another machine';
+			return {ok: kind === 'anchored', why, fix: kind === 'anchored' ? null : fix};
+		}),
 		check('tracing', false, async () => {
 			const {otlpEndpoint, mlflowEnabled} = config.observability;
 			const on = otlpEndpoint !== null || mlflowEnabled;

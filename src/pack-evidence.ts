@@ -1,11 +1,26 @@
+import type {Verification} from '#contract/api.ts';
 import {exportBundle} from '#evidence/bundle.ts';
 import {exportCapsule} from '#evidence/capsule.ts';
 import {packTar} from '#evidence/tar.ts';
+import {verifyRun} from '#evidence/verify.ts';
 import type {Evidence} from '#server/deps.ts';
 import type {FileStore} from '#tools/files.ts';
 import type {Platform} from './platform.ts';
 
 type Format = Parameters<Evidence['pack']>[1];
+
+/** Checks a run as the store holds it, with the key that signed it, also when that is an older one of this platform. */
+export async function verifyStored({store, keyring}: Platform, runId: string): Promise<Verification> {
+	const head = await store.head(runId);
+	const records = keyring.records();
+	const signer = records.find(({keyId}) => keyId === head?.keyId);
+	const verification = verifyRun(await store.rawEvents(runId), head, signer?.publicKey ?? keyring.current().publicKey);
+	const revoked = records.find(({revokes}) => revokes !== null && revokes.keyId === signer?.keyId)?.revokes;
+	if (!revoked) return verification;
+	const detail = `${revoked.keyId} was revoked: ${revoked.reason}; a bundle and an anchor tell whether the run is older`;
+	const verdict = verification.verdict === 'valid' ? 'cannot_tell' : verification.verdict;
+	return {...verification, verdict, checks: [...verification.checks, {name: 'revoked key', passed: false, detail}]};
+}
 
 /** The evidence of a run as one file. */
 export async function packEvidence(
@@ -14,13 +29,13 @@ export async function packEvidence(
 	format: Format,
 	software: string,
 ): ReturnType<Evidence['pack']> {
-	const {store, key, kernel, files} = platform;
+	const {store, key, keyring, serverLog, kernel, files} = platform;
 	if (format === 'capsule') {
 		const {name, bytes} = await exportCapsule(runId, {store, key, clock: kernel.clock, software});
 		return {name, mediaType: 'application/json', body: new Uint8Array(bytes)};
 	}
 	const readArtifact = (tenant: string, sha256: string) => readKept(files, tenant, sha256);
-	const bundle = await exportBundle(runId, {store, key, readArtifact});
+	const bundle = await exportBundle(runId, {store, key, keys: keyring.records(), place: serverLog.place, readArtifact});
 	return {name: `${runId}.tar`, mediaType: 'application/x-tar', body: new Uint8Array(packTar(bundle))};
 }
 

@@ -23,8 +23,10 @@ import type {Event} from '#contract/event.ts';
 import type {SandboxLimits} from '#contract/sandbox.ts';
 import {digest} from '#evidence/canonical.ts';
 import {openJournal, resumeJournal} from '#evidence/journal.ts';
-import {loadOrCreateKey, type SigningKey, signHead} from '#evidence/keys.ts';
+import {type Keyring, openKeyring} from '#evidence/keyring.ts';
+import {type SigningKey, signHead} from '#evidence/keys.ts';
 import {createRedactor} from '#evidence/redact.ts';
+import {createServerLog, type ServerLog} from '#evidence/server-log.ts';
 import type {Kernel, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import type {LivePolicy} from '#policy/live.ts';
@@ -53,7 +55,10 @@ export type Platform = {
 	readonly policies: PolicyRoom;
 	readonly sandboxing: Sandboxing;
 	readonly pool: Pool;
+	/** the one in use now */
 	readonly key: SigningKey;
+	readonly keyring: Keyring;
+	readonly serverLog: ServerLog;
 	readonly redact: Redactor;
 	readonly secrets: Secrets;
 	/** every event this process made durable; returns how to stop */
@@ -94,13 +99,12 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const clock = createClock();
 	const news = createNews<Progress>();
 
-	const [store, key, sandboxing] = await Promise.all([
+	const [store, keyring, sandboxing] = await Promise.all([
 		openStore(config, dataDir, secrets),
-		loadOrCreateKey(path.join(dataDir, 'keys', 'signing.pem')),
+		openKeyring(path.join(dataDir, 'keys')),
 		createSandboxing(config, root, secrets),
 	]);
-	const {provider} = sandboxing;
-	const pool = createPool({...poolOptions(config), provider});
+	const pool = createPool({...poolOptions(config), provider: sandboxing.provider});
 	const policy = openPolicy(config, dataDir);
 	const approvals = approvalsOf(policy, config);
 
@@ -110,31 +114,36 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const parts = {datasets, files, limits, config, dataDir};
 	const tools = [...analystTools(parts), ...generalTools(parts)];
 	const known = new Map(tools.map((tool) => [tool.name, tool]));
-	const kernel: Kernel = {
-		tools: known,
-		policy: policy.current,
-		thread: createThreadHistory(store, known),
-		approvals,
-		sandboxes: {run: pool.run, level: provider.level},
-		clock,
-		redact,
-		digest,
-		newId,
-		get budget() {
-			return policy.current().budget;
-		},
-		progress: news.publish,
-		report,
-	};
+	const kernel = createKernel({known, policy, store, approvals, pool, sandboxing, clock, redact, news, report});
 
 	const durable = createNews<Event>();
-	const runs = holdRuns({store, key, redact, clock, durable, leaseMs: LEASE_MS[config.data.storage]});
+	const {serverLog, finished} = openLog({store, keyring, config, dataDir, report});
+	const runs = holdRuns({store, keyring, finished, redact, clock, durable, leaseMs: LEASE_MS[config.data.storage]});
 	const answer = answerer({kernel, store, datasets, secrets});
 	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer});
 
 	const policies = createPolicyRoom({live: policy, kernel, store, runs, config, dataDir, software});
 	return {
-		...{kernel, store, runs, datasets, analyst, files, approvals, policy, policies, sandboxing, pool, key, redact, secrets},
+		...{
+			kernel,
+			store,
+			runs,
+			datasets,
+			analyst,
+			files,
+			approvals,
+			policy,
+			policies,
+			sandboxing,
+			pool,
+			keyring,
+			serverLog,
+			redact,
+			secrets,
+		},
+		get key() {
+			return keyring.current();
+		},
 		watch: (listener) => durable.listen(ALL, listener),
 		async warm() {
 			const all = await datasets.list(LOCAL);
@@ -146,10 +155,47 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 		async close() {
 			await runs.close();
 			await pool.close();
+			await serverLog.sync().catch(report);
 			await store.close();
 			secrets.close();
 		},
 	};
+}
+
+type KernelParts = Pick<Platform, 'store' | 'policy' | 'approvals' | 'pool' | 'sandboxing' | 'redact'> & {
+	readonly known: Kernel['tools'];
+	readonly clock: Kernel['clock'];
+	readonly news: News<Progress>;
+	readonly report: Kernel['report'];
+};
+
+function createKernel({known, policy, store, approvals, pool, sandboxing, clock, redact, news, report}: KernelParts): Kernel {
+	return {
+		tools: known,
+		policy: policy.current,
+		thread: createThreadHistory(store, known),
+		approvals,
+		sandboxes: {run: pool.run, level: sandboxing.provider.level},
+		clock,
+		redact,
+		digest,
+		newId,
+		get budget() {
+			return policy.current().budget;
+		},
+		progress: news.publish,
+		report,
+	};
+}
+
+type Logging = Pick<Platform, 'store' | 'keyring'> & Pick<PlatformOptions, 'config' | 'report'> & {readonly dataDir: string};
+
+/** The log of all runs, and what takes in a run that has finished. */
+function openLog({store, keyring, config, dataDir, report}: Logging) {
+	const serverLog = createServerLog({store, keyring, directory: path.join(dataDir, 'log'), anchor: config.data.anchor});
+	const finished = () =>
+		void serverLog.sync().then((fault) => fault !== null && report(new WritError('evidence_tampered', fault)), report);
+	return {serverLog, finished};
 }
 
 /** Never goes back, whatever happens to the clock of the machine while this process lives: deadlines that have passed stay passed. */
@@ -212,16 +258,18 @@ function approvalsOf(policy: LivePolicy, {server, governance}: Config): ReturnTy
 	return new Proxy(now(), {get: (_stale, name) => Reflect.get(now(), name)});
 }
 
-type Holding = Pick<Platform, 'store' | 'key' | 'redact'> & {
+type Holding = Pick<Platform, 'store' | 'keyring' | 'redact'> & {
+	/** called when a run's end is durable */
+	readonly finished: () => void;
 	readonly clock: Kernel['clock'];
 	readonly durable: News<Event>;
 	readonly leaseMs: number;
 };
 
-function holdRuns({store, key, redact, clock, durable, leaseMs}: Holding): Runs {
+function holdRuns({store, keyring, finished, redact, clock, durable, leaseMs}: Holding): Runs {
 	const holder = `writ-${randomUUID()}`;
-	const sign = (end: Parameters<typeof signHead>[1]) => signHead(key, end);
-	const journal = {store: publishing(store, durable), clock, redact, sign};
+	const sign = (end: Parameters<typeof signHead>[1]) => signHead(keyring.current(), end);
+	const journal = {store: publishing(store, durable, finished), clock, redact, sign};
 	return createRuns({
 		store,
 		clock,
@@ -235,10 +283,11 @@ function holdRuns({store, key, redact, clock, durable, leaseMs}: Holding): Runs 
 	});
 }
 
-function publishing(store: Store, news: News<Event>): Pick<Store, 'append' | 'read' | 'renew'> {
+function publishing(store: Store, news: News<Event>, finished: () => void): Pick<Store, 'append' | 'read' | 'renew'> {
 	return {
 		async append(batch) {
 			await store.append(batch);
+			if (batch.head) finished();
 			for (const event of batch.events) news.publish(ALL, event);
 		},
 		read: (runId, after) => store.read(runId, after),

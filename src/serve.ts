@@ -2,7 +2,6 @@ import path from 'node:path';
 import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
 import type {PolicyReply} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
-import {verifyRun} from '#evidence/verify.ts';
 import type {ServerDeps, ServerOptions} from '#server/deps.ts';
 import {createLog, type Log} from '#server/log.ts';
 import {createServer, type Server} from '#server/server.ts';
@@ -10,7 +9,7 @@ import {startTracing} from '#server/tracing.ts';
 import {createAnswerer} from './answerer.ts';
 import {type Approving, createApproving} from './approving.ts';
 import {doctorChecks, readVersion, readyChecks} from './doctor.ts';
-import {packEvidence} from './pack-evidence.ts';
+import {packEvidence, verifyStored} from './pack-evidence.ts';
 import {createPlatform, type Platform} from './platform.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '..');
@@ -49,7 +48,7 @@ export async function start(loaded: LoadedConfig, level?: 'silent'): Promise<Sta
 type Context = {readonly loaded: LoadedConfig; readonly version: string; readonly log: Log; readonly approving: Approving};
 
 function serverDeps(platform: Platform, {loaded, version, log, approving}: Context): ServerDeps {
-	const {store, key, kernel, policy, pool} = platform;
+	const {store, kernel, policy, pool} = platform;
 	const {config} = loaded;
 	const {observability} = config;
 	const mlflow = {
@@ -66,9 +65,7 @@ function serverDeps(platform: Platform, {loaded, version, log, approving}: Conte
 		policies: platform.policies,
 		approving,
 		evidence: {
-			async verify(runId) {
-				return verifyRun(await store.rawEvents(runId), await store.head(runId), key.publicKey);
-			},
+			verify: (runId) => verifyStored(platform, runId),
 			pack: (runId, format) => packEvidence(platform, runId, format, `writ ${version}`),
 		},
 		ready: () => readyChecks(platform),

@@ -88,6 +88,11 @@ const data = {
 		{env: 'STORAGE_PROVIDER'},
 	),
 	sqlitePath: setting(optionalText, 'the SQLite file; by default `writ.db` under the data directory', {env: 'CAPSULE_DB_PATH'}),
+	anchor: setting(
+		optionalText,
+		'a file, or a directory, outside of the data directory to which the checkpoint of every finished run is appended: what tells that the log was cut or rewritten',
+		{env: 'WRIT_ANCHOR'},
+	),
 	databaseUrl: setting(
 		z
 			.url({protocol: /^postgres(ql)?$/})

@@ -14,6 +14,7 @@ import {assertChain} from './journal.ts';
 import {genesisRecord, type KeyRecord, type SigningKey} from './keys.ts';
 import {hashLeaf, inclusionProof, rootOf, toTiles} from './merkle.ts';
 import {toReports} from './reports.ts';
+import type {LogPlace} from './server-log.ts';
 import {stateActions, stateBundle, stateVerdict} from './statements.ts';
 
 type BundlePorts = {
@@ -21,6 +22,8 @@ type BundlePorts = {
 	readonly key: SigningKey;
 	/** the keys that led to `key`, oldest first; by default it is the first */
 	readonly keys?: readonly KeyRecord[];
+	/** The run's place in the log of all runs; null where there is none. */
+	readonly place?: (runId: string) => Promise<LogPlace | null>;
 	/** The bytes of a file the run left, by its SHA-256; null when they are gone. */
 	readonly readArtifact?: (tenant: string, sha256: string) => Promise<Uint8Array | null>;
 };
@@ -33,12 +36,23 @@ export async function exportBundle(runId: string, ports: BundlePorts): Promise<R
 	const {store, key} = ports;
 	const keys = ports.keys ?? [genesisRecord(key)];
 	const {events, head} = await readRun(runId, store);
+	if (!keys.some(({keyId}) => keyId === head.keyId)) {
+		throw new WritError('not_found', `run \`${runId}\` was signed with key ${head.keyId}, which is not here`, {
+			hint: 'export it from the server that ran it, or restore that key',
+			details: {keyId: head.keyId},
+		});
+	}
 	const files = new Map<string, Buffer>();
 	const write = (path: string, text: string | Uint8Array) => void files.set(path, Buffer.from(text as string));
 
 	write('log/events.jsonl', events.map((event) => `${canonical(event)}\n`).join(''));
 	write('log/head.json', `${canonical(head)}\n`);
 	for (const [path, bytes] of treeOf(events, key)) write(path, bytes);
+	const place = await ports.place?.(runId);
+	if (place) {
+		write('log/server/checkpoint', place.checkpoint);
+		write('log/server/proof.json', `${canonical({index: place.index, proof: place.proof})}\n`);
+	}
 	write('keys.json', `${canonical(keys)}\n`);
 	for (const [sha256, bytes] of await artifactsOf(events, ports)) write(`artifacts/${sha256}`, bytes);
 	for (const [path, text] of toReports(events)) write(path, text);

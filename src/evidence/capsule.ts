@@ -27,7 +27,7 @@ export async function exportCapsule(
 	const head = await store.head(runId);
 	if (head && head.keyId !== key.keyId) {
 		throw new WritError('not_found', `run \`${runId}\` was signed with key ${head.keyId}, which is not here`, {
-			hint: `restore that key; the one in use is ${key.keyId}`,
+			hint: 'export it with --bundle, which holds the chain of keys, from the server that ran it',
 			details: {keyId: head.keyId},
 		});
 	}

@@ -21,8 +21,23 @@ export type SigningKey = {
  */
 export async function loadOrCreateKey(path: string): Promise<SigningKey> {
 	const privateKey = parsePrivateKey(await readOrCreate(path), path);
+	await writeFile(`${path}.pub`, createPublicKey(privateKey).export({type: 'spki', format: 'pem'}), {mode: 0o644});
+	return toSigningKey(privateKey);
+}
+
+/** The key of a PEM text. Throws `invalid_config`, naming `path`, when it is no Ed25519 key. */
+export function parseKey(pem: string, path: string): SigningKey {
+	return toSigningKey(parsePrivateKey(pem, path));
+}
+
+/** A new key, and its private half to keep. */
+export function createKey(): {readonly pem: string; readonly key: SigningKey} {
+	const {privateKey} = generateKeyPairSync('ed25519');
+	return {pem: String(privateKey.export({type: 'pkcs8', format: 'pem'})), key: toSigningKey(privateKey)};
+}
+
+function toSigningKey(privateKey: KeyObject): SigningKey {
 	const publicKey = createPublicKey(privateKey);
-	await writeFile(`${path}.pub`, publicKey.export({type: 'spki', format: 'pem'}), {mode: 0o644});
 	return {
 		keyId: keyIdOf(publicKey),
 		publicKey: publicKey.export({type: 'spki', format: 'der'}).toString('base64'),
@@ -42,14 +57,16 @@ export type KeyRecord = {
 	readonly since: string | null;
 	/** the key before it */
 	readonly previous: string | null;
-	/** Ed25519 over the canonical JSON of the four fields above: by the key itself, and by the one before it */
+	/** an older key that is not to be trusted any more, and why */
+	readonly revokes: {readonly keyId: string; readonly reason: string} | null;
+	/** Ed25519 over the canonical JSON of the five fields above: by the key itself, and by the one before it */
 	readonly own: string;
 	readonly endorsement: string | null;
 };
 
 /** The record of a key that nothing came before. */
 export function genesisRecord(key: SigningKey): KeyRecord {
-	const facts = {keyId: key.keyId, publicKey: key.publicKey, since: null, previous: null};
+	const facts = {keyId: key.keyId, publicKey: key.publicKey, since: null, previous: null, revokes: null};
 	return {...facts, own: key.sign(canonical(facts)), endorsement: null};
 }
 

@@ -8,8 +8,8 @@ import type {Event} from '#contract/event.ts';
 import {isRecord} from '#contract/json.ts';
 import {checkChain, checkHeader, checkRun, conclude, type Signer, tryParse} from './verify.ts';
 import type {Finding} from './verify-conduct.ts';
-import {checkKeys} from './verify-keys.ts';
-import {checkTree} from './verify-log.ts';
+import {checkKeys, type KeyChain} from './verify-keys.ts';
+import {checkPlace, checkTree} from './verify-log.ts';
 import {checkStatements, isSeal, openEnvelope, parseExact, SEAL} from './verify-statements.ts';
 import {unpackTar} from './verify-tar.ts';
 
@@ -17,7 +17,11 @@ const SUMMARY = 'evidence.json';
 const EVENTS = 'log/events.jsonl';
 
 type Files = ReadonlyMap<string, Uint8Array>;
-type Trust = {readonly trustedKeyId?: string};
+type Trust = {
+	readonly trustedKeyId?: string;
+	/** the text of the file in which checkpoints were kept elsewhere */
+	readonly anchor?: string;
+};
 
 /**
  * Checks a bundle: the bytes of its archive, or its files by path. Never throws. The verdicts are those of `verifyCapsule`; `file`
@@ -37,7 +41,7 @@ function noBundle(): Verification {
 	return conclude([{name: 'format', verdict: 'cannot_tell', detail}], [], null);
 }
 
-function verifyFiles(files: Files, {trustedKeyId}: Trust): Verification {
+function verifyFiles(files: Files, {trustedKeyId, anchor}: Trust): Verification {
 	if (!files.has(SEAL) && !files.has(SUMMARY)) return noBundle();
 	const keys = checkKeys(parseFile(files, 'keys.json')?.value, trustedKeyId);
 	const signer = keys.signers.at(-1) ?? null;
@@ -54,6 +58,7 @@ function verifyFiles(files: Files, {trustedKeyId}: Trust): Verification {
 	const parsed = events.map(tryParse);
 	const run = checkRun(events, head, byHead, 'tampered').map((finding) => inEvents(finding));
 	const isSound = run.every(({verdict}) => verdict === 'valid');
+	const place = isSound ? checkPlace(files, keys.signers, anchor) : [];
 	return conclude(
 		[
 			seal,
@@ -61,7 +66,8 @@ function verifyFiles(files: Files, {trustedKeyId}: Trust): Verification {
 			...(exact ? [] : [{name: 'events', verdict: 'tampered', detail: 'they are not in canonical form', file: EVENTS} as const]),
 			...run,
 			// What a broken chain is said to show is worth nothing, and its break is what matters.
-			...(isSound ? checkContent(sealed, parsed as Event[]) : []),
+			...(isSound ? [...checkContent(sealed, parsed as Event[]), ...place] : []),
+			...checkRevoked(keys, byHead, place),
 		],
 		events,
 		signer,
@@ -83,6 +89,17 @@ function checkContent(sealed: {files: Files; hashes: ReadonlyMap<string, string>
 function inEvents(finding: Finding): Finding {
 	const file = finding.name === 'head' || finding.name === 'signature' ? 'log/head.json' : EVENTS;
 	return finding.verdict === 'tampered' ? {...finding, file} : finding;
+}
+
+/** Who stole a key can sign for any day. Only what was anchored before is known to be older. */
+function checkRevoked({revoked}: KeyChain, {keyId}: Signer, place: readonly Finding[]): Finding[] {
+	const reason = revoked.get(keyId);
+	if (reason === undefined) return [];
+	const isAnchored = place.some(({name, verdict}) => name === 'anchor' && verdict === 'valid');
+	const what = isAnchored ? 'but the run was anchored' : 'and no anchor (--anchor) says that the run is older';
+	return [
+		{name: 'revoked key', verdict: isAnchored ? 'valid' : 'cannot_tell', detail: `${keyId} was revoked (${reason}), ${what}`},
+	];
 }
 
 /** The seal is signed and names every file but itself, with its digest. */

@@ -9,6 +9,7 @@ const recordSchema = z.strictObject({
 	publicKey: z.string(),
 	since: z.iso.datetime().nullable(),
 	previous: z.string().nullable(),
+	revokes: z.strictObject({keyId: z.string(), reason: z.string()}).nullable(),
 	own: z.string(),
 	endorsement: z.string().nullable(),
 });
@@ -17,6 +18,8 @@ export type KeyChain = {
 	readonly findings: readonly Finding[];
 	/** oldest first; empty when the chain is not whole */
 	readonly signers: readonly Signer[];
+	/** why a key is not to be trusted any more, by its id */
+	readonly revoked: ReadonlyMap<string, string>;
 };
 
 const NAME = 'keys';
@@ -25,7 +28,11 @@ const FILE = 'keys.json';
 /** Checks that each key was vouched for by the one before it, and that a trusted one is among them. */
 export function checkKeys(records: unknown, trustedKeyId: string | undefined): KeyChain {
 	const {data} = z.array(recordSchema).min(1).safeParse(records);
-	const fail = (detail: string): KeyChain => ({findings: [{name: NAME, verdict: 'tampered', detail, file: FILE}], signers: []});
+	const fail = (detail: string): KeyChain => ({
+		findings: [{name: NAME, verdict: 'tampered', detail, file: FILE}],
+		signers: [],
+		revoked: new Map(),
+	});
 	if (!data) return fail('there is no chain of keys');
 	const signers: Signer[] = [];
 	for (const [index, {own, endorsement, ...facts}] of data.entries()) {
@@ -38,7 +45,8 @@ export function checkKeys(records: unknown, trustedKeyId: string | undefined): K
 			return fail(`the key before key ${index + 1} did not vouch for it`);
 		signers.push(signer);
 	}
-	return {findings: [toTrust(signers, trustedKeyId)], signers};
+	const revoked = new Map(data.flatMap(({revokes}) => (revokes ? [[revokes.keyId, revokes.reason] as const] : [])));
+	return {findings: [toTrust(signers, trustedKeyId)], signers, revoked};
 }
 
 function toTrust(signers: readonly Signer[], trustedKeyId: string | undefined): Finding {

@@ -1,6 +1,5 @@
 /** Trees of RFC 6962 and notes of C2SP, as a reader checks them. */
 import {createHash} from 'node:crypto';
-import {canonical} from './canonical.ts';
 import {decode, type Signer} from './verify.ts';
 import type {Finding} from './verify-conduct.ts';
 import {isSignedBy} from './verify-keys.ts';
@@ -138,7 +137,7 @@ export function decodeAll(texts: unknown): readonly Buffer[] | null {
 	}
 }
 
-function parseOr(bytes: Uint8Array | undefined): {readonly value: unknown; readonly isExact: boolean} {
+export function parseOr(bytes: Uint8Array | undefined): {readonly value: unknown; readonly isExact: boolean} {
 	try {
 		return parseExact(bytes ?? new Uint8Array());
 	} catch {
@@ -146,7 +145,68 @@ function parseOr(bytes: Uint8Array | undefined): {readonly value: unknown; reado
 	}
 }
 
-/** Entry text of a head in the log of all runs. */
-export function headEntry(head: unknown): Buffer {
-	return Buffer.from(`${canonical(head)}\n`);
+/** A run's place in the log of all runs, and that log against checkpoints that were kept elsewhere. */
+export function checkPlace(
+	files: ReadonlyMap<string, Uint8Array>,
+	signers: readonly Signer[],
+	anchor: string | undefined,
+): Finding[] {
+	const name = 'log of all runs';
+	const file = 'log/server/checkpoint';
+	const bytes = files.get(file);
+	if (!bytes) {
+		const detail = 'the bundle has no place in a log that could be compared with an anchor';
+		return anchor === undefined ? [] : [{name, verdict: 'cannot_tell', detail}];
+	}
+	const fail = (detail: string): Finding[] => [{name, verdict: 'tampered', detail: `${file}: ${detail}`, file}];
+	const checkpoint = readCheckpoint(bytes, signers);
+	if (typeof checkpoint === 'string') return fail(checkpoint);
+	const {value} = parseOr(files.get('log/server/proof.json'));
+	const {index, proof} = (value ?? {}) as {index?: unknown; proof?: unknown};
+	const way = decodeAll(proof);
+	const root =
+		way && rootFromProof(hashLeaf(files.get('log/head.json') ?? new Uint8Array()), Number(index), checkpoint.size, way);
+	if (!root?.equals(checkpoint.root)) return fail('the run is not in the log');
+	const place: Finding = {name, verdict: 'valid', detail: `finished run ${Number(index) + 1} of ${checkpoint.size}`};
+	if (anchor === undefined) return [{...place, detail: `${place.detail}; compared with no anchor (--anchor)`}];
+	return [place, checkAnchored(checkpoint, readAnchor(anchor, signers))];
+}
+
+/** The checkpoints of an anchor that one of the signers signed; other lines prove nothing. */
+export function readAnchor(text: string, signers: readonly Signer[]): readonly Checkpoint[] {
+	return text.split('\n').flatMap((line) => {
+		try {
+			const note: unknown = JSON.parse(line);
+			const checkpoint = typeof note === 'string' ? readCheckpoint(Buffer.from(note), signers) : '';
+			return typeof checkpoint === 'string' ? [] : [checkpoint];
+		} catch {
+			return [];
+		}
+	});
+}
+
+function checkAnchored({origin, size, root}: Checkpoint, anchored: readonly Checkpoint[]): Finding {
+	const name = 'anchor';
+	const same = anchored.filter((each) => each.origin === origin && each.size === size);
+	if (same.some((each) => !each.root.equals(root))) {
+		const file = 'log/server/checkpoint';
+		return {name, verdict: 'tampered', detail: `${file}: the log had another root where its size ${size} was anchored`, file};
+	}
+	if (same.length > 0)
+		return {name, verdict: 'valid', detail: `the checkpoint of size ${size} is anchored, among ${anchored.length}`};
+	return {name, verdict: 'cannot_tell', detail: `the anchor has no checkpoint of size ${size} by a key of this bundle`};
+}
+
+/** The root of every size from 1 on. */
+export function growRoots(leaves: readonly Buffer[]): readonly Buffer[] {
+	const complete: {readonly size: number; readonly root: Buffer}[] = [];
+	return leaves.map((leaf) => {
+		let newest = {size: 1, root: leaf};
+		for (let last = complete.at(-1); last?.size === newest.size; last = complete.at(-1)) {
+			newest = {size: newest.size * 2, root: hashNode(last.root, newest.root)};
+			complete.pop();
+		}
+		complete.push(newest);
+		return complete.map(({root}) => root).reduceRight((right, left) => hashNode(left, right));
+	});
 }
