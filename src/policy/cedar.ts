@@ -7,11 +7,10 @@ import type {GateResult} from '#contract/event.ts';
 import type {Action, Facts, Gate} from '#kernel/ports.ts';
 import {isReservedName, type Request, toPrincipalEntity, toRequest} from './request.ts';
 import type {RuleSet} from './rules.ts';
-import {createSlices, type Slice} from './slice.ts';
+import {createSlices, type Slice, type SliceOf} from './slice.ts';
 
 /** Builds the gate from loaded rules; rules with problems give a gate that denies everything and says why. */
-export function createPermissionGate(ruleSet: RuleSet): Gate {
-	const sliceOf = createSlices(ruleSet);
+export function createPermissionGate(ruleSet: RuleSet, sliceOf: SliceOf = createSlices(ruleSet)): Gate {
 	const answers = new Map<string, Answer>();
 	const [problem] = ruleSet.problems;
 	return {

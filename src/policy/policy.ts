@@ -70,7 +70,7 @@ export function createPolicy(options: PolicyOptions): LoadedPolicy {
 }
 
 /** Whatever a gate asks, it asks as many people as the rules for approvals say. */
-function withQuorum(gate: Gate, {quorum, rules}: PolicyDocument['approvals']): Gate {
+export function withQuorum(gate: Gate, {quorum, rules}: PolicyDocument['approvals']): Gate {
 	if (quorum === 1 && rules.length === 0) return gate;
 	return {
 		name: gate.name,

@@ -16,11 +16,13 @@ export type Slice = {
 	readonly entities: boolean;
 };
 
+export type SliceOf = (tool: Action['tool']) => Slice;
+
 /**
  * Splits a rule set by the actions its rules can match. Cedar's WebAssembly build evaluates every policy of a set and pays for
  * every byte of a request, so a question carries only what can change its answer.
  */
-export function createSlices({rules, groups}: RuleSet): (tool: Action['tool']) => Slice {
+export function createSlices({rules, groups}: RuleSet): SliceOf {
 	const slices = new Map<string, Slice>();
 	const {byAction, always} = indexRules(rules);
 	const build = (tool: Action['tool']): Slice => {
