@@ -182,6 +182,7 @@ export function spellings(secret: string): string[] {
 		wellFormed,
 		json,
 		json.replaceAll('/', '\\/'),
+		JSON.stringify(json.replaceAll('/', '\\/')).slice(1, -1),
 		json.replace(/[<>&'=+\u0080-\uffff]/g, unicodeEscape),
 		JSON.stringify(json).slice(1, -1),
 		hex,

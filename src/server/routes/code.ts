@@ -17,7 +17,7 @@ const code = createRoute({
 	path: '/api/v1/code',
 	operationId: 'runCode',
 	tags,
-	summary: 'Run a program in a sandbox without a network; the tools it calls are judged one by one',
+	summary: 'Run a program in a sandbox, without a network unless policy opens one; the tools it calls are judged one by one',
 	request: body(codeRequestSchema),
 	responses: {200: jsonReply(workReplySchema, 'what became of it; a program that failed or was refused says so in `status`')},
 });
