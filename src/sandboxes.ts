@@ -119,8 +119,9 @@ function kubernetes({kubernetes: cluster, sandbox: {image}, data}: Config, root:
 		best: 'vm-isolated',
 		async create() {
 			const {createKubernetesProvider} = await import('#sandbox/kubernetes/kubernetes.ts');
+			const inside = await inImage(image, root);
 			return createKubernetesProvider({
-				...(await inImage(image, root)),
+				...{...inside, image: inside.image()},
 				...{pullPolicy, ttlSeconds: jobTtlSeconds},
 				cluster: {kubeconfig: kubeconfig ?? undefined, context: context ?? undefined},
 				namespace: namespace ?? undefined,
@@ -136,7 +137,12 @@ function kubernetes({kubernetes: cluster, sandbox: {image}, data}: Config, root:
 async function inImage(image: string | null, root: string) {
 	const {imageName, programIn} = await import('#sandbox/docker/image.ts');
 	const runs = ['sql', 'python', 'ingest', 'javascript', 'shell'] as const;
-	return {image: image ?? imageName(root), program: (spec: SandboxSpec) => programIn(root, spec), runs};
+	const known = {name: image};
+	const nameOnce = () => {
+		known.name ??= imageName(root); // reads every file that goes into it
+		return known.name;
+	};
+	return {image: nameOnce, program: (spec: SandboxSpec) => programIn(root, spec), runs};
 }
 
 /** What the greediest runner asks for when it starts and never touches. */

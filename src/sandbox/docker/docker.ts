@@ -3,6 +3,7 @@ import {text} from 'node:stream/consumers';
 import {WritError} from '#contract/errors.ts';
 import type {Isolation, SandboxSpec} from '#contract/sandbox.ts';
 import {cancelled, notStarted} from '../endings.ts';
+import {createOpenSandboxes} from '../open-sandboxes.ts';
 import {reclaim} from '../output.ts';
 import {INSIDE_ID} from '../process/bubblewrap.ts';
 import {resolveMounts} from '../process/launch.ts';
@@ -33,8 +34,8 @@ type Provider = {
 	readonly api: DockerApi;
 	readonly owner: Owner;
 	readonly program: NonNullable<DockerProviderOptions['program']>;
-	/** every container that is ours and not gone, by name; its sandbox once there is one */
-	readonly live: Map<string, Sandbox | undefined>;
+	/** the name of every container that is ours and not gone */
+	readonly live: Set<string>;
 	readonly state: {serial: number; engine: Promise<Engine> | undefined};
 	inspect(): Promise<Engine>;
 };
@@ -43,28 +44,23 @@ export function createDockerProvider(options: DockerProviderOptions): SandboxPro
 	const program = options.program ?? ((spec: SandboxSpec) => programIn(options.root, spec));
 	const [api, owner] = [createDockerApi(options.host), createOwner()];
 	const provider: Provider = {
-		...{api, owner, program, live: new Map(), state: {serial: 0, engine: undefined}},
+		...{api, owner, program, live: new Set(), state: {serial: 0, engine: undefined}},
 		inspect: () => inspectEngine(api, options),
 	};
-	const {live, state} = provider;
-	const openings = new Set<Promise<unknown>>();
-	const closing = new AbortController();
+	const {state} = provider;
+	const sandboxes = createOpenSandboxes();
+	const open = async (spec: SandboxSpec, {warm, signal}: OpenOptions) => {
+		const sandbox = await openSandbox(provider, spec, {warm, signal: sandboxes.orClosing(signal)});
+		sandboxes.add(sandbox);
+		return sandbox;
+	};
 	return {
 		name: 'docker',
-		open(spec, {warm, signal}) {
-			const opening = openSandbox(provider, spec, {warm, signal: AbortSignal.any([signal, closing.signal])});
-			const tracking = opening.finally(() => openings.delete(tracking));
-			openings.add(tracking);
-			return tracking;
-		},
+		open: (spec, options) => sandboxes.track(open(spec, options)),
 		facts: () => factsOf(provider),
 		runners: () => versions(provider),
 		async close() {
-			closing.abort();
-			await Promise.allSettled(openings);
-			const endings = await Promise.allSettled([...live.values()].map((sandbox) => sandbox?.dispose()));
-			const [failed] = endings.filter((ending) => ending.status === 'rejected');
-			if (failed) throw failed.reason;
+			await sandboxes.close();
 			// What an engine that is gone cannot be asked to remove, the sweep of the next server finds.
 			if (state.engine) await sweepContainers(api, owner, () => false).catch(() => {});
 		},
@@ -99,7 +95,6 @@ async function openSandbox(provider: Provider, spec: SandboxSpec, options: OpenO
 	const {name, runner} = await startIn(provider, engine, {spec, program: provider.program(spec), warm: options.warm});
 	try {
 		const sandbox = await supervise(runner, options);
-		live.set(name, sandbox);
 		// What could not be removed is found by the sweep that comes with asking the engine anew.
 		sandbox.ended.catch(() => (state.engine = undefined)).finally(() => live.delete(name));
 		return sandbox;
@@ -133,7 +128,7 @@ async function startIn(
 	};
 	state.serial += 1;
 	const name = `writ-${owner.instance}-${state.serial}`;
-	live.set(name, undefined);
+	live.add(name);
 	try {
 		const isolation = isolationOf(engine, warm);
 		return {name, runner: await startContainer({api, name, body, spec, isolation, cleanUp})};

@@ -8,6 +8,7 @@ import {WritError} from '#contract/errors.ts';
 import type {SandboxSpec} from '#contract/sandbox.ts';
 import {cancelled, notStarted} from '../endings.ts';
 import {replacedAfter} from '../expiring.ts';
+import {createOpenSandboxes} from '../open-sandboxes.ts';
 import type {OpenOptions, Sandbox, SandboxProvider} from '../sandbox.ts';
 import {type StartedRunner, supervise} from '../supervise.ts';
 import {type KubernetesApi, statusOf} from './api.ts';
@@ -30,37 +31,27 @@ const DEADLINE_SPARE_MS = 60_000;
 export function createKubernetesProvider(options: KubernetesProviderOptions): SandboxProvider {
 	const settings = withDefaults(options);
 	const state: {session: Promise<Session> | undefined} = {session: undefined};
-	const live = new Set<Sandbox>();
-	const openings = new Set<Promise<unknown>>();
-	const closing = new AbortController();
+	const sandboxes = createOpenSandboxes();
 	const session = () => {
 		state.session ??= begin(settings);
 		state.session.catch(() => (state.session = undefined)); // a cluster may come
 		return state.session;
 	};
 	const open = async (spec: SandboxSpec, {warm, signal}: OpenOptions) => {
-		const either = AbortSignal.any([signal, closing.signal]);
+		const either = sandboxes.orClosing(signal);
 		if (either.aborted) throw cancelled();
 		if (spec.network !== 'none') throw notStarted('a pod has no way out to a network');
 		const sandbox = await start(settings, await session(), spec, {warm, signal: either});
-		live.add(sandbox);
-		sandbox.ended.finally(() => live.delete(sandbox)).catch(() => {});
+		sandboxes.add(sandbox);
 		return sandbox;
 	};
 	return {
 		name: 'kubernetes',
-		open(spec, opening) {
-			const opened = open(spec, opening);
-			const tracking = opened.catch(() => {}).finally(() => openings.delete(tracking));
-			openings.add(tracking);
-			return opened;
-		},
+		open: (spec, options) => sandboxes.track(open(spec, options)),
 		facts: () => factsOf(settings, session),
 		runners: async () => ({image: settings.image}),
 		async close() {
-			closing.abort();
-			await Promise.all(openings);
-			await Promise.allSettled([...live].map((sandbox) => sandbox.dispose()));
+			await sandboxes.close().catch(() => {}); // what could not be ended ends with its lifetime
 			const begun = await state.session?.catch(() => undefined);
 			begun?.pods.close();
 			await begun?.lease.release();

@@ -29,7 +29,7 @@ afterEach(async () => {
 
 function provider(options: Partial<MicrosandboxProviderOptions> = {}): SandboxProvider {
 	const msb: Msb = ['/usr/bin/python3', '-I', '-S', DOUBLE, held.state];
-	held.provider = createMicrosandboxProvider({msb, image: IMAGE, program, runs: ['python'], ...options});
+	held.provider = createMicrosandboxProvider({msb, image: () => IMAGE, program, runs: ['python'], ...options});
 	return held.provider;
 }
 
@@ -150,7 +150,7 @@ describe('microsandbox', {skip}, () => {
 	for (const [title, options, expected] of [
 		[
 			'an image that is not here',
-			{image: 'missing'},
+			{image: () => 'missing'},
 			{message: /image not cached/, hint: 'run `docker save IMAGE | msb load`: writ never lets microsandbox pull an image'},
 		],
 		['no msb', {msb: ['/nonexistent']}, {message: '`msb` is not installed', hint: /^run `npm install -g microsandbox`/}],
@@ -250,6 +250,6 @@ describe('the real msb', () => {
 	});
 
 	describe('with guests that boot', {skip: whyNotReal('boot')}, () =>
-		testProvider(() => createMicrosandboxProvider({cliPath: process.env.MSB_CLI_PATH, image: root(), program, runs: ['python']})),
+		testProvider(() => createMicrosandboxProvider({cliPath: process.env.MSB_CLI_PATH, image: root, program, runs: ['python']})),
 	);
 });

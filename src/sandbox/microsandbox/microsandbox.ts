@@ -5,6 +5,7 @@ import {WritError} from '#contract/errors.ts';
 import type {Isolation, RunnerName, SandboxSpec} from '#contract/sandbox.ts';
 import {cancelled, notStarted} from '../endings.ts';
 import {replacedAfter} from '../expiring.ts';
+import {createOpenSandboxes} from '../open-sandboxes.ts';
 import {reclaim} from '../output.ts';
 import {isAlive, readIdentity} from '../process-identity.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from '../sandbox.ts';
@@ -27,7 +28,7 @@ export type MicrosandboxProviderOptions = {
 	readonly msb?: Msb | undefined;
 	readonly cliPath?: string | undefined;
 	/** a local image or root directory; none is ever pulled */
-	readonly image: string;
+	readonly image: () => string;
 	readonly program: (spec: SandboxSpec) => GuestProgram | Promise<GuestProgram>;
 	readonly runs: readonly RunnerName[];
 	/** a guest that waits longer for its run is replaced */
@@ -41,34 +42,24 @@ const LIFETIME_SPARE_MS = 120_000;
 export function createMicrosandboxProvider({cliPath, ...options}: MicrosandboxProviderOptions): SandboxProvider {
 	const settings: Settings = {warmLimitMs: 3_600_000, ...options, msb: options.msb ?? findMsb(cliPath)};
 	const state: {swept: Promise<void> | undefined} = {swept: undefined};
-	const live = new Set<Sandbox>();
-	const openings = new Set<Promise<unknown>>();
-	const closing = new AbortController();
+	const sandboxes = createOpenSandboxes();
 	const open = async (spec: SandboxSpec, {warm, signal}: OpenOptions) => {
-		const either = AbortSignal.any([signal, closing.signal]);
+		const either = sandboxes.orClosing(signal);
 		if (either.aborted) throw cancelled();
 		if (spec.network !== 'none') throw notStarted('a guest has no way out to a network');
 		state.swept ??= sweep(settings.msb);
 		await state.swept;
 		const sandbox = await start(settings, spec, {warm, signal: either});
-		live.add(sandbox);
-		sandbox.ended.finally(() => live.delete(sandbox)).catch(() => {});
+		sandboxes.add(sandbox);
 		return sandbox;
 	};
 	return {
 		name: 'microsandbox',
-		open(spec, opening) {
-			const opened = open(spec, opening);
-			const tracking = opened.catch(() => {}).finally(() => openings.delete(tracking));
-			openings.add(tracking);
-			return opened;
-		},
+		open: (spec, options) => sandboxes.track(open(spec, options)),
 		facts: () => factsOf(settings),
-		runners: async () => ({image: settings.image}),
+		runners: async () => ({image: settings.image()}),
 		async close() {
-			closing.abort();
-			await Promise.all(openings);
-			await Promise.allSettled([...live].map((sandbox) => sandbox.dispose()));
+			await sandboxes.close().catch(() => {}); // what could not be ended ends with its lifetime
 		},
 	};
 }
@@ -77,7 +68,8 @@ async function start(settings: Settings, spec: SandboxSpec, options: OpenOptions
 	const {msb, image, warmLimitMs} = settings;
 	const waiting = options.warm ? warmLimitMs : 0;
 	const lifetimeSeconds = Math.ceil((waiting + spec.limits.wallMs + LIFETIME_SPARE_MS) / 1000);
-	const guest: Guest = {name: nameOfGuest(), image, spec, program: await settings.program(spec), lifetimeSeconds};
+	const program = await settings.program(spec);
+	const guest: Guest = {name: nameOfGuest(), image: image(), spec, program, lifetimeSeconds};
 	const remove = () => callMsb(msb, removeArguments(guest.name)).then(() => {});
 	try {
 		await callMsb(msb, await createArguments(guest), options.signal);
@@ -180,7 +172,7 @@ async function factsOf({msb, image, runs}: Settings): Promise<ProviderFacts> {
 		await callMsb(msb, ['doctor']).catch((error) => {
 			throw unfit(error);
 		});
-		if (!isDirectoryName(image)) await callMsb(msb, ['image', 'inspect', '--format', 'json', '--', image]);
+		if (!isDirectoryName(image())) await callMsb(msb, ['image', 'inspect', '--format', 'json', '--', image()]);
 		return {...base, versions: known.versions, weaknesses: WEAKNESSES, availability: {kind: 'available'}};
 	} catch (error) {
 		if (!(error instanceof WritError)) throw error;

@@ -9,6 +9,7 @@ import {CACHE_MOUNT} from '../compile-cache.ts';
 import {withEgress} from '../egress/attach.ts';
 import type {Egress} from '../egress/egress.ts';
 import {notStarted} from '../endings.ts';
+import {createOpenSandboxes} from '../open-sandboxes.ts';
 import {reclaim, watchOutput} from '../output.ts';
 import type {Program, Runtime} from '../runtime.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from '../sandbox.ts';
@@ -62,9 +63,7 @@ type Host = {
 
 export function createProcessProvider({runtime, egress, ...switches}: ProcessProviderOptions): SandboxProvider {
 	const state: {serial: number; host: Promise<Host> | undefined} = {serial: 0, host: undefined};
-	const live = new Set<Sandbox>();
-	const openings = new Set<Promise<unknown>>();
-	const closing = new AbortController();
+	const sandboxes = createOpenSandboxes();
 	const host = () => {
 		state.host ??= inspectHost(switches);
 		state.host.catch(() => (state.host = undefined)); // what is missing may be installed later
@@ -73,40 +72,30 @@ export function createProcessProvider({runtime, egress, ...switches}: ProcessPro
 	const launch = async (spec: SandboxSpec, program: Program, {warm, signal}: OpenOptions) => {
 		state.serial += 1;
 		const {serial} = state;
-		const options = {warm, signal: AbortSignal.any([signal, closing.signal])};
+		const options = {warm, signal: sandboxes.orClosing(signal)};
 		const {zygotes, ...found} = await host();
 		// A zygote's children have no forwarder before them.
 		const zygote = spec.network === 'none' ? await zygotes?.find(program, spec, options.signal) : undefined;
 		const started = await start({spec, program, host: found, zygote, serial}, options).catch((error) => {
 			throw error instanceof WritError ? error : notStarted(String(error), error);
 		});
-		live.add(started.sandbox);
-		started.sandbox.ended.finally(() => live.delete(started.sandbox)).catch(() => {});
+		sandboxes.add(started.sandbox);
 		return started;
 	};
 	const open = async (spec: SandboxSpec, options: OpenOptions) => {
 		const program = await runtime.program(spec);
 		const closed: SandboxSpec = {...spec, mounts: [], network: 'none'};
-		const directory = program.cache?.find((output) => tracked(fillCache({...closed, output}, program, launch)));
+		const directory = program.cache?.find((output) => sandboxes.track(fillCache({...closed, output}, program, launch)));
 		const cached = directory === undefined ? program : withCache(program, directory);
 		return withEgress(spec, cached, egress, async (behind) => (await launch(spec, behind, options)).sandbox);
 	};
-	const tracked = <T>(opening: Promise<T>): Promise<T> => {
-		const tracking = opening.finally(() => openings.delete(tracking));
-		openings.add(tracking);
-		return tracking;
-	};
 	return {
 		name: 'process',
-		open: (spec, options) => tracked(open(spec, options)),
+		open: (spec, options) => sandboxes.track(open(spec, options)),
 		facts: async (how) => ({...(await inspect(host, how?.thorough ? runtime : undefined)), egress: egress !== undefined}),
 		runners: () => runtime.versions(),
 		async close() {
-			closing.abort();
-			const disposeAll = () => Promise.all([...live].map((sandbox) => sandbox.dispose()));
-			await disposeAll();
-			await Promise.allSettled(openings);
-			await disposeAll();
+			await sandboxes.close();
 			await (await state.host?.catch(() => undefined))?.zygotes?.close();
 		},
 	};
