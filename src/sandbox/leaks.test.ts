@@ -93,6 +93,18 @@ answer(1)`;
 		assert.deepEqual([descendants(process.pid), groups(process.pid)], [[], []]);
 	});
 
+	test('of sandboxes that are given up at every moment of their start', async () => {
+		const provider = createProcessProvider({runtime: attackerRuntime(), cgroups: 'off', zygotes: 'off'});
+		await attack(provider, 'answer(1)');
+		const before = footprint();
+		for (let ms = 0; ms < 40; ms++) {
+			const opening = provider.open(spec(), {warm: true, signal: AbortSignal.timeout(ms)});
+			await opening.then((sandbox) => sandbox.dispose()).catch(() => undefined);
+		}
+		await assertNoMore(before);
+		await provider.close();
+	});
+
 	for (const cgroups of ['auto', 'off'])
 		test(`when the server is killed, control groups ${cgroups}`, async () => {
 			const child = spawn(process.execPath, [join(import.meta.dirname, 'fixtures/fill-and-die.ts'), cgroups], {

@@ -8,6 +8,7 @@ import {chmod, mkdir, mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Readable, Writable} from 'node:stream';
+import {killGroup} from '../process/launch.ts';
 import type {Mount} from '../runtime.ts';
 import type {KubernetesObject} from './cluster-store.ts';
 
@@ -112,7 +113,7 @@ async function viewOf(pod: KubernetesObject, name: string, directory: string, {i
 }
 
 function launch(args: readonly string[]): ContainerProcess {
-	const child: ChildProcess = spawn(BWRAP, args, {stdio: ['pipe', 'pipe', 'pipe', 'pipe'], env: {}});
+	const child: ChildProcess = spawn(BWRAP, args, {detached: true, stdio: ['pipe', 'pipe', 'pipe', 'pipe'], env: {}});
 	const [stdin, stdout, stderr, info] = child.stdio as unknown as [Writable, Readable, Readable, Readable];
 	const {promise: exited, resolve} = Promise.withResolvers<number>();
 	const first: {pid: number | undefined; asked: NodeJS.Signals | undefined} = {pid: undefined, asked: undefined};
@@ -129,7 +130,7 @@ function launch(args: readonly string[]): ContainerProcess {
 	return {
 		...{stdin, stdout, stderr, exited},
 		signal(name) {
-			if (name === 'SIGKILL') child.kill('SIGKILL');
+			if (name === 'SIGKILL') killGroup(child);
 			// To the first process inside, which hears of it only if it asked to: as in a container.
 			first.asked = name;
 			send();

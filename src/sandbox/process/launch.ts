@@ -1,4 +1,5 @@
 /** The chain of programs that ends in a runner: join the control group, reach the mounts, give up the host's id, isolate, limit. */
+import type {ChildProcess} from 'node:child_process';
 import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {chown, realpath} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -184,4 +185,16 @@ const STARTUP_SECONDS = 2;
 /** How many files scratch may hold: one for each page of it, for each takes memory of the kernel. */
 export function scratchFiles({scratchBytes}: SandboxLimits): number {
 	return Math.max(1_024, Math.floor(scratchBytes / 4_096));
+}
+
+/**
+ * Ends a detached child with all that it started and that has not left its group. bubblewrap's inner process waits for the outer one
+ * before it asks to die with it: killed in that moment, the outer alone would leave it waiting for ever.
+ */
+export function killGroup(child: ChildProcess): void {
+	try {
+		if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+	} catch {
+		// all of it is gone
+	}
 }

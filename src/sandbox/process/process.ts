@@ -21,6 +21,7 @@ import {hostId, zygoteId} from './host-identity.ts';
 import {
 	countsFiles,
 	findPrograms,
+	killGroup,
 	launchCommand,
 	makeReachable,
 	PRLIMIT,
@@ -247,7 +248,7 @@ async function prepareLaunch(host: Omit<Host, 'zygotes'>, {spec, program, id}: W
 	return async (confinement) => {
 		const [file, ...args] = launchCommand({...host, ...confinement, id, limits: spec.limits, stage: reachable.stage, command});
 		const sixth = filter ? 'pipe' : 'ignore';
-		const child = spawn(file, args, {cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', sixth]});
+		const child = spawn(file, args, {cwd: '/', env: {}, detached: true, stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', sixth]});
 		if (child.pid === undefined) throw notStarted(`${file} did not start`, (await once(child, 'error'))[0]);
 		const descriptors: readonly unknown[] = child.stdio;
 		feed(descriptors[ARGUMENTS_FD], Buffer.concat([browserArguments(program, spec.limits), bubblewrapArguments(plan)]));
@@ -262,7 +263,8 @@ function endsOf(child: ChildProcess): Forked {
 	child.once('error', (cause) => reject(notStarted(cause.message, cause)));
 	// Not 'exit': what the runner sent before it died must be read first.
 	child.once('close', (code, by) => resolve({code, by}));
-	return {requests, stdout, stderr, frames, exited, kill: () => void child.kill('SIGKILL')};
+	child.once('exit', () => killGroup(child));
+	return {requests, stdout, stderr, frames, exited, kill: () => killGroup(child)};
 }
 
 function feed(stream: unknown, bytes: Buffer): void {

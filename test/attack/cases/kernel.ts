@@ -67,6 +67,7 @@ export const KERNEL: readonly Case[] = [
 			'for path in ["/dev/mem", "/dev/kvm", "/dev/fuse", "/dev/loop0", "/dev/loop-control", "/dev/vda", "/dev/sda", "/dev/kmsg", "/dev/net/tun", "/dev/dri/card0", "/dev/nvidia0"]:\n  go(lambda: os.close(os.open(path, os.O_RDONLY)), path)',
 		),
 	}),
+	// An engine's mount table names where the run's own files come from: `writ doctor` says so. What else it names would be a find.
 	attack('K09', 'learns what the host is', 'R', {
 		plan: refused(
 			MOUNTS,
@@ -75,13 +76,13 @@ export const KERNEL: readonly Case[] = [
 			'FROM duckdb_settings()',
 		),
 		code: python(
-			'try: mounts = open("/proc/self/mountinfo").read()\nexcept OSError: mounts = ""\nwon(mounts[:300]) if "@ROOT@" in mounts or "@DATADIR@" in mounts or "@HOSTMOUNT@" in mounts and os.environ.get("@ENV@") else tell(len(mounts))\nname = os.uname().nodename if hasattr(os, "uname") else "?"\nwon("host name " + name) if name == "@HOSTNAME@" else tell("a name of its own")\nlook(lambda: won(open("/etc/machine-id").read()))',
+			'try: mounts = open("/proc/self/mountinfo").read()\nexcept OSError: mounts = ""\nmounts = "\\n".join(line for line in mounts.splitlines() if not line.split()[4].startswith(("/data", "/in", "/out", "/runtime")))\nwon(mounts[:300]) if "@ROOT@" in mounts or "@DATADIR@" in mounts or "@HOSTMOUNT@" in mounts and os.environ.get("@ENV@") else tell(len(mounts))\nname = os.uname().nodename if hasattr(os, "uname") else "?"\nwon("host name " + name) if name == "@HOSTNAME@" else tell("a name of its own")\nlook(lambda: won(open("/etc/machine-id").read()))',
 		),
 	}),
 	attack('K10', 'redirects /proc and uses known holes', 'D', {
 		plan: refused("SELECT content FROM read_text('/proc/self/attr/current')", "SELECT content FROM read_text('/proc/kcore')"),
 		code: python(
-			'for path in ["/proc/kcore", "/proc/kallsyms", "/proc/timer_list", "/proc/self/attr/exec"]:\n  go(lambda: len(os.read(os.open(path, os.O_RDONLY), 10)), path)\nlook(lambda: os.symlink("/proc/sysrq-trigger", "@SCRATCH@/null"))\ngo(lambda: os.close(os.open("@SCRATCH@/null", os.O_WRONLY)), "through a link ")',
+			'for path in ["/proc/kcore", "/proc/kallsyms", "/proc/timer_list", "/proc/self/attr/exec"]:\n  look(lambda: won(path) if os.read(os.open(path, os.O_RDONLY), 10) else tell("empty"))\nlook(lambda: os.symlink("/proc/sysrq-trigger", "@SCRATCH@/null"))\nlook(lambda: won("through a link") if os.fstat(os.open("@SCRATCH@/null", os.O_WRONLY)).st_rdev != os.stat("/dev/null").st_rdev else tell("nothing"))',
 		),
 	}),
 	attack('K11', 'types into the terminal', 'D', {
