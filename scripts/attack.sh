@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# The attack battery on a process and on Wasm, on containers where an engine starts, and on nothing at all, where it must succeed.
+# The attack battery on every sandbox that starts here, and on nothing at all, where it must succeed; or on those that are named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 node=$(scripts/node.sh)
-providers=process,wasm
+wanted=${1:-process,wasm,docker,docker+runsc,none}
 DOCKERDIR=
 trap '[ -z "$DOCKERDIR" ] || scripts/docker.sh stop "$DOCKERDIR"' EXIT
 if engine=$(scripts/docker.sh start); then
 	eval "$engine"
 	export DOCKER_HOST
-	providers+=,docker
-	if [ -x .writ/gvisor/runsc ]; then providers+=,docker+runsc; fi
+	[ -x .writ/gvisor/runsc ] || wanted=${wanted//,docker+runsc/}
+else
+	wanted=${wanted//,docker+runsc/}
+	wanted=${wanted//,docker/}
 fi
-"$node" scripts/attack.ts --quiet --provider "$providers,none"
+"$node" scripts/attack.ts --quiet --provider "$wanted"

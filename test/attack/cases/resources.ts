@@ -73,7 +73,7 @@ export const RESOURCES: readonly Case[] = [
 	}),
 	attack('R09', 'asks a thousand times at once', 'K', {
 		serial,
-		maxMs: 60_000,
+		maxMs: 300_000,
 		plan: scenario('crowd'),
 		code: scenario('crowd'),
 		text: propose('analyst.sql', {dataset_id: 'vault', sql: 'SELECT 1'}),
