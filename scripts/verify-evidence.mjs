@@ -85,7 +85,7 @@ function readKeys(files, trusted) {
 	const file = 'keys.json';
 	const keys = [];
 	for (const {own, endorsement, ...facts} of readJson(files, file)) {
-		const key = readKey(base64(facts.publicKey, file), file);
+		const key = createPublicKey({key: base64(facts.publicKey, file), format: 'der', type: 'spki'});
 		const der = key.export({format: 'der', type: 'spki'});
 		const before = keys.at(-1);
 		const statement = canonical(facts);
@@ -93,7 +93,7 @@ function readKeys(files, trusted) {
 		const follows =
 			facts.previous === (before?.id ?? null) && (!before || isSigned(before.key, statement, base64(endorsement, file)));
 		must(isItself && follows, file, `key ${keys.length + 1} is not itself, or nobody vouched for it`);
-		keys.push({key, id: facts.keyId, raw: der.subarray(-32)});
+		keys.push({key, id: facts.keyId, raw: der.subarray(-32), revokes: facts.revokes?.keyId});
 	}
 	must(keys.length > 0, file, 'there are no keys');
 	if (trusted && keys.every(({id}) => id !== trusted)) throw new CannotTell(`no key here is the trusted key ${trusted}`);
@@ -101,14 +101,6 @@ function readKeys(files, trusted) {
 }
 
 const TYPE = 'application/vnd.in-toto+json';
-function readKey(der, file) {
-	try {
-		return createPublicKey({key: der, format: 'der', type: 'spki'});
-	} catch {
-		return must(false, file, 'a key is none');
-	}
-}
-
 const EVENTS = 'log/events.jsonl';
 const SEAL = 'statements/bundle.dsse.json';
 const VERDICT = 'statements/verdict.dsse.json';
@@ -250,7 +242,9 @@ function checkTree(files, key, events) {
 /** The run's place in the log of all runs, and that log against checkpoints kept elsewhere. */
 function checkServerLog(files, keys, anchor) {
 	const file = 'log/server/checkpoint';
-	if (!files.has(file) && anchor === undefined) return 'none';
+	const isRevoked = keys.some(({revokes}) => revokes === readJson(files, 'log/head.json').keyId);
+	if (anchor === undefined && isRevoked) throw new CannotTell('its key was revoked, and only an anchor tells since when');
+	if (anchor === undefined && !files.has(file)) return 'none';
 	if (!files.has(file)) throw new CannotTell('the bundle has no place in a log that could be compared with the anchor');
 	const {origin, size, root} = readCheckpoint(String(files.get(file)), keys, file);
 	const {index, proof} = readJson(files, 'log/server/proof.json');
@@ -260,7 +254,7 @@ function checkServerLog(files, keys, anchor) {
 	const lines = anchor.split('\n').filter((line) => line.startsWith(`"${origin}\\n${size}\\n`));
 	const seen = lines.map((line) => readCheckpoint(JSON.parse(line), keys, 'the anchor'));
 	const isSame = seen.every((note) => note.root.equals(root));
-	must(isSame, file, `the log had another root where its size ${size} was anchored`);
+	must(isSame, file, 'it had another root where its size was anchored');
 	if (seen.length === 0) throw new CannotTell(`the anchor has no checkpoint of size ${size} by a key of this bundle`);
 	return `leaf ${index + 1} of ${size}, as anchored`;
 }
@@ -281,8 +275,10 @@ export function verifyEvidence(source, {trusted, anchor} = {}) {
 		checks.push(`tree: ${checkTree(files, key, events)}`, `log of all runs: ${checkServerLog(files, keys, anchor)}`);
 		return {verdict: 'valid', file: null, position: null, checks};
 	} catch (fault) {
-		const {file = null, position = null, message} = fault;
-		return {verdict: fault instanceof CannotTell ? 'cannot_tell' : 'tampered', file, position, checks: [...checks, message]};
+		const isOpen = fault instanceof CannotTell;
+		// What Node itself says of a key that is none has no place of its own.
+		const {file = isOpen || checks.length > 0 ? null : 'keys.json', position = null, message} = fault;
+		return {verdict: isOpen ? 'cannot_tell' : 'tampered', file, position, checks: [...checks, message]};
 	}
 }
 

@@ -1,21 +1,36 @@
 import {mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {Local} from '#cli/io.ts';
+import type {Config} from '#config/config.ts';
 import type {Verification} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
-import {keyIdOf} from '#evidence/keys.ts';
+import {type Keyring, openKeyring, rotateKey} from '#evidence/keyring.ts';
+import {type KeyRecord, keyIdOf} from '#evidence/keys.ts';
 import {verifyCapsule} from '#evidence/verify.ts';
 import {verifyBundle} from '#evidence/verify-bundle.ts';
+import {verifyLog} from '#evidence/verify-server-log.ts';
 import {unpackTar} from '#evidence/verify-tar.ts';
+
+/** The keys of the data directory that the settings name. */
+export function keyring({data}: Config): Promise<Keyring> {
+	return openKeyring(path.join(path.resolve(data.dir), 'keys'));
+}
+
+export function rotate({data}: Config, revoke: string | null): Promise<KeyRecord> {
+	return rotateKey(path.join(path.resolve(data.dir), 'keys'), {revoke, clock: {now: () => new Date()}});
+}
 
 type Files = ReadonlyMap<string, Uint8Array>;
 
 /** Evidence that lies on this machine: bundles as directories and archives, and capsules. */
 export const localEvidence: Local['evidence'] = {
-	async verify(place, {key}) {
-		const source = await readSource(place);
+	async verify(place, {key, anchor}) {
+		const source = typeof place === 'string' ? await readSource(place) : place;
 		if (source === null) return null;
-		const trust = key === undefined ? {} : {trustedKeyId: trustedKey(await readFile(key, 'utf8'))};
+		const trust = {
+			...(key === undefined ? {} : {trustedKeyId: trustedKey(await readFile(key, 'utf8'))}),
+			...(anchor === undefined ? {} : {anchor: await readAnchor(anchor)}),
+		};
 		return verifySource(source, trust);
 	},
 	async read(place) {
@@ -36,10 +51,17 @@ export const localEvidence: Local['evidence'] = {
 	},
 };
 
-function verifySource(source: Uint8Array | Files, trust: {readonly trustedKeyId?: string}): Verification {
-	if (!(source instanceof Uint8Array)) return verifyBundle(source, trust);
+type Trust = {readonly trustedKeyId?: string; readonly anchor?: string};
+
+function verifySource(source: Uint8Array | Files, trust: Trust): Verification {
+	if (!(source instanceof Uint8Array)) return source.has('checkpoint') ? verifyLog(source, trust) : verifyBundle(source, trust);
 	const isCapsule = source[0] === '{'.charCodeAt(0);
 	return isCapsule ? verifyCapsule(source, trust) : verifyBundle(source, trust);
+}
+
+/** A file of checkpoints, or the directory that holds it. */
+async function readAnchor(place: string): Promise<string> {
+	return readFile((await stat(place)).isDirectory() ? path.join(place, 'checkpoints') : place, 'utf8');
 }
 
 /** Null when there is nothing at this place. */

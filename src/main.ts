@@ -69,6 +69,10 @@ const local: Local = {
 		delete: async (name) => withSecrets(({file}) => file.delete(name)),
 		rotateKey: async (ask) => (await rooms.secrets()).rotateKey(loadConfig(), ask),
 	},
+	keys: {
+		list: async () => (await (await rooms.evidence()).keyring(loadConfig().config)).records(),
+		rotate: async (revoke) => (await rooms.evidence()).rotate(loadConfig().config, revoke),
+	},
 	evidence: {
 		verify: async (place, trust) => (await rooms.evidence()).localEvidence.verify(place, trust),
 		read: async (bundle) => (await rooms.evidence()).localEvidence.read(bundle),

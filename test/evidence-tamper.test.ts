@@ -2,24 +2,31 @@
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
 import {hash} from 'node:crypto';
-import {mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {after, test} from 'node:test';
 import type {TestCase} from '#contract/sandbox.ts';
 import {exportBundle} from '#evidence/bundle.ts';
 import {type Statement, toEnvelope} from '#evidence/dsse.ts';
+import {openKeyring, rotateKey} from '#evidence/keyring.ts';
+import {signHead} from '#evidence/keys.ts';
 import {finishedRun, sampleKey, testedBodies} from '#evidence/sample-run.ts';
+import {createServerLog} from '#evidence/server-log.ts';
 import {packTar} from '#evidence/tar.ts';
 import {verifyBundle} from '#evidence/verify-bundle.ts';
 import {ROOT, runWrit} from './server.ts';
 
 type Files = Map<string, Buffer>;
+type Trust = {readonly anchor?: string};
 type Found = {readonly verdict: string; readonly file: string | null; readonly position: number | null; readonly said: string};
 
 /** Imported by a name that is not a literal: plain JavaScript has no types to check. */
 const {verifyEvidence} = (await import(path.join(ROOT, 'scripts/verify-evidence.mjs'))) as {
-	verifyEvidence(source: Buffer | Files): {verdict: string; file: string | null; position: number | null; checks: string[]};
+	verifyEvidence(
+		source: Buffer | Files,
+		trust?: Trust,
+	): {verdict: string; file: string | null; position: number | null; checks: string[]};
 };
 
 const SEAL = 'statements/bundle.dsse.json';
@@ -32,13 +39,13 @@ const archive = packTar(one);
 const directory = mkdtempSync(path.join(tmpdir(), 'writ-tamper-'));
 after(() => rmSync(directory, {recursive: true}));
 
-const VERIFIERS: Readonly<Record<string, (source: Buffer | Files) => Found>> = {
-	'the platform’s verifier'(source) {
-		const {verdict, file = null, position, checks} = verifyBundle(source);
+const VERIFIERS: Readonly<Record<string, (source: Buffer | Files, trust?: Trust) => Found>> = {
+	'the platform’s verifier'(source, trust) {
+		const {verdict, file = null, position, checks} = verifyBundle(source, trust);
 		return {verdict, file, position, said: checks.map(({detail}) => detail).join('\n')};
 	},
-	'the second verifier'(source) {
-		const {verdict, file, position, checks} = verifyEvidence(source);
+	'the second verifier'(source, trust) {
+		const {verdict, file, position, checks} = verifyEvidence(source, trust);
 		return {verdict, file, position, said: checks.join('\n')};
 	},
 };
@@ -219,6 +226,22 @@ for (const [name, verify] of Object.entries(VERIFIERS)) {
 			assert.equal(verify(resealed(changed((files) => files.set(file, Buffer.from('else'))))).verdict, 'tampered', file);
 	});
 
+	test(`${name} finds a log that was forked and a checkpoint that was replayed, by the anchor alone`, async (t) => {
+		const {whole, forked, revoked, anchor} = await logged(t);
+		const verdicts = (files: Files) =>
+			[undefined, anchor].map((text) => verify(files, text === undefined ? {} : {anchor: text}).verdict);
+		assert.deepEqual(verdicts(whole), ['valid', 'valid']);
+		assert.deepEqual(verdicts(forked), ['valid', 'tampered']);
+		assert.deepEqual(verdicts(revoked), ['cannot_tell', 'valid']);
+		assert.equal(verify(whole, {anchor: anchor.split('\n')[0] ?? ''}).verdict, 'cannot_tell');
+		assert.equal(verify(one, {anchor}).verdict, 'cannot_tell');
+		for (const file of ['log/server/checkpoint', 'log/server/proof.json'])
+			for (const other of [forked.get(file) as Buffer, flipped(whole.get(file) as Buffer, 30)]) {
+				if (other.equals(whole.get(file) as Buffer)) continue;
+				assert.equal(verify(new Map(whole).set(file, other)).verdict, 'tampered', file);
+			}
+	});
+
 	test(`${name} is not convinced by a bundle that holds nothing`, () => {
 		for (const empty of [new Map(), changed((files) => [...files.keys()].map((file) => file !== SEAL && files.delete(file)))])
 			assert.notEqual(verify(empty).verdict, 'valid');
@@ -262,6 +285,28 @@ test('both verifiers end with 0, 1 and 2 on the command line, for a directory an
 		Object.entries(expected).map(([name, exit]) => [name, exit, exit]),
 	);
 });
+
+/** A run as the second of a log; the same on a log that began otherwise; and after its key was revoked. */
+async function logged(t: {after(work: () => void): void}) {
+	const root = mkdtempSync(path.join(tmpdir(), 'writ-logged-'));
+	t.after(() => rmSync(root, {recursive: true}));
+	const keyring = await openKeyring(path.join(root, 'keys'));
+	const {store, head} = await finishedRun(keyring.current(), 'run_1', testedBodies(CASES));
+	const old = keyring.current();
+	const before = (runId: string) => signHead(old, {runId, seq: 3, hash: 'f'.repeat(64), at: head.at});
+	const bundleOn = async (first: string, anchor: string | null) => {
+		const heads = [before(first), head];
+		const own = {heads: async (from: number) => heads.slice(from), headPosition: async () => 1};
+		const log = createServerLog({store: own, keyring, directory: path.join(root, first), anchor});
+		await log.sync();
+		return new Map(await exportBundle('run_1', {store, key: keyring.current(), keys: keyring.records(), place: log.place}));
+	};
+	const anchor = path.join(root, 'checkpoints');
+	const whole = await bundleOn('one', anchor);
+	const forked = await bundleOn('other', null);
+	await rotateKey(path.join(root, 'keys'), {revoke: 'it was copied', clock: {now: () => new Date()}});
+	return {whole, forked, revoked: await bundleOn('one', anchor), anchor: readFileSync(anchor, 'utf8')};
+}
 
 /** Which file the byte at an offset of the archive belongs to; null for headers, padding and the end. */
 function ownersOf(files: Files): (at: number) => string | null {

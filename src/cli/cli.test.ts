@@ -43,9 +43,10 @@ function commandLine(changes: Partial<Io> = {}, more: Partial<CliPorts> = {}, se
 				verifyDatasets: async () => [],
 				policy: () => Promise.reject(new Error('these tests read no policy files')),
 				secrets: {list: async () => [], set: async () => {}, delete: async () => {}, rotateKey: async () => 'rotated'},
+				keys: {list: async () => [], rotate: async () => assert.fail('it rotated the key')},
 				evidence: {
 					async verify(place, {key}) {
-						if (!place.endsWith('run_1.json')) return null;
+						if (!String(place).endsWith('run_1.json')) return null;
 						return key === undefined ? verification('tampered', 3) : verification('cannot_tell', null);
 					},
 					read: async () => new Map([['reports/summary.md', Buffer.from('# Run run_1\n')]]),

@@ -10,6 +10,7 @@ import {codeCommands} from './commands/code.ts';
 import {datasetCommands} from './commands/datasets.ts';
 import {evidenceCommands} from './commands/evidence.ts';
 import {governanceCommands} from './commands/governance.ts';
+import {keyCommands} from './commands/keys.ts';
 import {policyCommands} from './commands/policy.ts';
 import {runCommands} from './commands/runs.ts';
 import {secretCommands} from './commands/secrets.ts';
@@ -43,6 +44,7 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 		approvalCommands,
 		governanceCommands,
 		evidenceCommands,
+		keyCommands,
 		policyCommands,
 		secretCommands,
 	])

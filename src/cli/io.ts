@@ -1,6 +1,7 @@
 /** What the command line is given by its process, and how it prints. Text of others passes `printable` before a terminal sees it. */
 import type {Verification} from '#contract/api.ts';
 import type {PolicyText} from '#contract/policy-api.ts';
+import type {KeyRecord} from '#evidence/keys.ts';
 import type {CaseReport} from '#policy/cases.ts';
 import type {Comparison} from '#policy/compare.ts';
 import type {Problem} from '#policy/policy-text.ts';
@@ -39,9 +40,10 @@ export type ServeFlags = {
 export type LocalEvidence = {
 	/**
 	 * Checks a bundle or an evidence file; null when there is nothing at `place`. `key` is a `.pub` file: only what it signed is valid
-	 * then. Throws `invalid_request` when it is no key.
+	 * then. `anchor` is where the platform appended its checkpoints: a log that was cut or rewritten since is found.
+	 * Throws `invalid_request` when `key` is no key.
 	 */
-	verify(place: string, trust: {readonly key?: string; readonly anchor?: string}): Promise<Verification | null>;
+	verify(place: string | Uint8Array, trust: {readonly key?: string; readonly anchor?: string}): Promise<Verification | null>;
 	/** The files of a bundle, of its directory or its archive; null when there is nothing at that place. Throws `invalid_request`. */
 	read(bundle: string | Uint8Array): Promise<ReadonlyMap<string, Uint8Array> | null>;
 	write(files: ReadonlyMap<string, Uint8Array>, directory: string): Promise<void>;
@@ -60,6 +62,12 @@ export type Local = {
 	readonly secrets: LocalSecrets;
 	/** Evidence that lies on this machine, without a server. */
 	readonly evidence: LocalEvidence;
+	/** the keys of this machine's data directory */
+	readonly keys: {
+		list(): Promise<readonly KeyRecord[]>;
+		/** `revoke` says why the old key must not be trusted any more; null when it is only old. */
+		rotate(revoke: string | null): Promise<KeyRecord>;
+	};
 	/** Loads what reads policy files. */
 	policy(): Promise<PolicyFiles>;
 };

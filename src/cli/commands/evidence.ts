@@ -32,19 +32,21 @@ export function evidenceCommands(program: Program, act: Act): void {
 function verifyCommand(evidence: Program, act: Act): void {
 	evidence
 		.command('verify')
-		.description('check the evidence of a run, or an evidence file or bundle without any server')
+		.description('check the evidence of a run, or a bundle, an evidence file or the log of all runs without any server')
 		.argument('<run-or-path>')
 		.option(
 			'-k, --key <file>',
 			'the .pub file of the platform that should have signed it; a forger signs with a key of their own',
 		)
+		.option('-a, --anchor <path>', 'where checkpoints were kept (WRIT_ANCHOR): finds a log that was cut or rewritten since')
 		.addHelpText(
 			'after',
 			`
 Exit codes: 0 valid, 1 tampered (the first bad file and event are named), 2 cannot tell.
 Examples:
   writ evidence verify run_123
-  writ evidence verify run_123.tar --key signing.pem.pub`,
+  writ evidence verify run_123.tar --key signing.pem.pub
+  writ evidence verify .writ/log --anchor /mnt/elsewhere/checkpoints`,
 		)
 		.action(
 			act(async (command, [target, trust]: [string, Trust]) => {
@@ -101,7 +103,7 @@ async function exportBundle(command: Command, runId: string, {output, bundle = r
 	return path;
 }
 
-async function fetchBundle({connect}: Command, runId: string): Promise<Uint8Array<ArrayBuffer>> {
+async function fetchBundle({connect}: Pick<Command, 'connect'>, runId: string): Promise<Uint8Array<ArrayBuffer>> {
 	const response = await (await connect()).fetch(`/runs/${encodeURIComponent(runId)}/evidence?format=bundle`);
 	return new Uint8Array(await response.arrayBuffer());
 }
@@ -115,6 +117,10 @@ async function verify({connect, io, local}: Command, target: string, {key, ancho
 	if (/[/\\.]/.test(target)) throw new WritError('unreadable_file', `${target}: there is no such file`);
 	if (key !== undefined)
 		throw new WritError('invalid_request', '--key goes with a file; a server checks its runs with its own key');
+	if (anchor !== undefined) {
+		const compared = await local.evidence.verify(await fetchBundle({connect}, target), trust);
+		if (compared) return compared;
+	}
 	const client = await connect();
 	return (await client.api.runs[':run_id'].verify.$post({param: {run_id: target}})).json() as Promise<Verification>;
 }
