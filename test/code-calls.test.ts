@@ -5,7 +5,7 @@ import path from 'node:path';
 import {after, test} from 'node:test';
 import type {Approval, WorkReply} from '#contract/api.ts';
 import type {Event} from '#contract/event.ts';
-import {freshData, ingestedSamples, type Scope, startWrit, type Writ} from './server.ts';
+import {eventually, freshData, ingestedSamples, type Scope, startWrit, type Writ} from './server.ts';
 
 const scope: Scope = {after};
 const POLICY = `
@@ -14,17 +14,22 @@ const POLICY = `
 @decision("ask")
 permit (principal, action == Action::"analyst.python", resource);
 
+@id("shop-asks")
+@description("a person looks at queries of the shop before they run")
+@decision("ask")
+permit (principal, action == Action::"analyst.sql", resource == Dataset::"ecommerce");
+
 @id("no-sensors")
 @description("nobody queries the sensors here")
 forbid (principal, action == Action::"analyst.sql", resource == Dataset::"sensors");
 `;
 const writ = await startWithPolicy();
 
-async function startWithPolicy(): Promise<Writ> {
-	const dataDir = freshData(scope, await ingestedSamples());
+async function startWithPolicy(env = {}, data?: string): Promise<Writ> {
+	const dataDir = data ?? freshData(scope, await ingestedSamples());
 	const file = path.join(dataDir, 'rules.cedar');
 	writeFileSync(file, POLICY);
-	return startWrit(scope, {dataDir, env: {WRIT_POLICY_FILE: file, WRIT_MAX_SANDBOXES: '1', RUN_TIMEOUT_SECONDS: '60'}});
+	return startWrit(scope, {dataDir, env: {WRIT_POLICY_FILE: file, WRIT_MAX_SANDBOXES: '1', RUN_TIMEOUT_SECONDS: '60', ...env}});
 }
 
 async function run(code: string, more: object = {}): Promise<WorkReply> {
@@ -60,19 +65,43 @@ const CALLS = `
 const refusal = ({code, message, hint}) => ({code, message, hint});
 const allowed = await writ.call('analyst.sql', {dataset_id: 'support', sql: 'SELECT count(*) AS n FROM tickets'});
 const denied = await writ.call('analyst.sql', {dataset_id: 'sensors', sql: 'SELECT 1'}).catch(refusal);
-const asked = await writ.call('analyst.python', {dataset_id: 'support', python_code: '1'}).catch(refusal);
-export default {rows: allowed.table.rows, denied, asked};`;
+const granted = await writ.call('analyst.python', {dataset_id: 'support', python_code: 'result = 1 + 1'}).then(() => 'done', refusal);
+const rejected = await writ.call('analyst.python', {dataset_id: 'support', python_code: 'result = 2'}).catch(refusal);
+export default {rows: allowed.table.rows, denied, granted, rejected};`;
 
-test('code gets what a call returns, a denial and a question as values, and all of it is on the record of its run', async () => {
-	const reply = await run(CALLS);
+/** What the code of a run waits for now. */
+async function awaited(server = writ): Promise<Approval> {
+	return eventually('question for a person', async () => {
+		const {approvals} = (await server.get<{approvals: Approval[]}>('/api/v1/approvals?state=pending')).body;
+		return approvals[0];
+	});
+}
+
+function answer({approvalId, previewDigest}: Approval, verb: 'grant' | 'reject', server = writ) {
+	return server.post<Approval>(`/api/v1/approvals/${approvalId}/${verb}`, {comment: 'seen', previewDigest});
+}
+
+test('code gets what a call returns, a denial, and what a person says, as values; all of it is on the record of its run', async () => {
+	const running = run(CALLS);
+	const first = await awaited();
+	assert.deepEqual(
+		[first.tool, first.preview, first.blastRadius?.target],
+		['analyst.python', 'result = 1 + 1', {type: 'Dataset', id: 'support'}],
+	);
+	assert.ok(first.parentActionId);
+	assert.equal((await writ.get<{status: string}>(`/runs/${first.runId}/status`)).body.status, 'running');
+	assert.equal((await answer(first, 'grant')).status, 200);
+	const second = await eventually('second question', async () => {
+		const next = await awaited();
+		return next.approvalId === first.approvalId ? undefined : next;
+	});
+	await answer(second, 'reject');
+	const reply = await running;
 	assert.deepEqual(resultOf(reply), {
 		rows: [[6_417]],
 		denied: {code: 'policy_denied', message: 'nobody queries the sensors here'},
-		asked: {
-			code: 'approval_required',
-			message: 'a person has to approve this first, and code that runs in a sandbox cannot wait for one',
-			hint: 'propose `analyst.python` by itself, outside of code',
-		},
+		granted: 'done',
+		rejected: {code: 'approval_rejected', message: 'local rejected it: seen'},
 	});
 	const events = await writ.events(reply.runId);
 	assert.deepEqual(children(events, undefined), [['code.javascript', 'allow', 'succeeded']]);
@@ -81,18 +110,65 @@ test('code gets what a call returns, a denial and a question as values, and all 
 	assert.deepEqual(children(events, String(parent.actionId)), [
 		['analyst.sql', 'allow', 'succeeded'],
 		['analyst.sql', 'deny'],
-		['analyst.python', 'deny'],
+		['analyst.python', 'ask', 'ask', 'succeeded'],
+		['analyst.python', 'ask', 'ask', 'rejected'],
 	]);
 	assert.deepEqual(
 		reply.calls.map(({tool, state}) => [tool, state]),
 		[
 			['analyst.sql', 'verified'],
 			['analyst.sql', 'denied'],
-			['analyst.python', 'denied'],
+			['analyst.python', 'verified'],
+			['analyst.python', 'rejected'],
 		],
 	);
 	assert.equal((await writ.verify(reply.runId)).verdict, 'valid');
-	assert.deepEqual((await writ.get<{approvals: Approval[]}>('/api/v1/approvals')).body.approvals, []);
+	const {approvals} = (await writ.get<{approvals: Approval[]}>('/api/v1/approvals')).body;
+	assert.deepEqual(
+		approvals.map(({state}) => state),
+		['consumed', 'rejected'],
+	);
+});
+
+const ASKS = `export default await writ.call('analyst.sql', {dataset_id: 'ecommerce', sql: 'SELECT 1 AS one'})
+.then(() => 'done', ({code}) => code);`;
+
+test('the time that code waits for a person is not counted against its limit', async () => {
+	const quick = await startWithPolicy({RUN_TIMEOUT_SECONDS: '5'});
+	const running = quick.post<WorkReply>('/api/v1/code', {language: 'javascript', code: ASKS});
+	const approval = await awaited(quick);
+	const limit = Date.parse(approval.requestedAt) + 7_000;
+	await eventually('end of the time limit', () => (Date.now() > limit ? true : undefined));
+	await answer(approval, 'grant', quick);
+	const {body} = await running;
+	assert.deepEqual([body.status, (body.output as {value: unknown} | null)?.value], ['succeeded', 'done']);
+});
+
+test('a run that is cancelled while its code waits ends, and what it waited for with it', async () => {
+	const running = run(ASKS);
+	const {runId, approvalId} = await awaited();
+	assert.equal((await writ.post(`/runs/${runId}/cancel`)).status, 200);
+	const reply = await running;
+	assert.deepEqual([reply.status, reply.calls.map(({state}) => state)], ['cancelled', ['cancelled']]);
+	assert.equal((await writ.get<Approval>(`/api/v1/approvals/${approvalId}`)).body.state, 'cancelled');
+	assert.equal((await writ.verify(runId)).verdict, 'valid');
+});
+
+test('after a crash the code that waited is unknown and what it waited for is cancelled, soon', async () => {
+	const dataDir = freshData(scope, await ingestedSamples());
+	const first = await startWithPolicy({}, dataDir);
+	const lost = first.post('/api/v1/code', {language: 'javascript', code: ASKS}).catch(() => null);
+	const {runId, approvalId} = await awaited(first);
+	await first.stop('SIGKILL');
+	await lost;
+	const second = await startWithPolicy({}, dataDir);
+	const reply = await eventually('end of the run', async () => {
+		const {body} = await second.get<WorkReply>(`/api/v1/code/${runId}`);
+		return body.status === 'running' ? undefined : body;
+	});
+	assert.deepEqual([reply.status, reply.calls.map(({state}) => state)], ['unknown', ['cancelled']]);
+	assert.equal((await second.get<Approval>(`/api/v1/approvals/${approvalId}`)).body.state, 'cancelled');
+	assert.equal((await second.verify(runId)).verdict, 'valid');
 });
 
 test('a server with room for one sandbox runs code whose calls need sandboxes of their own', async () => {

@@ -7,7 +7,7 @@ import {verifyRun} from '#evidence/verify.ts';
 import {CALL_LIMITS} from './calls.ts';
 import {govern, type Outcome} from './govern.ts';
 import type {Kernel} from './ports.ts';
-import {createTool, createWriteTool, type TestKernel, testKernel} from './test-kernel.ts';
+import {ADA, createTool, createWriteTool, type TestKernel, testKernel} from './test-kernel.ts';
 import type {AnswerCall, AnyTool, SandboxResult, World} from './tool.ts';
 
 const REQUEST: RunnerRequest = {kind: 'javascript', code: '', tools: true, maxBytes: 1_000};
@@ -253,4 +253,97 @@ test('cancelling an action cancels what its code called', async () => {
 		['analyst.endless', 'act_1', 'cancelled'],
 	]);
 	await assertSound(run);
+});
+
+/** A run whose code calls for something that a person has to approve; resolves when that is on record. */
+async function asking(code?: Code) {
+	const run = await running(code ?? ((answer) => answer(call(1, 'ops.restart'))));
+	const stop = new AbortController();
+	const outcome = run.propose(stop.signal);
+	while (!(await run.recorded()).includes('approval.requested')) await setImmediate();
+	const request = (await run.durable()).find((event) => event.type === 'approval.requested');
+	assert.ok(request?.type === 'approval.requested');
+	return {...run, outcome, stop, request: request.data};
+}
+
+test('code that calls for what a person has to approve waits, with its clocks standing, and goes on with the answer', async () => {
+	const run = await asking();
+	assert.deepEqual([run.request.parentActionId, run.request.tool, run.clock.told], ['act_1', 'ops.restart', ['pause']]);
+	assert.equal((await run.store.run('run_1'))?.status, 'running');
+	await run.answer('grant', run.request.approvalId);
+	assert.equal((await run.outcome).kind, 'succeeded');
+	assert.deepEqual(run.replies, [{type: 'reply', id: 1, output: {said: 'x'}}]);
+	assert.deepEqual(run.clock.told, ['pause', 'resume']);
+	await assertSound(run);
+});
+
+test('code learns that what it called for was rejected, by whom and why, and goes on', async () => {
+	const run = await asking(async (answer) => [await answer(call(1, 'ops.restart')), await answer(call(2))]);
+	await run.answer('reject', run.request.approvalId);
+	await run.outcome;
+	const [[first, second]] = run.replies as [[CallReply, CallReply]];
+	assert.deepEqual(first, {type: 'refused', id: 1, code: 'approval_rejected', message: 'bob rejected it: seen'});
+	assert.equal(second.type, 'reply');
+	assert.deepEqual((await actions(run))[1], ['ops.restart', 'act_1', 'rejected']);
+	await assertSound(run);
+});
+
+test('code learns that nobody answered in time', async () => {
+	const run = await asking();
+	run.advance(61_000);
+	const data = {approvalId: run.request.approvalId, actionId: run.request.actionId, approver: ADA, comment: 'too late?'};
+	await run.journal.append({type: 'approval.commented', actor: ADA, data});
+	await run.outcome;
+	const [reply] = run.replies as [CallReply];
+	assert.equal(reply.type === 'refused' && reply.code, 'approval_expired');
+	assert.equal((await run.store.approval(run.request.approvalId))?.state, 'expired');
+	await assertSound(run);
+});
+
+for (const [title, code] of [
+	['its run is cancelled', undefined],
+	[
+		'its code has ended',
+		async (answer: Parameters<Code>[0]) => {
+			void answer(call(1, 'ops.restart'));
+			for (let turns = 0; turns < 50; turns += 1) await setImmediate();
+		},
+	],
+] as const) {
+	test(`what waits for a person is closed as cancelled when ${title}, and cannot be granted any more`, async () => {
+		const run = await asking(code);
+		if (!code) run.stop.abort();
+		assert.equal((await run.outcome).kind, code ? 'succeeded' : 'cancelled');
+		assert.deepEqual(await actions(run), [
+			['analyst.code', null, code ? 'succeeded' : 'cancelled'],
+			['ops.restart', 'act_1', 'cancelled'],
+		]);
+		assert.equal((await run.store.approval(run.request.approvalId))?.state, 'cancelled');
+		await assert.rejects(run.answer('grant', run.request.approvalId), {code: 'conflict'});
+		await assertSound(run);
+	});
+}
+
+test('after a crash the code is unknown, and what it waited for was cancelled before', async () => {
+	const run = await asking();
+	const journal = await run.resume();
+	const again = await govern(
+		{id: 'act_1', tool: 'analyst.code', input: {text: ''}},
+		journal,
+		run.kernel,
+		new AbortController().signal,
+	);
+	assert.equal(again.kind, 'unknown');
+	assert.deepEqual(
+		(await run.durable()).slice(-3).map((event) => [event.type, 'actionId' in event.data && event.data.actionId]),
+		[
+			['approval.cancelled', run.request.actionId],
+			['action.outcome', run.request.actionId],
+			['action.outcome', 'act_1'],
+		],
+	);
+	assert.equal((await run.store.approval(run.request.approvalId))?.state, 'cancelled');
+	await assertSound({...run, journal});
+	run.stop.abort(); // the process that crashed has lost the run: it can record nothing
+	await assert.rejects(run.outcome, {code: 'conflict'});
 });
