@@ -38,6 +38,7 @@ const MEANINGS: Record<ErrorCode, string> = {
 	evidence_tampered: 'The evidence of a run is not what was recorded; the position is named.',
 	store_unavailable: 'The state cannot be read or written now; nothing was done.',
 	interrupted: 'The platform stopped in the middle; what can be known of the effect is said.',
+	stopped: 'Somebody stopped the whole platform; a person lets it go on with `writ resume`.',
 	secrets_unreadable: 'The secret store cannot be decrypted: another key, or a file that was changed.',
 	invalid_config: 'A setting is wrong, or two contradict each other.',
 	not_ready: 'The server is starting, stopping or lacks a part it needs.',

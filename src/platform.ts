@@ -1,6 +1,7 @@
 import {randomBytes, randomUUID} from 'node:crypto';
 import {accessSync, constants, mkdirSync} from 'node:fs';
 import path from 'node:path';
+import {assertRunning, createKillSwitch, INITIAL, type KillSwitch, type ModeHolder} from '#agents/kill-switch.ts';
 import {createNews, type News} from '#agents/news.ts';
 import {createRuns, type Runs} from '#agents/runs.ts';
 import {createChartTool} from '#analyst/chart.ts';
@@ -29,7 +30,9 @@ import {createRedactor} from '#evidence/redact.ts';
 import {createServerLog, type ServerLog} from '#evidence/server-log.ts';
 import type {Kernel, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
+import {createModel} from '#models/providers.ts';
 import type {LivePolicy} from '#policy/live.ts';
+import {withMode} from '#policy/mode.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
 import {openSqlite} from '#store/sqlite.ts';
 import {createFileStore, type FileStore} from '#tools/files.ts';
@@ -38,6 +41,7 @@ import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
 import {createShellTool} from '#tools/shell.ts';
 import {createTestsTool} from '#tools/tests.ts';
 import {createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from './policies.ts';
+import {createFacts} from './reproducibility.ts';
 import {createSandboxing, type Sandboxing} from './sandboxes.ts';
 import {knownSecrets, openStoreOfSecrets} from './secrets.ts';
 
@@ -61,6 +65,7 @@ export type Platform = {
 	readonly serverLog: ServerLog;
 	readonly redact: Redactor;
 	readonly secrets: Secrets;
+	readonly killSwitch: KillSwitch;
 	/** every event this process made durable; returns how to stop */
 	watch(listener: (event: Event) => void): () => void;
 	/** Fills the pool for the datasets there are. */
@@ -114,33 +119,21 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const parts = {datasets, files, limits, config, dataDir};
 	const tools = [...analystTools(parts), ...generalTools(parts)];
 	const known = new Map(tools.map((tool) => [tool.name, tool]));
-	const kernel = createKernel({known, policy, store, approvals, pool, sandboxing, clock, redact, news, report});
+	const mode = {state: INITIAL};
+	const kernel = createKernel({known, mode, policy, store, approvals, pool, sandboxing, clock, redact, news, report});
 
 	const durable = createNews<Event>();
-	const {serverLog, finished} = openLog({store, keyring, config, dataDir, report});
-	const runs = holdRuns({store, keyring, finished, redact, clock, durable, leaseMs: LEASE_MS[config.data.storage]});
+	const {serverLog, finished, facts} = openLog({store, keyring, config, dataDir, root, report});
+	const runs = holdRuns({mode, store, keyring, facts, finished, redact, clock, durable, leaseMs: LEASE_MS[config.data.storage]});
+	const needsSecond = new Set(config.server.authTokens.map(({id, tenant}) => `${id}@${tenant}`)).size > 1;
+	const killSwitch = await createKillSwitch({holder: mode, store, runs, kernel, software, needsSecond});
 	const answer = answerer({kernel, store, datasets, secrets});
 	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer});
 
 	const policies = createPolicyRoom({live: policy, kernel, store, runs, config, dataDir, software});
 	return {
-		...{
-			kernel,
-			store,
-			runs,
-			datasets,
-			analyst,
-			files,
-			approvals,
-			policy,
-			policies,
-			sandboxing,
-			pool,
-			keyring,
-			serverLog,
-			redact,
-			secrets,
-		},
+		...{kernel, store, runs, datasets, analyst, files, approvals, policy, policies, sandboxing, pool},
+		...{keyring, serverLog, redact, secrets, killSwitch},
 		get key() {
 			return keyring.current();
 		},
@@ -153,6 +146,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 		},
 		sweep: () => sweepAll(dataDir, datasets),
 		async close() {
+			await killSwitch.close();
 			await runs.close();
 			await pool.close();
 			await serverLog.sync().catch(report);
@@ -164,15 +158,28 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 
 type KernelParts = Pick<Platform, 'store' | 'policy' | 'approvals' | 'pool' | 'sandboxing' | 'redact'> & {
 	readonly known: Kernel['tools'];
+	readonly mode: ModeHolder;
 	readonly clock: Kernel['clock'];
 	readonly news: News<Progress>;
 	readonly report: Kernel['report'];
 };
 
-function createKernel({known, policy, store, approvals, pool, sandboxing, clock, redact, news, report}: KernelParts): Kernel {
+function createKernel({
+	known,
+	mode,
+	policy,
+	store,
+	approvals,
+	pool,
+	sandboxing,
+	clock,
+	redact,
+	news,
+	report,
+}: KernelParts): Kernel {
 	return {
 		tools: known,
-		policy: policy.current,
+		policy: () => withMode(policy.current(), mode.state.mode),
 		thread: createThreadHistory(store, known),
 		approvals,
 		sandboxes: {run: pool.run, level: sandboxing.provider.level},
@@ -188,14 +195,16 @@ function createKernel({known, policy, store, approvals, pool, sandboxing, clock,
 	};
 }
 
-type Logging = Pick<Platform, 'store' | 'keyring'> & Pick<PlatformOptions, 'config' | 'report'> & {readonly dataDir: string};
+type Logging = Pick<Platform, 'store' | 'keyring'> &
+	Pick<PlatformOptions, 'config' | 'root' | 'report'> & {readonly dataDir: string};
 
-/** The log of all runs, and what takes in a run that has finished. */
-function openLog({store, keyring, config, dataDir, report}: Logging) {
+/** The log of all runs, what takes in a run that has finished, and what is stated of one that starts. */
+function openLog({store, keyring, config, dataDir, root, report}: Logging) {
 	const serverLog = createServerLog({store, keyring, directory: path.join(dataDir, 'log'), anchor: config.data.anchor});
 	const finished = () =>
 		void serverLog.sync().then((fault) => fault !== null && report(new WritError('evidence_tampered', fault)), report);
-	return {serverLog, finished};
+	const model = createModel(config.models)?.id ?? null;
+	return {serverLog, finished, facts: createFacts({root, image: config.sandbox.image, model})};
 }
 
 /** Never goes back, whatever happens to the clock of the machine while this process lives: deadlines that have passed stay passed. */
@@ -259,14 +268,17 @@ function approvalsOf(policy: LivePolicy, {server, governance}: Config): ReturnTy
 }
 
 type Holding = Pick<Platform, 'store' | 'keyring' | 'redact'> & {
+	/** stated at the start of every run */
+	readonly facts: ReturnType<typeof createFacts>;
 	/** called when a run's end is durable */
 	readonly finished: () => void;
+	readonly mode: ModeHolder;
 	readonly clock: Kernel['clock'];
 	readonly durable: News<Event>;
 	readonly leaseMs: number;
 };
 
-function holdRuns({store, keyring, finished, redact, clock, durable, leaseMs}: Holding): Runs {
+function holdRuns({mode, store, keyring, facts, finished, redact, clock, durable, leaseMs}: Holding): Runs {
 	const holder = `writ-${randomUUID()}`;
 	const sign = (end: Parameters<typeof signHead>[1]) => signHead(keyring.current(), end);
 	const journal = {store: publishing(store, durable, finished), clock, redact, sign};
@@ -276,8 +288,12 @@ function holdRuns({store, keyring, finished, redact, clock, durable, leaseMs}: H
 		holder,
 		leaseMs,
 		newRunId: () => newId('run'),
+		assertMayStart: () => assertRunning(mode),
 		journals: {
-			open: (runId, started, principal) => openJournal({...journal, runId, principal, started, fence: {holder, leaseMs}}),
+			async open(runId, given, principal) {
+				const started = {...given, facts: await facts(given)};
+				return openJournal({...journal, runId, principal, started, fence: {holder, leaseMs}});
+			},
 			resume: (runId, token) => resumeJournal({...journal, runId, fence: {holder, token, leaseMs}}),
 		},
 	});

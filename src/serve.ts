@@ -11,6 +11,7 @@ import {type Approving, createApproving} from './approving.ts';
 import {doctorChecks, readVersion, readyChecks} from './doctor.ts';
 import {packEvidence, verifyStored} from './pack-evidence.ts';
 import {createPlatform, type Platform} from './platform.ts';
+import {replayRun} from './replay.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '..');
 
@@ -66,10 +67,12 @@ function serverDeps(platform: Platform, {loaded, version, log, approving}: Conte
 		approving,
 		evidence: {
 			verify: (runId) => verifyStored(platform, runId),
+			replay: (runId, caller) => replayRun(platform, runId, caller),
 			pack: (runId, format) => packEvidence(platform, runId, format, `writ ${version}`),
 		},
 		ready: () => readyChecks(platform),
 		doctor: () => doctorChecks(platform, config, ROOT),
+		killSwitch: platform.killSwitch,
 		config: () => publicConfig(loaded),
 		watch: platform.watch,
 		pools: () => ({[platform.sandboxing.provider.name]: {idle: pool.stats().idle, busy: pool.stats().busy}}),

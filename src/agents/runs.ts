@@ -29,7 +29,7 @@ export type Runs = {
 	 * Resolves when the run is durable: from then on it is not lost. `actor` is who proposes its actions: an agent acts for the
 	 * principal that `started` names, and is judged as an agent.
 	 */
-	open(started: EventData<'run.started'>, actor: Principal, caller: AbortSignal): Promise<OpenRun>;
+	open(started: EventData<'run.started'>, actor: Principal, caller: AbortSignal, ownId?: string): Promise<OpenRun>;
 	/** Takes up a run that waits or was abandoned. Throws `not_found`, or `conflict` when somebody else holds it. */
 	take(runId: string, caller: AbortSignal): Promise<OpenRun>;
 	/**
@@ -39,6 +39,8 @@ export type Runs = {
 	write(runId: string, decide: (events: readonly Event[]) => EventBody): Promise<void>;
 	/** Takes over abandoned runs one after another, hands each to `continueRun`, and says how many there were. */
 	recover(continueRun: (run: OpenRun) => Promise<void>): Promise<number>;
+	/** Cancels what is running and waits until each run has recorded its end; not those that were opened under an id of their own. */
+	abortAll(reason: WritError): Promise<void>;
 	/** Cancels what is running and waits until each run has recorded its end. */
 	close(): Promise<void>;
 };
@@ -49,6 +51,8 @@ export type RunsOptions = {
 	readonly holder: string;
 	readonly leaseMs: number;
 	readonly newRunId: () => string;
+	/** Throws while no run may start or be recovered. One with an id of its own starts all the same. */
+	readonly assertMayStart?: () => void;
 	readonly journals: {
 		open(runId: string, started: EventData<'run.started'>, actor: Principal): Promise<Journal>;
 		resume(runId: string, token: number): Promise<Journal>;
@@ -56,48 +60,18 @@ export type RunsOptions = {
 };
 
 type Live = {
+	readonly isExempt: boolean;
 	readonly journal: Journal;
 	readonly cancel: AbortController;
 	readonly ended: Promise<void>;
 	renew(): Promise<void>;
 };
 
-export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: RunsOptions): Runs {
+export function createRuns({store, clock, holder, leaseMs, newRunId, assertMayStart, journals}: RunsOptions): Runs {
 	const live = new Map<string, Live>();
 	const inTurn = createQueues();
 
-	const hold = (journal: Journal, caller: AbortSignal, token: number): OpenRun => {
-		const cancel = new AbortController();
-		const {promise: ended, resolve: end} = Promise.withResolvers<void>();
-		const startedAt = performance.now();
-		const until = () => new Date(clock.now().getTime() + leaseMs).toISOString();
-		const renew = () =>
-			store.renew(journal.runId, {holder, token, until: until()}).then(
-				(kept) => kept || cancel.abort(new WritError('conflict', 'another server took this run over')),
-				() => {}, // a store that is away for a moment is met again at the next append, which says so
-			) as Promise<void>;
-		const heartbeat = setInterval(renew, leaseMs / 3);
-		const release = () => {
-			clearInterval(heartbeat);
-			if (live.get(journal.runId)?.journal === journal) live.delete(journal.runId);
-			end();
-		};
-		live.set(journal.runId, {journal, cancel, ended, renew});
-		return {
-			id: journal.runId,
-			journal,
-			signal: AbortSignal.any([cancel.signal, caller]),
-			park: release,
-			async finish(ending, ...last) {
-				const durationMs = Math.round(performance.now() - startedAt);
-				try {
-					await journal.append(...last, {type: 'run.finished', actor: journal.principal, data: {...ending, durationMs}});
-				} finally {
-					release();
-				}
-			},
-		};
-	};
+	const hold = holding({store, clock, holder, leaseMs}, live);
 
 	const take = async (runId: string, caller: AbortSignal): Promise<OpenRun> => {
 		if (!(await store.run(runId))) throw new WritError('not_found', `there is no run \`${runId}\``);
@@ -107,8 +81,19 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 	};
 
 	return {
-		async open(started, actor, caller) {
-			return hold(await journals.open(newRunId(), started, actor), caller, 1);
+		async open(started, actor, caller, ownId) {
+			if (ownId !== undefined) return hold(await journals.open(ownId, started, actor), caller, 1, true);
+			assertMayStart?.();
+			const run = hold(await journals.open(newRunId(), started, actor), caller, 1);
+			// What was stopped while this became durable does not go on: its own signal tells it.
+			const refusal = refusalOf(assertMayStart);
+			if (refusal) live.get(run.id)?.cancel.abort(refusal);
+			return run;
+		},
+		async abortAll(reason) {
+			const running = [...live.values()].filter((run) => !run.isExempt);
+			for (const run of running) run.cancel.abort(reason);
+			await Promise.all(running.map((run) => run.ended));
 		},
 		async take(runId, caller) {
 			for (;;) {
@@ -126,6 +111,7 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 				return append().finally(run.park);
 			}),
 		async recover(continueRun) {
+			if (refusalOf(assertMayStart)) return 0;
 			// A machine that slept wakes up to leases that have run out, its own among them: those are not abandoned.
 			await Promise.all([...live.values()].map((run) => run.renew()));
 			for (let recovered = 0; ; recovered += 1) {
@@ -141,6 +127,53 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, journals}: 
 			await Promise.all([...live.values()].map((run) => run.ended));
 		},
 	};
+}
+
+type Holding = Pick<RunsOptions, 'store' | 'clock' | 'holder' | 'leaseMs'>;
+
+/** How a run is held: it is among the live ones, and its lease is renewed, until it ends or is let go. */
+function holding({store, clock, holder, leaseMs}: Holding, live: Map<string, Live>) {
+	return (journal: Journal, caller: AbortSignal, token: number, isExempt = false): OpenRun => {
+		const cancel = new AbortController();
+		const {promise: ended, resolve: end} = Promise.withResolvers<void>();
+		const startedAt = performance.now();
+		const until = () => new Date(clock.now().getTime() + leaseMs).toISOString();
+		const renew = () =>
+			store.renew(journal.runId, {holder, token, until: until()}).then(
+				(kept) => kept || cancel.abort(new WritError('conflict', 'another server took this run over')),
+				() => {}, // a store that is away for a moment is met again at the next append, which says so
+			) as Promise<void>;
+		const heartbeat = setInterval(renew, leaseMs / 3);
+		const release = () => {
+			clearInterval(heartbeat);
+			if (live.get(journal.runId)?.journal === journal) live.delete(journal.runId);
+			end();
+		};
+		live.set(journal.runId, {isExempt, journal, cancel, ended, renew});
+		return {
+			id: journal.runId,
+			journal,
+			signal: AbortSignal.any([cancel.signal, caller]),
+			park: release,
+			async finish(ending, ...last) {
+				const durationMs = Math.round(performance.now() - startedAt);
+				try {
+					await journal.append(...last, {type: 'run.finished', actor: journal.principal, data: {...ending, durationMs}});
+				} finally {
+					release();
+				}
+			},
+		};
+	};
+}
+
+function refusalOf(assertMayStart: RunsOptions['assertMayStart']): unknown {
+	try {
+		assertMayStart?.();
+		return null;
+	} catch (refusal) {
+		return refusal;
+	}
 }
 
 /** Work on a run, one after the other: whoever takes a run up would else put out who did just before. */

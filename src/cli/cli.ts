@@ -12,9 +12,11 @@ import {evidenceCommands} from './commands/evidence.ts';
 import {governanceCommands} from './commands/governance.ts';
 import {keyCommands} from './commands/keys.ts';
 import {policyCommands} from './commands/policy.ts';
+import {replayCommand} from './commands/replay.ts';
 import {runCommands} from './commands/runs.ts';
 import {secretCommands} from './commands/secrets.ts';
 import {serveCommand} from './commands/serve.ts';
+import {stopCommands} from './commands/stop.ts';
 import {type Act, type CliPorts, paint, printable} from './io.ts';
 
 /** Runs one command line, `argv` without program and script, and returns its exit code. Never throws. */
@@ -45,8 +47,10 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 		governanceCommands,
 		evidenceCommands,
 		keyCommands,
+		replayCommand,
 		policyCommands,
 		secretCommands,
+		stopCommands,
 	])
 		add(program, act);
 	prepare(program, io);

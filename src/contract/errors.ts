@@ -44,6 +44,7 @@ export const ERRORS = {
 	store_unavailable: {status: 503, retry: 'later', exit: 1},
 	interrupted: {status: 503, retry: 'now', exit: 1},
 	// the server itself
+	stopped: {status: 503, retry: 'later', exit: 3},
 	secrets_unreadable: {status: 500, retry: 'never', exit: 1},
 	invalid_config: {status: 500, retry: 'never', exit: 2},
 	not_ready: {status: 503, retry: 'later', exit: 1},

@@ -3,6 +3,8 @@
  * crosses a process, a disk or a network; nothing here decides, waits or reads anything.
  */
 import {z} from 'zod';
+import {modeSchema} from './mode.ts';
+import {factsSchema} from './reproducibility.ts';
 import {isolationSchema, usageSchema} from './sandbox.ts';
 
 /** Who acts. `tenant` separates data, pools and budgets; a single-user server has the tenant `local`. */
@@ -125,6 +127,10 @@ export const EVENTS = {
 		/** the platform's version and the policy in force at the start */
 		software: z.string(),
 		policyVersion: z.string(),
+		/** what has to be the same for the same result */
+		facts: factsSchema.optional(),
+		/** the run that this one does again */
+		replayOf: z.string().optional(),
 	}),
 	'message.added': z.object({
 		role: z.enum(['user', 'assistant']),
@@ -232,6 +238,13 @@ export const EVENTS = {
 		executed: z.boolean(),
 		numbers: z.array(z.object({text: z.string(), found: z.boolean()})),
 		warnings: z.array(z.string()),
+	}),
+	/** the mode of the whole platform; `asked` is who wished for a looser one before, or now where `mode` is not that one yet */
+	'mode.changed': z.object({
+		number: z.int().positive(),
+		mode: modeSchema,
+		reason: z.string(),
+		asked: z.object({by: principalSchema, mode: modeSchema}).nullable(),
 	}),
 	'run.resumed': z.object({reason: z.string()}),
 	/** another policy came into force */

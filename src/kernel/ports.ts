@@ -298,7 +298,8 @@ export type Store = {
 	messages(tenant: string, threadId: string, limit: number): Promise<readonly MessageRow[]>;
 	threads(tenant: string, limit: number): Promise<readonly ThreadRow[]>;
 	approval(approvalId: string): Promise<ApprovalRow | null>;
-	approvals(tenant: string, state?: ApprovalRow['state']): Promise<readonly ApprovalRow[]>;
+	/** Of a tenant, or with null of all of them. */
+	approvals(tenant: string | null, state?: ApprovalRow['state']): Promise<readonly ApprovalRow[]>;
 	/** Grants that a person gave at or after `since`, taken back or not. */
 	grants(tenant: string, person: string, since: string): Promise<number>;
 	/** Pending approvals, of all tenants, of which further people are to be told by now. */

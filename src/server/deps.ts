@@ -5,7 +5,9 @@
 import type {Analyst} from '#analyst/analyst.ts';
 import type {ApprovalsReply, Check, ConfigReply, PolicyReply, Verification} from '#contract/api.ts';
 import type {Event, Principal} from '#contract/event.ts';
+import type {Mode, ModeReply} from '#contract/mode.ts';
 import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyText} from '#contract/policy-api.ts';
+import type {ReplayReply} from '#contract/reproducibility.ts';
 import type {ApprovalRow, Clock, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import type {FileStore} from '#tools/files.ts';
@@ -51,6 +53,8 @@ export type ServerOptions = {
 export type Evidence = {
 	/** Throws `not_found`. */
 	verify(runId: string): Promise<Verification>;
+	/** Does again what a run did and compares. Throws `not_found`. */
+	replay(runId: string, caller: {readonly principal: Principal; readonly signal: AbortSignal}): Promise<ReplayReply>;
 	/** The run's evidence as one file that the offline verifier reads. Throws `not_found`, and `conflict` for a bundle of an unfinished run. */
 	pack(
 		runId: string,
@@ -86,6 +90,11 @@ export type ServerDeps = {
 	readonly ready: () => Promise<readonly Check[]>;
 	/** everything a person who runs the platform may want to know */
 	readonly doctor: () => Promise<readonly Check[]>;
+	readonly killSwitch: {
+		state(): ModeReply;
+		/** Throws `conflict` for the mode in force, `forbidden` for who is no person. */
+		change(wanted: {readonly mode: Mode; readonly reason: string}, by: Principal): Promise<ModeReply>;
+	};
 	readonly config: () => ConfigReply;
 	/** every durable event of this process, after it became durable; returns the way to stop */
 	readonly watch: (listener: (event: Event) => void) => () => void;

@@ -68,7 +68,8 @@ export function openMemory(): Store {
 		approval: async (approvalId) => tables.approvals.get(approvalId) ?? null,
 		async approvals(tenant, state) {
 			const rows = [...tables.approvals.values()];
-			return rows.filter((row) => row.tenant === storable(tenant) && (!state || row.state === state)).sort(firstRequested);
+			const wanted = rows.filter((row) => tenant === null || row.tenant === storable(tenant));
+			return wanted.filter((row) => !state || row.state === state).sort(firstRequested);
 		},
 		grants: async (tenant, person, since) =>
 			tables.grants.filter(

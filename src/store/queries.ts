@@ -77,7 +77,8 @@ export function createQueries(db: Kysely<Tables>): Queries {
 			return (await found.executeTakeFirst()) ?? null;
 		},
 		async approvals(tenant, state) {
-			const rows = db.selectFrom('approvals').select(APPROVAL_ROW).where('tenant', '=', storable(tenant));
+			const all = db.selectFrom('approvals').select(APPROVAL_ROW);
+			const rows = tenant === null ? all : all.where('tenant', '=', storable(tenant));
 			const wanted = state ? rows.where('state', '=', state) : rows;
 			return wanted.orderBy('requested_at').orderBy('approval_id').execute();
 		},

@@ -4,6 +4,7 @@ import {mkdtemp, readFile, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {WritError} from '#contract/errors.ts';
+import type {ModeReply} from '#contract/mode.ts';
 import type {Store} from '#kernel/ports.ts';
 import {openMemory} from '#store/memory.ts';
 import type {ServerDeps, ServerOptions} from '../deps.ts';
@@ -11,6 +12,8 @@ import {createLog} from '../log.ts';
 import {createServer, type Running, type Server} from '../server.ts';
 import {noTracing} from '../tracing.ts';
 import {type AnalystDouble, createAnalystDouble} from './analyst.ts';
+
+const RUNNING: ModeReply = {mode: 'execute', number: 0, since: null, by: null, reason: '', asked: null};
 
 export type TestServer = {
 	readonly server: Server;
@@ -91,9 +94,18 @@ function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options'> {
 		},
 		evidence: {
 			verify: async (runId) => ({verdict: 'valid', runId, events: 2, keyId: null, checks: [], position: null}),
+			replay: async (runId) => ({
+				runId: 'run_2',
+				replayOf: runId,
+				verdict: 'same',
+				reason: '1 results are the same',
+				actions: [],
+				changed: [],
+			}),
 			pack: async (runId) => ({name: `${runId}.json`, mediaType: 'application/json', body: new TextEncoder().encode('{}')}),
 		},
 		ready: async () => [{name: 'store', ok: true, required: true, why: 'it can be written', fix: null}],
+		killSwitch: {state: () => RUNNING, change: async ({mode, reason}, by) => ({...RUNNING, number: 1, mode, reason, by})},
 		doctor: async () => [{name: 'node', ok: true, required: true, why: 'it is new enough', fix: null}],
 		config: () => ({settings: []}),
 		watch: () => () => {},

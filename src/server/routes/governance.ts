@@ -1,5 +1,6 @@
 import {createRoute} from '@hono/zod-openapi';
 import {configReplySchema, doctorReplySchema, toolsReplySchema} from '#contract/api.ts';
+import {modeReplySchema, modeRequestSchema} from '#contract/mode.ts';
 import {createRouter, jsonReply} from '../context.ts';
 import {toTool} from '../shapes.ts';
 import type {TurnContext} from './chat.ts';
@@ -21,6 +22,23 @@ const doctor = createRoute({
 	summary: 'What is here, what is missing, and how to get it',
 	responses: {200: jsonReply(doctorReplySchema, 'the checks')},
 });
+const showMode = createRoute({
+	method: 'get',
+	path: '/api/v1/kill-switch',
+	operationId: 'showMode',
+	tags,
+	summary: 'The mode of the platform, and who set it',
+	responses: {200: jsonReply(modeReplySchema, 'the mode')},
+});
+const setMode = createRoute({
+	method: 'post',
+	path: '/api/v1/kill-switch',
+	operationId: 'setMode',
+	tags,
+	summary: 'Stop everything at once, everywhere; or ask to let it go on, which another person has to agree to',
+	request: {body: {content: {'application/json': {schema: modeRequestSchema}}, required: true}},
+	responses: {200: jsonReply(modeReplySchema, 'the mode now')},
+});
 const config = createRoute({
 	method: 'get',
 	path: '/api/v1/config',
@@ -37,5 +55,7 @@ export function governanceRoutes({deps}: TurnContext) {
 			const checks = [...(await deps.doctor())];
 			return c.json({ok: checks.every((check) => check.ok || !check.required), version: deps.version, checks}, 200);
 		})
+		.openapi(showMode, (c) => c.json(deps.killSwitch.state(), 200))
+		.openapi(setMode, async (c) => c.json(await deps.killSwitch.change(c.req.valid('json'), c.get('principal')), 200))
 		.openapi(config, (c) => c.json(deps.config(), 200));
 }

@@ -47,6 +47,8 @@ export function summarise(event: Event): string {
 		}
 		case 'run.resumed':
 			return event.data.reason;
+		case 'mode.changed':
+			return `${event.data.mode}${event.data.reason === '' ? '' : ` · ${event.data.reason}`}`;
 		case 'policy.changed':
 		case 'policy.refused':
 			return `policy ${event.data.version.slice(0, 12)}`;
