@@ -1,4 +1,4 @@
-/** What a sandbox of Wasm costs: a count over a small snapshot when it waits for it, a start, and the memory it waits in. */
+/** What a sandbox of Wasm costs, for Python and for SQL: a count over a small snapshot when it waits for it, a start, and the memory it waits in. */
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
@@ -29,6 +29,9 @@ const limits = {
 const spec: SandboxSpec = {runner: 'python', mounts: [{source: data, target: '/data'}], network: 'none', limits};
 const views = [{table: 'orders', path: '/data/orders.parquet'}];
 const count: RunnerRequest = {kind: 'python', views, code: 'sum(1 for row in orders)', maxRows: 10, maxBytes: 10_000};
+const sqlSpec: SandboxSpec = {...spec, runner: 'sql'};
+const sql = 'SELECT customer, count(*) AS n, avg(price) FROM orders GROUP BY customer ORDER BY n DESC, customer LIMIT 5';
+const grouped: RunnerRequest = {kind: 'sql', views, sql, maxRows: 10, maxBytes: 10_000};
 const endless: RunnerRequest = {...count, code: 'while True: pass'};
 const provider = createWasmProvider({root, nodePath: process.execPath});
 
@@ -38,9 +41,9 @@ async function sample(runs: number, measure: () => Promise<number>): Promise<num
 	return samples;
 }
 
-async function cold(): Promise<void> {
-	const sandbox = await provider.open(spec, {warm: false, signal});
-	const {frames} = await sandbox.run(permit, count, signal);
+async function cold(of: SandboxSpec, request: RunnerRequest): Promise<void> {
+	const sandbox = await provider.open(of, {warm: false, signal});
+	const {frames} = await sandbox.run(permit, request, signal);
 	if (frames.at(-1)?.type !== 'done') throw new Error(`it did not answer: ${JSON.stringify(frames)}`);
 	await sandbox.ended;
 }
@@ -52,12 +55,14 @@ async function killed(): Promise<number> {
 	return took - wallMs;
 }
 
-async function warm(own: SandboxProvider, runs: number): Promise<number[]> {
+type Work = {readonly spec: SandboxSpec; readonly request: RunnerRequest};
+
+async function warm(own: SandboxProvider, runs: number, work: Work): Promise<number[]> {
 	const pool = createPool({provider: own, size: 2, perSpec: 2, concurrency: 2, queue: 10});
-	await pool.warm([{spec, tenant: 'bench'}]);
+	await pool.warm([{spec: work.spec, tenant: 'bench'}]);
 	const samples = await sample(runs, async () => {
 		while (pool.stats().idle < 2) await delay(5);
-		return timed(() => pool.run(permit, {spec, request: count}, signal));
+		return timed(() => pool.run(permit, work, signal));
 	});
 	await pool.close(); // and the provider with it
 	return samples;
@@ -70,8 +75,8 @@ function residentOfChild(): number {
 	return Number(/^Rss:\s+(\d+)/m.exec(status)?.[1]) / 1024;
 }
 
-async function idle(): Promise<number> {
-	const sandbox = await provider.open(spec, {warm: true, signal});
+async function idle(of: SandboxSpec): Promise<number> {
+	const sandbox = await provider.open(of, {warm: true, signal});
 	const resident = residentOfChild();
 	await sandbox.dispose();
 	return resident;
@@ -79,22 +84,36 @@ async function idle(): Promise<number> {
 
 await report(async ({quick, after}) => {
 	after(() => provider.close());
-	await cold(); // the memory of a started interpreter is kept from here on
+	await cold(spec, count); // the memory of a started interpreter is kept from here on
 	const runs = quick ? 8 : 200;
-	const started = await sample(quick ? 5 : 50, () => timed(cold));
+	const own = () => createWasmProvider({root, nodePath: process.execPath});
+	const started = await sample(quick ? 5 : 50, () => timed(() => cold(spec, count)));
+	const opened = await sample(quick ? 5 : 50, () => timed(() => cold(sqlSpec, grouped)));
 	return [
 		figure({name: 'wasm cold: start to answer', unit: 'ms', samples: started}),
+		figure({name: 'wasm cold, SQL: start to answer', unit: 'ms', samples: opened}),
 		figure({
 			...{name: 'wasm warm: claim to a count over 6,417 rows (baseline: cold)', unit: 'ms'},
-			...{samples: await warm(createWasmProvider({root, nodePath: process.execPath}), runs), baseline: started},
+			...{samples: await warm(own(), runs, {spec, request: count}), baseline: started},
+			target: {of: 'p50', atMost: 60},
+		}),
+		figure({
+			...{name: 'wasm warm, SQL: claim to groups of 6,417 rows (baseline: cold)', unit: 'ms'},
+			...{samples: await warm(own(), runs, {spec: sqlSpec, request: grouped}), baseline: opened},
 			target: {of: 'p50', atMost: 60},
 		}),
 		figure({
 			...{name: 'wasm kill: time limit to nothing left', unit: 'ms'},
 			...{samples: await sample(quick ? 5 : 30, killed), target: {of: 'p99', atMost: 250}},
 		}),
-		...(process.platform === 'linux'
-			? [figure({name: 'wasm idle: memory of a sandbox that waits', unit: 'MiB', samples: await sample(quick ? 3 : 10, idle)})]
-			: []),
+		...(process.platform === 'linux' ? await idleFigures(quick ? 3 : 10) : []),
 	];
 });
+
+async function idleFigures(runs: number) {
+	const [python, engine] = [await sample(runs, () => idle(spec)), await sample(runs, () => idle(sqlSpec))];
+	return [
+		figure({name: 'wasm idle: memory of a sandbox that waits', unit: 'MiB', samples: python}),
+		figure({name: 'wasm idle, SQL: memory of a sandbox that waits', unit: 'MiB', samples: engine}),
+	];
+}

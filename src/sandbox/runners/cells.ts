@@ -1,4 +1,5 @@
 /** Turns DuckDB values into the JSON cells of the contract: nothing is rounded, and what JSON cannot hold is said, not guessed. */
+import {Buffer} from 'node:buffer';
 import {
 	DuckDBArrayValue,
 	DuckDBBlobValue,

@@ -1,4 +1,5 @@
 /** Streams the result of a statement into frames, up to the caps, and counts what is left over. */
+import {Buffer} from 'node:buffer';
 import type {DuckDBResult, DuckDBType, DuckDBValue} from '@duckdb/node-api';
 import type {Json} from '#contract/json.ts';
 import type {Column, Truncation} from '#contract/table.ts';

@@ -121,6 +121,11 @@ describe('the process around Wasm', () => {
 		});
 	});
 
+	test('that runs SQL may do no more than one that runs Python', () => {
+		const flags = wasmCommand(root, {runner: 'sql', limits, mounts: []}).slice(0, -2);
+		assert.deepEqual(escaped(powers, flags), escaped(powers));
+	});
+
 	test('could do all of it without its flags', () => {
 		assert.deepEqual(escaped(powers, ['--no-warnings']), {
 			...{
@@ -333,8 +338,8 @@ describe('one run', () => {
 
 test('the provider says what it is and what it is not', async () => {
 	const {availability, runs, egress, versions, weaknesses} = await provider.facts();
-	assert.deepEqual({availability, runs, egress}, {availability: {kind: 'available'}, runs: ['python'], egress: false});
-	assert.deepEqual(Object.keys(versions), ['pyodide', 'python', 'isolation']);
+	assert.deepEqual({availability, runs, egress}, {availability: {kind: 'available'}, runs: ['sql', 'python'], egress: false});
+	assert.deepEqual(Object.keys(versions), ['duckdb-wasm', 'pyodide', 'python', 'isolation']);
 	assert.ok(weaknesses.some((each) => each.startsWith('processor time is limited in all')));
 });
 
@@ -342,7 +347,7 @@ test('a provider without its packages says which command brings them', async () 
 	const facts = await createWasmProvider({...runtime, root: '/nonexistent'}).facts();
 	assert.deepEqual(facts.availability, {
 		kind: 'unavailable',
-		reason: 'the npm package `pyodide` is not installed',
+		reason: 'the npm package `@duckdb/duckdb-wasm` is not installed',
 		hint: 'run `npm install`',
 	});
 });

@@ -2,8 +2,10 @@
  * Runs one SQL statement over the dataset's snapshots in Wasm, and exits. Started as `node --permission … sql.ts '{"limits": …}'`; the
  * engine is open and locked before `ready`, and what is small has been read.
  */
+import {Buffer} from 'node:buffer';
 import process from 'node:process';
 import type {RunnerRequest, SandboxLimits} from '#contract/sandbox.ts';
+import {enterBareRealm} from './bare-realm.ts';
 import {openEngine} from './duckdb/open.ts';
 import {createSerialiser} from './duckdb/serialise.ts';
 import {loadTable, SNAPSHOTS} from './duckdb/tables.ts';
@@ -29,6 +31,10 @@ const parse = createSerialiser(database.engine, database.connection);
 const snapshots = createPreload(mounts, (target, source) => loadTable(target, source, database));
 await snapshots.loadSmall();
 await warmUp();
+// No statement has a way to JavaScript. Should one find it, it finds nothing of Node.
+const realm = enterBareRealm(import.meta.dirname);
+Object.assign(globalThis, {Buffer}); // of which the engine's interface makes its texts
+realm.seal();
 await serve(answer);
 
 /** Wasm is compiled when it is first run: the first statement should not be one that somebody waits for. */
