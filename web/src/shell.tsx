@@ -4,6 +4,7 @@ import {Dialog} from 'radix-ui';
 import {type ReactNode, useEffect, useState} from 'react';
 import {approvalsQuery, readyQuery} from './api/queries.ts';
 import {ThreadList} from './chat/thread-list.tsx';
+import {StopSwitch} from './system/stop-switch.tsx';
 import {TokenDialog} from './token-dialog.tsx';
 import {Button} from './ui/button.tsx';
 import {Icon, type IconName} from './ui/icon.tsx';
@@ -42,6 +43,9 @@ export function Shell() {
 					</Dialog.Portal>
 				</Dialog.Root>
 				<Brand />
+				<span className="ml-auto">
+					<StopSwitch />
+				</span>
 			</header>
 			<main id="main" tabIndex={-1} className="min-h-0 min-w-0 flex-1 outline-none">
 				<Outlet />
@@ -74,8 +78,9 @@ function Brand() {
 function SideBar({onDone}: {readonly onDone?: () => void}) {
 	return (
 		<>
-			<div className="hidden h-11 items-center px-4 md:flex">
+			<div className="hidden h-11 items-center justify-between pr-2 pl-4 md:flex">
 				<Brand />
+				<StopSwitch />
 			</div>
 			<ul className="flex flex-col gap-px p-2">
 				<Place to="/" icon="chat" label="Ask" />

@@ -20,6 +20,7 @@ import type {
 	Verification,
 } from '#contract/api.ts';
 import type {Event} from '#contract/event.ts';
+import type {ModeReply} from '#contract/mode.ts';
 import {getJson, postJson} from './client.ts';
 
 export type DatasetSummary = z.infer<typeof datasetSummarySchema>;
@@ -109,6 +110,12 @@ export const readyQuery = queryOptions({
 	queryFn: async ({signal}) => (await (await fetch('/readyz', {signal})).json()) as z.infer<typeof readyReplySchema>,
 	refetchInterval: 20_000,
 	retry: false,
+});
+
+export const modeQuery = queryOptions({
+	queryKey: ['mode'],
+	queryFn: ({signal}) => getJson<ModeReply>('/api/v1/kill-switch', signal),
+	refetchInterval: 10_000,
 });
 
 export const doctorQuery = queryOptions({
