@@ -80,6 +80,7 @@ test('a log that is opened again goes on where it was', async (t) => {
 		assert.equal(await open().sync(), null);
 	}
 	assert.deepEqual(anchoredSizes(files()), [1, 2, 3]);
+	assert.equal(verifyLog(files(), {anchor: anchored()}).verdict, 'valid');
 	assert.equal(anchored(), String(files().get('checkpoints')));
 });
 

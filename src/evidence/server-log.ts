@@ -3,7 +3,7 @@
  * signed checkpoint of every size. What is appended to an anchor outside of the data directory lets anybody tell that this log was
  * cut or rewritten since.
  */
-import {appendFile, mkdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
+import {appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {SignedHead} from '#contract/event.ts';
 import type {Store} from '#kernel/ports.ts';
@@ -154,10 +154,10 @@ async function writeLevel(directory: string, {kind, from, size, bytesOf}: Level)
 		const file = path.join(directory, tilePath(kind, index, end - start));
 		await mkdir(path.dirname(file), {recursive: true});
 		await replace(file, Buffer.concat(bytesOf(start, end)));
-		const partial = from - start;
-		if (partial > 0 && partial < end - start) await rm(path.join(directory, tilePath(kind, index, partial)), {force: true});
-		if (partial > 0 && end - start === TILE)
-			await rm(path.dirname(path.join(directory, tilePath(kind, index, 1))), {recursive: true, force: true});
+		// Narrower ones before it, also those of a process that is gone.
+		const partials = path.dirname(path.join(directory, tilePath(kind, index, 1)));
+		const others = (await readdir(partials).catch(() => [])).filter((name) => path.join(partials, name) !== file);
+		for (const name of others) await rm(path.join(partials, name));
 	}
 }
 

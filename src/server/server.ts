@@ -21,6 +21,7 @@ import {approvalRoutes} from './routes/approvals.ts';
 import {chatRoutes, type TurnContext} from './routes/chat.ts';
 import {codeRoutes} from './routes/code.ts';
 import {datasetRoutes} from './routes/datasets.ts';
+import {evidenceRoutes} from './routes/evidence.ts';
 import {governanceRoutes} from './routes/governance.ts';
 import {operationRoutes} from './routes/operation.ts';
 import {policyRoutes} from './routes/policy.ts';
@@ -127,6 +128,7 @@ function mountRoutes(app: ReturnType<typeof createRouter>, context: TurnContext,
 		.route('/', threadRoutes(context.deps))
 		.route('/', approvalRoutes(context))
 		.route('/', governanceRoutes(context))
+		.route('/', evidenceRoutes(context))
 		.route('/', policyRoutes(context.deps))
 		.route('/', operationRoutes(context.deps, context.metrics, isDraining));
 }
