@@ -322,7 +322,7 @@ describe('the page', {skip, timeout: 300_000}, () => {
 			await page.locator('[data-stage=executing]').waitFor();
 			await page.reload();
 			await page.locator('[data-stage=executing]').waitFor();
-			await page.getByRole('button', {name: 'Stop'}).click();
+			await page.getByRole('button', {name: 'Stop', exact: true}).click();
 			await badge(page, 'cancelled').waitFor({timeout: 8_000});
 			await page.getByRole('button', {name: 'Send'}).waitFor();
 		}));
