@@ -1,10 +1,11 @@
 /** Settings that hold several values in one text, so that an environment variable can say them. */
 import {z} from 'zod';
 
-/** `token=person@tenant`; the token may hold any character but `=` and `,`. */
+/** `token=person@tenant`, or `token=account:person@tenant`; the token may hold any character but `=` and `,`. */
 export const tokenEntry = z.string().transform((entry, context) => {
-	const [, token, id, tenant] = /^([^=,\s]{16,}|secret:[^=,\s]+)=([^@=,\s]+)@([^@=,\s]+)$/.exec(entry) ?? [];
-	if (token && id && tenant) return {token, id, tenant};
+	const [, token, id, person, tenant] =
+		/^([^=,\s]{16,}|secret:[^=,\s]+)=([^@=:,\s]+)(?::([^@=:,\s]+))?@([^@=,\s]+)$/.exec(entry) ?? [];
+	if (token && id && tenant) return {token, id, tenant, ...(person && {person})};
 	context.addIssue({code: 'custom', message: 'write each as token=person@tenant, the token at least 16 characters'});
 	return z.NEVER;
 });

@@ -75,8 +75,11 @@ function judge(answer: Answer, rules: RuleSet['rules'], wish: string): GateResul
 	if (answer.rules.length === 0) return deny(['no-permit'], `no rule permits ${wish}`);
 	if (!answer.permitted) return deny(answer.rules, reasons(answer.rules, rules));
 	const asking = answer.rules.filter((id) => rules.get(id)?.asks);
-	if (asking.length > 0) return {gate: 'permission', effect: 'ask', rules: asking, reason: reasons(asking, rules)};
-	return {gate: 'permission', effect: 'allow', rules: [...answer.rules], reason: reasons(answer.rules, rules)};
+	if (asking.length === 0)
+		return {gate: 'permission', effect: 'allow', rules: [...answer.rules], reason: reasons(answer.rules, rules)};
+	const quorum = Math.max(...asking.map((id) => rules.get(id)?.quorum ?? 1));
+	const asked = {gate: 'permission', effect: 'ask', rules: asking, reason: reasons(asking, rules)} as const;
+	return quorum > 1 ? {...asked, quorum} : asked;
 }
 
 function deny(rules: readonly string[], reason: string): GateResult {

@@ -100,6 +100,12 @@ for (const [title, policies, problem] of [
 		'@id("x") @decision("aks") permit (principal, action, resource);',
 		/`@decision\("aks"\)`; only "ask" is known/,
 	],
+	[
+		'asks more people than there can be',
+		'@id("x") @decision("ask") @quorum("11") permit (principal, action, resource);',
+		/`@quorum\("11"\)`; write a number from 1 to 10/,
+	],
+	['asks nobody, but two of them', '@id("x") @quorum("2") permit (principal, action, resource);', /no meaning without/],
 	['asks in a forbid', `${PERMIT} @id("x") @decision("ask") forbid (principal, action, resource);`, /policy `x` forbids/],
 	['has a template', `${PERMIT} permit (principal == ?principal, action, resource);`, /^templates are not supported/],
 	[

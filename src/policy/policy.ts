@@ -31,7 +31,7 @@ export type PolicyOptions = {
 };
 
 /** Raised whenever the gates written in this room decide differently than before. */
-const GATES_VERSION = 2;
+const GATES_VERSION = 3;
 
 /** What decides where no file says otherwise. */
 export const BUILT_IN: PolicyDocument = policyDocumentSchema.parse({version: 1});

@@ -9,12 +9,13 @@ import {
 import {isReservedName} from './request.ts';
 import {policyProblems, schemaProblems} from './validation.ts';
 
-/** One Cedar policy. `asks` is its `@decision("ask")`. */
+/** One Cedar policy. `asks` is its `@decision("ask")`, `quorum` how many people its `@quorum("2")` asks. */
 export type Rule = {
 	readonly id: string;
 	readonly text: string;
 	readonly json: PolicyJson;
 	readonly asks: boolean;
+	readonly quorum: number;
 	readonly reason: string;
 };
 
@@ -27,7 +28,7 @@ export type RuleSet = {
 };
 
 /** A misspelt annotation would silently turn an `ask` into an `allow`, so unknown ones are problems. */
-const ANNOTATIONS: ReadonlySet<string> = new Set(['id', 'decision', 'description']);
+const ANNOTATIONS: ReadonlySet<string> = new Set(['id', 'decision', 'description', 'quorum']);
 
 /** Parses and validates a policy set. Never throws: what is wrong with it is in `problems`, and then nothing may be allowed. */
 export function loadRules(policies: string, schema: string, digest: (value: unknown) => string): RuleSet {
@@ -89,7 +90,18 @@ function readRule(text: string, digest: (value: unknown) => string): Rule | stri
 		return `policy \`${id}\` has \`@decision("${decision}")\`; only "ask" is known`;
 	if (decision === 'ask' && json.effect === 'forbid')
 		return `policy \`${id}\` forbids, so \`@decision("ask")\` has no meaning on it`;
-	return {id, text, json, asks: decision === 'ask', reason: annotations.description ?? `${json.effect} policy \`${id}\``};
+	const {quorum = '1'} = annotations;
+	if (!/^([1-9]|10)$/.test(quorum)) return `policy \`${id}\` has \`@quorum("${quorum}")\`; write a number from 1 to 10`;
+	if (annotations.quorum !== undefined && decision !== 'ask')
+		return `policy \`${id}\` has a \`@quorum\`, which has no meaning without \`@decision("ask")\``;
+	return {
+		id,
+		text,
+		json,
+		asks: decision === 'ask',
+		quorum: Number(quorum),
+		reason: annotations.description ?? `${json.effect} policy \`${id}\``,
+	};
 }
 
 /** Slices are built from the JSON of policies, where an integer beyond 2^53 is silently rounded to another. */
