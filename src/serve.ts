@@ -75,6 +75,7 @@ function serverDeps(platform: Platform, {loaded, version, log, approving}: Conte
 		killSwitch: platform.killSwitch,
 		config: () => publicConfig(loaded),
 		watch: platform.watch,
+		redact: platform.redact,
 		pools: () => ({[platform.sandboxing.provider.name]: {idle: pool.stats().idle, busy: pool.stats().busy}}),
 		log,
 		tracing: startTracing({

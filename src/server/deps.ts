@@ -8,7 +8,7 @@ import type {Event, Principal} from '#contract/event.ts';
 import type {Mode, ModeReply} from '#contract/mode.ts';
 import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyText} from '#contract/policy-api.ts';
 import type {ReplayReply} from '#contract/reproducibility.ts';
-import type {ApprovalRow, Clock, Store} from '#kernel/ports.ts';
+import type {ApprovalRow, Clock, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import type {FileStore} from '#tools/files.ts';
 import type {Log} from './log.ts';
@@ -99,6 +99,8 @@ export type ServerDeps = {
 	/** every durable event of this process, after it became durable; returns the way to stop */
 	readonly watch: (listener: (event: Event) => void) => () => void;
 	readonly pools: () => PoolStats;
+	/** what failures say passes it too */
+	readonly redact: Redactor;
 	readonly log: Log;
 	readonly tracing: Tracing;
 	readonly clock: Clock;

@@ -3,15 +3,16 @@ import {HTTPException} from 'hono/http-exception';
 import type {ContentfulStatusCode} from 'hono/utils/http-status';
 import type {ErrorReply} from '#contract/api.ts';
 import {ERRORS, type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
+import type {Redactor} from '#kernel/ports.ts';
 import type {AppContext, AppEnv} from './context.ts';
 import type {Log} from './log.ts';
 
 /** The one place that turns a failure into a reply. A bug is logged with its stack and answered without it. */
-export function replyError(log: Log): ErrorHandler<AppEnv> {
+export function replyError(log: Log, redact: Redactor): ErrorHandler<AppEnv> {
 	return (thrown, c) => {
 		const error = thrown instanceof HTTPException ? fromHono(thrown) : thrown;
 		if (!(error instanceof WritError)) log.error('http.request.exception', {requestId: c.get('requestId'), error});
-		return sendError(c, toErrorBody(error));
+		return sendError(c, redact(toErrorBody(error)).value as ErrorBody);
 	};
 }
 

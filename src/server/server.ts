@@ -69,7 +69,7 @@ export function createServer(deps: ServerDeps): Server {
 	});
 
 	const app = createRouter();
-	app.onError(replyError(log));
+	app.onError(replyError(log, deps.redact));
 	app.notFound(replyUnknownRoute);
 	app.use(accessLog({log, metrics, tracing: deps.tracing}), secureHeaders);
 	app.use(guardHost(options, () => state.port));

@@ -1,3 +1,4 @@
+import type {Redactor} from '#kernel/ports.ts';
 import {toStreamError} from './reply-error.ts';
 
 /** One server-sent event. `data` becomes a single line of JSON. */
@@ -5,6 +6,8 @@ export type SseFrame = {readonly event: string; readonly id: string; readonly da
 
 export type SseOptions = {
 	readonly heartbeatMs: number;
+	/** what an error says passes it; everything else did before it came here */
+	readonly redact: Redactor;
 	/** ends the stream from this side, as when the server stops */
 	readonly signal?: AbortSignal;
 	/** called once, when the reader has gone or the stream has ended */
@@ -40,7 +43,7 @@ export function eventStream(frames: (signal: AbortSignal) => AsyncIterable<SseFr
 				const result = await within(state.next, options.heartbeatMs);
 				if (result === 'quiet') return controller.enqueue(encoder.encode(': heartbeat\n\n'));
 				state.next = null;
-				if (result.value) controller.enqueue(encoder.encode(format(result.value)));
+				if (result.value) controller.enqueue(encoder.encode(format(clean(result.value, options.redact))));
 				if (!result.done) return;
 				end();
 				controller.close();
@@ -50,6 +53,10 @@ export function eventStream(frames: (signal: AbortSignal) => AsyncIterable<SseFr
 		{highWaterMark: 1},
 	);
 	return new Response(body, {headers: HEADERS});
+}
+
+function clean(frame: SseFrame, redact: Redactor): SseFrame {
+	return frame.event === 'error' ? {...frame, data: redact(frame.data).value} : frame;
 }
 
 /** The headers are gone: a source that fails can only say so in the stream, and end it. */

@@ -116,12 +116,12 @@ export async function finishTurn(c: AppContext, turn: Turn) {
 type Place = {readonly turn: Turn; readonly runId: string; readonly after: number};
 
 /** Ends when the turn does; a stopping server ends its turns. */
-export function streamTurn({turn, runId, after}: Place, {options}: ServerDeps): Response {
+export function streamTurn({turn, runId, after}: Place, {options, redact}: ServerDeps): Response {
 	const closed = turn.watch();
 	async function* frames(signal: AbortSignal): AsyncIterable<SseFrame> {
 		for await (const {n, event} of turn.follow(after, signal)) yield {event: event.event, id: `${runId}:${n}`, data: event.data};
 	}
-	return eventStream(frames, {heartbeatMs: options.heartbeatMs, closed});
+	return eventStream(frames, {heartbeatMs: options.heartbeatMs, redact, closed});
 }
 
 /** How many frames of `runId` a reconnecting client has seen. */

@@ -56,7 +56,7 @@ const stream = createRoute({
 const MAX_WATCHERS = 256;
 
 export function streamRoutes({deps, turns, stopping}: TurnContext) {
-	const {store, options} = deps;
+	const {store, options, redact} = deps;
 	const watchers = {open: 0};
 	const watch = (frames: (signal: AbortSignal) => AsyncIterable<SseFrame>) => {
 		if (watchers.open >= MAX_WATCHERS) {
@@ -68,7 +68,7 @@ export function streamRoutes({deps, turns, stopping}: TurnContext) {
 		const closed = () => {
 			watchers.open -= 1;
 		};
-		return eventStream(frames, {heartbeatMs: options.heartbeatMs, signal: stopping, closed}) as never;
+		return eventStream(frames, {heartbeatMs: options.heartbeatMs, redact, signal: stopping, closed}) as never;
 	};
 	return createRouter()
 		.openapi(events, async (c) => {
