@@ -6,6 +6,7 @@ import type {
 	Event,
 	EventBody,
 	EventData,
+	EventType,
 	GateResult,
 	Label,
 	Principal,
@@ -255,6 +256,46 @@ export type RunFilter = {
 	readonly limit: number;
 };
 
+/** One event that somebody may have to answer for: who, what, why and in what work; `runId`, `seq` and `hash` are its place in its chain. */
+export type AuditRow = {
+	readonly runId: string;
+	readonly seq: number;
+	readonly hash: string;
+	readonly at: string;
+	readonly type: EventType;
+	readonly actor: string;
+	readonly actorKind: Principal['kind'];
+	/** on whose behalf */
+	readonly principal: string;
+	readonly job: string;
+	readonly mode: string;
+	readonly actionId: string | null;
+	readonly tool: string | null;
+	readonly decision: Decision['effect'] | null;
+	readonly risk: Risk | null;
+	/** the reasons, the comment or the error; cut after 500 characters */
+	readonly detail: string;
+};
+
+export type AuditFilter = {
+	readonly tenant: string;
+	/** who acted, or on whose behalf */
+	readonly principal?: string;
+	/** of these tools' actions */
+	readonly tools?: readonly string[];
+	readonly decision?: Decision['effect'];
+	readonly type?: EventType;
+	readonly runId?: string;
+	/** substring of the detail, case-insensitive */
+	readonly text?: string;
+	readonly since?: string;
+	readonly until?: string;
+	/** opaque, from the previous page */
+	readonly cursor?: string;
+	/** 1..200 */
+	readonly limit: number;
+};
+
 export type AppendBatch = {
 	readonly runId: string;
 	/** the stream's last seq before this batch; 0 starts a stream */
@@ -294,6 +335,8 @@ export type Store = {
 	renew(runId: string, fence: {readonly holder: string; readonly token: number; readonly until: string}): Promise<boolean>;
 	run(runId: string): Promise<RunRow | null>;
 	runs(filter: RunFilter): Promise<{readonly rows: readonly RunRow[]; readonly next: string | null}>;
+	/** What people and agents did, across runs, newest first. */
+	audit(filter: AuditFilter): Promise<{readonly rows: readonly AuditRow[]; readonly next: string | null}>;
 	/** The latest `limit` messages, oldest first. */
 	messages(tenant: string, threadId: string, limit: number): Promise<readonly MessageRow[]>;
 	threads(tenant: string, limit: number): Promise<readonly ThreadRow[]>;

@@ -1,6 +1,7 @@
 import {WritError} from '#contract/errors.ts';
 import type {Event, SignedHead} from '#contract/event.ts';
 import type {AppendBatch, ApprovalRow, GrantRow, RunRow} from '#kernel/ports.ts';
+import {type AuditDraft, projectAudit} from './audit.ts';
 import {
 	approvalIdOf,
 	lapse,
@@ -27,6 +28,7 @@ export type Changes = {
 	readonly approvals: readonly ApprovalRow[];
 	readonly grants: readonly GrantRow[];
 	readonly messages: readonly MessageDraft[];
+	readonly audit: readonly AuditDraft[];
 	readonly head: SignedHead | null;
 };
 
@@ -57,6 +59,7 @@ export function admit(batch: AppendBatch, before: Before): Changes {
 		if (message) messages.push(message);
 	}
 	if (run === null) throw new Error('a batch without events cannot start a run');
+	const of = run;
 	const {tenant} = run;
 	return {
 		isNew: before.run === null,
@@ -65,6 +68,7 @@ export function admit(batch: AppendBatch, before: Before): Changes {
 		approvals: [...approvals.values()],
 		grants: events.flatMap((event) => projectGrant(event, tenant) ?? []),
 		messages,
+		audit: events.flatMap((event) => projectAudit(event, of) ?? []),
 		head: batch.head ?? null,
 	};
 }

@@ -63,7 +63,7 @@ function parseJson(text: string): unknown {
 	}
 }
 
-function parseTime(name: string, time: string): string {
+export function parseTime(name: string, time: string): string {
 	if (Number.isNaN(Date.parse(time))) throw invalid(name, `expected a time like 2026-01-31T09:00:00Z, got \`${time}\``);
 	return toInstant(time);
 }
@@ -75,4 +75,9 @@ function mapText<T extends Readonly<Record<string, unknown>>>(values: T): T {
 
 function invalid(name: string, problem: string): WritError {
 	return new WritError('validation_error', `\`${name}\`: ${problem}`, {details: {field: name}});
+}
+
+/** INVARIANT: what a person typed is text, never a pattern. */
+export function toPattern(text: string): string {
+	return `%${text.replace(/[!%_]/g, '!$&')}%`;
 }

@@ -5,6 +5,7 @@
  */
 import type {AppendBatch, ApprovalRow, GrantRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
 import {admit, type Changes, type RunState} from './admit.ts';
+import {type AuditDraft, matchAudit, parseAuditFilter, toAuditPage} from './audit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
 import {fold, storable, toInstant} from './project.ts';
 import {parseRows, type StoredEvent, toRaw} from './stored-event.ts';
@@ -17,11 +18,20 @@ type Tables = {
 	readonly grants: GrantRow[];
 	readonly messages: (MessageRow & {readonly tenant: string})[];
 	readonly heads: Map<string, string>;
+	readonly audit: AuditDraft[];
 };
 
 /** A store that lives and dies with the process: for tests and benchmarks. The same contract as the durable ones, minus durability. */
 export function openMemory(): Store {
-	const tables: Tables = {runs: new Map(), events: new Map(), approvals: new Map(), grants: [], messages: [], heads: new Map()};
+	const tables: Tables = {
+		runs: new Map(),
+		events: new Map(),
+		approvals: new Map(),
+		grants: [],
+		messages: [],
+		heads: new Map(),
+		audit: [],
+	};
 	const read = async (runId: string, after = 0) => parseRows(runId, after, (tables.events.get(runId) ?? []).slice(after));
 	const watchers = new Watchers({read});
 	return {
@@ -32,12 +42,7 @@ export function openMemory(): Store {
 		read,
 		rawEvents: async (runId) => (tables.events.get(runId) ?? []).map(toRaw),
 		subscribe: (runId, after, signal) => watchers.follow(runId, after, signal),
-		heads: async (from, limit) =>
-			[...tables.heads.values()].slice(from, from + assertLimit(limit)).map((head) => JSON.parse(head)),
-		async headPosition(runId) {
-			const position = [...tables.heads.keys()].indexOf(runId);
-			return position === -1 ? null : position;
-		},
+		...createLists(tables),
 		head: async (runId) => JSON.parse(tables.heads.get(runId) ?? 'null'),
 		claim: async (holder, now, leaseMs, runId) => claim(tables, {holder, now, leaseMs, runId}),
 		async renew(runId, {holder, token, until}) {
@@ -86,11 +91,26 @@ export function openMemory(): Store {
 	};
 }
 
+function createLists(tables: Tables): Pick<Store, 'heads' | 'headPosition' | 'audit'> {
+	return {
+		heads: async (from, limit) =>
+			[...tables.heads.values()].slice(from, from + assertLimit(limit)).map((head) => JSON.parse(head)),
+		async headPosition(runId) {
+			const position = [...tables.heads.keys()].indexOf(runId);
+			return position === -1 ? null : position;
+		},
+		async audit(filter) {
+			const query = parseAuditFilter(filter);
+			return toAuditPage(matchAudit(tables.audit, query), query.limit);
+		},
+	};
+}
+
 function before({runs, approvals}: Tables, {runId}: AppendBatch) {
 	return {run: runs.get(runId) ?? null, approvals};
 }
 
-function write(tables: Tables, {run, events, approvals, grants, messages, head}: Changes): void {
+function write(tables: Tables, {run, events, approvals, grants, messages, audit, head}: Changes): void {
 	tables.runs.set(run.runId, run);
 	const stream = tables.events.get(run.runId) ?? [];
 	stream.push(...events.map((event) => ({seq: event.seq, event: JSON.stringify(event)})));
@@ -98,6 +118,7 @@ function write(tables: Tables, {run, events, approvals, grants, messages, head}:
 	for (const row of approvals) tables.approvals.set(row.approvalId, row);
 	tables.grants.push(...grants);
 	for (const message of messages) tables.messages.push({...message, id: tables.messages.length + 1});
+	tables.audit.push(...audit);
 	if (head) tables.heads.set(run.runId, JSON.stringify(head));
 }
 

@@ -64,6 +64,17 @@ UPDATE heads SET position = (SELECT count(*) FROM heads AS earlier WHERE earlier
 CREATE UNIQUE INDEX heads_by_position ON heads (position);`,
 	},
 	{
+		name: 'audit',
+		sql: ({text, int}) => `
+CREATE TABLE audit (
+	run_id ${text} NOT NULL REFERENCES runs, seq ${int} NOT NULL, hash ${text} NOT NULL, at ${text} NOT NULL, tenant ${text} NOT NULL,
+	type ${text} NOT NULL, actor ${text} NOT NULL, actor_kind ${text} NOT NULL, principal ${text} NOT NULL, job ${text} NOT NULL,
+	mode ${text} NOT NULL, action_id ${text}, tool ${text}, decision ${text}, risk ${text}, detail ${text} NOT NULL,
+	folded ${text} NOT NULL, PRIMARY KEY (run_id, seq)
+);
+CREATE INDEX audit_newest ON audit (tenant, at DESC, run_id DESC, seq DESC);`,
+	},
+	{
 		name: 'approvals of several people',
 		sql: ({text, int}) => `
 ALTER TABLE approvals ADD COLUMN preview_digest ${text} NOT NULL DEFAULT '';

@@ -98,6 +98,11 @@ async function save(tx: Tx, changes: readonly Changes[]): Promise<void> {
 		last.filter(({runId}) => !created.has(runId)),
 	);
 	await insert(tx, 'events', events);
+	await insert(
+		tx,
+		'audit',
+		changes.flatMap(({audit}) => audit),
+	);
 	await insert(tx, 'approvals', approvals.map(toApprovalRecord), MERGE_APPROVAL);
 	await insert(tx, 'grants', changes.flatMap(({grants}) => grants).map(toGrantRecord));
 	await insert(tx, 'heads', heads, 'ON CONFLICT (run_id) DO UPDATE SET head = excluded.head');

@@ -1,6 +1,7 @@
 import {type Kysely, type SelectQueryBuilder, sql} from 'kysely';
 import type {RunRow, Store} from '#kernel/ports.ts';
-import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
+import {listAudit, parseAuditFilter, toAuditPage} from './audit.ts';
+import {assertLimit, type Filter, parseFilter, toPage, toPattern} from './filter.ts';
 import {storable, toInstant} from './project.ts';
 import {APPROVAL_ROW, MESSAGE_ROW, RUN_ROW, type Tables, THREAD_ROW} from './schema.ts';
 import {parseRows, toRaw} from './stored-event.ts';
@@ -14,6 +15,7 @@ type Queries = Pick<
 	| 'headPosition'
 	| 'run'
 	| 'runs'
+	| 'audit'
 	| 'messages'
 	| 'threads'
 	| 'approval'
@@ -54,6 +56,10 @@ export function createQueries(db: Kysely<Tables>): Queries {
 		async runs(filter) {
 			const parsed = parseFilter(filter);
 			return toPage(await listRuns(db, parsed), parsed.limit);
+		},
+		async audit(filter) {
+			const query = parseAuditFilter(filter);
+			return toAuditPage(await listAudit(db, query), query.limit);
 		},
 		async messages(tenant, threadId, limit) {
 			assertLimit(limit);
@@ -123,9 +129,4 @@ function narrow(query: SelectQueryBuilder<Tables, 'runs', RunRow>, filter: Filte
 			eb(refTuple('created_at', 'run_id'), '<', tuple(position.createdAt, position.runId)),
 		);
 	return narrowed;
-}
-
-/** INVARIANT: what a person typed is text, never a pattern. */
-function toPattern(text: string): string {
-	return `%${text.replace(/[!%_]/g, '!$&')}%`;
 }

@@ -32,6 +32,26 @@ export type Tables = {
 	events: {run_id: string; seq: number; event: string};
 	/** `position` counts finished runs from 0, without gaps, in the order in which they finished */
 	heads: {run_id: string; head: string; position: number};
+	audit: {
+		run_id: string;
+		seq: number;
+		hash: string;
+		at: string;
+		tenant: string;
+		type: string;
+		actor: string;
+		actor_kind: string;
+		principal: string;
+		job: string;
+		mode: string;
+		action_id: string | null;
+		tool: string | null;
+		decision: string | null;
+		risk: string | null;
+		detail: string;
+		/** the detail without its case, for text filters */
+		folded: string;
+	};
 	messages: {
 		id: Generated<number>;
 		tenant: string;

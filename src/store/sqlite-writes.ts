@@ -100,12 +100,13 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 		inserts.set(key, statement);
 		statement.run(...Object.values(record));
 	};
-	return ({isNew, run, events, approvals, grants, messages, head}) => {
+	return ({isNew, run, events, approvals, grants, messages, audit, head}) => {
 		if (isNew) insert('runs', toRunRecord(run));
 		else saving.updateRun.run(...Object.values(toRunUpdate(run)));
 		for (const event of events) saving.event.run(run.runId, event.seq, JSON.stringify(event));
 		for (const row of approvals) insert('approvals', toApprovalRecord(row), MERGE_APPROVAL);
 		for (const row of grants) insert('grants', toGrantRecord(row));
+		for (const row of audit) insert('audit', row);
 		for (const message of messages) {
 			insert('messages', toMessageRecord(message));
 			insert('threads', toThreadRecord(message), MERGE_THREAD);
