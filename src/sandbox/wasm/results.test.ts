@@ -100,7 +100,7 @@ const STATEMENTS = [
 	...[
 		"SELECT 'x'::INTEGER",
 		'SELECT lower(a, b) FROM t',
-		'FROM writ_snapshots."/data/t.parquet"',
+		'FROM "writ snapshots"."/data/t.parquet"',
 		'EXPLAIN FROM t',
 		'SELECT error($$no$$)',
 	],

@@ -8,7 +8,7 @@ import type {RunnerRequest, SandboxLimits} from '#contract/sandbox.ts';
 import {enterBareRealm} from './bare-realm.ts';
 import {openEngine} from './duckdb/open.ts';
 import {createSerialiser} from './duckdb/serialise.ts';
-import {loadTable, SNAPSHOTS} from './duckdb/tables.ts';
+import {loadTable, tableOf} from './duckdb/tables.ts';
 import {createPreload, type Mount} from './mounts.ts';
 
 type Arguments = {
@@ -25,7 +25,7 @@ const {RunnerError, serve} = await import('../frames.ts');
 const {admit} = await import('../gate.ts');
 const {toEngineError} = await import('../engine-errors.ts');
 const {sendResult} = await import('../result-rows.ts');
-const {createViews, quoted} = await import('../views.ts');
+const {createViews} = await import('../views.ts');
 
 const parse = createSerialiser(database.engine, database.connection);
 const snapshots = createPreload(mounts, (target, source) => loadTable(target, source, database));
@@ -57,7 +57,7 @@ async function answer(request: RunnerRequest): Promise<void> {
 	} catch (error) {
 		throw await toEngineError(error, 'main', client);
 	}
-	const readable = await createViews(request.views, request.dataset, client, (path) => `${SNAPSHOTS}.${quoted(path)}`);
+	const readable = await createViews(request.views, request.dataset, client, tableOf);
 	try {
 		const statement = await admit(request.sql, readable, client, parse);
 		await sendResult(statement, {...request, countMs: limits.wallMs / 4});

@@ -5,7 +5,7 @@ import type {Setting} from '../../engine.ts';
 import {installBindings} from './bindings.ts';
 import {type Engine, startEngine} from './engine.ts';
 import {memoryOf} from './memory.ts';
-import {type Database, execute, SNAPSHOTS} from './tables.ts';
+import {createRoom, type Database, execute} from './tables.ts';
 
 const PAGE = 65_536;
 const MIB = 2 ** 20;
@@ -24,7 +24,8 @@ export async function openEngine(path: string, {memoryBytes}: Pick<SandboxLimits
 	const database = {engine, connection: connect(engine)};
 	const client = new DuckDBConnection(database.connection as never);
 	// JSON is text with another name, as it is for whoever has the extension.
-	execute(`CREATE SCHEMA ${SNAPSHOTS}; CREATE TYPE JSON AS VARCHAR`, database);
+	execute('CREATE TYPE JSON AS VARCHAR', database);
+	createRoom(database);
 	const memory = Math.floor((memoryBytes * 0.9) / MIB);
 	const settings: readonly Setting[] = [
 		...OFF.map(off),

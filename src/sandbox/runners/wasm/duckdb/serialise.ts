@@ -115,11 +115,11 @@ type Target = {
 type Container = unknown[] | Record<string, unknown>;
 
 /** Where the walk stands: the containers that are open, and the name under which the next value goes into the last of them. */
-type Place = {open: Container[]; tag: string};
+type Place = {open: Container[]; tag: string; broken: boolean};
 
 function createTarget(engine: Engine, memory: Memory): Target {
-	const place: Place = {open: [], tag: ''};
-	const callbacks = callbacksOf(place, memory);
+	const place: Place = {open: [], tag: '', broken: false};
+	const callbacks = callbacksOf(place, memory).map((callback) => watched(callback, place));
 	const entries = addCallbacks(callbacks, engine);
 	// No destructor: nobody but us has the object.
 	const table = memory.allocate(HEADER_BYTES + 4 * (entries.length + 2));
@@ -134,8 +134,23 @@ function createTarget(engine: Engine, memory: Memory): Target {
 			const root: Container = {};
 			place.open = [root];
 			engine.call('_ZNK6duckdb15SelectStatement9SerializeERNS_10SerializerE', statement, object);
-			if (place.open.length !== 1) throw new Error('the tree of the statement has no end');
+			// A handler in the engine may have kept what a callback threw.
+			if (place.open.length !== 1 || place.broken) throw new Error('the tree of the statement has no end');
 			return root;
+		},
+	};
+}
+
+function watched({parameters, run}: Callback, place: Place): Callback {
+	return {
+		parameters,
+		run(...given) {
+			try {
+				run(...given);
+			} catch (error) {
+				place.broken = true;
+				throw error;
+			}
 		},
 	};
 }

@@ -7,8 +7,18 @@ import {type Column, columnOf} from './columns.ts';
 import type {Engine} from './engine.ts';
 import {type Memory, memoryOf} from './memory.ts';
 
-/** Where the tables lie; no statement may name it. */
-export const SNAPSHOTS = 'writ_snapshots';
+/** Where the tables lie. No statement may name it, and no dataset can be called that. */
+const SNAPSHOTS = 'writ snapshots';
+
+/** Makes room for tables. */
+export function createRoom(database: Database): void {
+	execute(`CREATE SCHEMA ${quoted(SNAPSHOTS)}`, database);
+}
+
+/** The table of the snapshot at `path`, as a statement names it. */
+export function tableOf(path: string): string {
+	return `${quoted(SNAPSHOTS)}.${quoted(path)}`;
+}
 
 export type Database = {
 	readonly engine: Engine;
@@ -37,7 +47,7 @@ export async function loadTable(name: string, path: string, database: Database):
 	const file = fileOf(path);
 	const metadata = parquetMetadata(file);
 	const columns = parquetSchema(metadata).children.map((child): Named => ({name: child.element.name, ...columnOf(child)}));
-	const table = `${SNAPSHOTS}.${quoted(name)}`;
+	const table = tableOf(name);
 	execute(`CREATE TABLE ${table} (${columns.map((column) => `${quoted(column.name)} ${column.sql}`).join(', ')})`, database);
 	// The reader would round what it converts: values are read as they are stored.
 	const raw = {...metadata, schema: metadata.schema.map(stored)};
