@@ -6,6 +6,7 @@ import {CommanderError, Command as Program} from 'commander';
 import {ERRORS, type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
 import {approvalCommands} from './commands/approvals.ts';
 import {askCommands} from './commands/ask.ts';
+import {auditCommands} from './commands/audit.ts';
 import {codeCommands} from './commands/code.ts';
 import {datasetCommands} from './commands/datasets.ts';
 import {evidenceCommands} from './commands/evidence.ts';
@@ -48,6 +49,7 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 		evidenceCommands,
 		keyCommands,
 		replayCommand,
+		auditCommands,
 		policyCommands,
 		secretCommands,
 		stopCommands,

@@ -31,6 +31,11 @@ const approvals = createRoute({
 	path: '/approvals',
 	component: lazyRouteComponent(() => import('./system/approvals-screen.tsx'), 'ApprovalsScreen'),
 });
+const audit = createRoute({
+	getParentRoute: () => root,
+	path: '/audit',
+	component: lazyRouteComponent(() => import('./evidence/audit-screen.tsx'), 'AuditScreen'),
+});
 const system = createRoute({
 	getParentRoute: () => root,
 	path: '/system',
@@ -39,7 +44,7 @@ const system = createRoute({
 
 export function createPageRouter() {
 	return createRouter({
-		routeTree: root.addChildren([chat, datasets.addChildren([dataset]), runs, run, approvals, system]),
+		routeTree: root.addChildren([chat, datasets.addChildren([dataset]), runs, run, approvals, audit, system]),
 		defaultPreload: 'intent',
 		defaultPendingComponent: () => <Loading label="Loading" />,
 		defaultErrorComponent: ({error}) => (

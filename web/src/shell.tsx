@@ -87,6 +87,7 @@ function SideBar({onDone}: {readonly onDone?: () => void}) {
 				<Place to="/datasets" icon="data" label="Datasets" />
 				<Place to="/runs" icon="runs" label="Runs" />
 				<Place to="/approvals" icon="approve" label="Approvals" extra={<WaitingCount />} />
+				<Place to="/audit" icon="shield" label="Audit" />
 				<Place to="/system" icon="system" label="System" />
 			</ul>
 			<ThreadList {...(onDone ? {onDone} : {})} />
@@ -99,7 +100,7 @@ function SideBar({onDone}: {readonly onDone?: () => void}) {
 }
 
 type PlaceProps = {
-	readonly to: '/' | '/datasets' | '/runs' | '/approvals' | '/system';
+	readonly to: '/' | '/datasets' | '/runs' | '/approvals' | '/audit' | '/system';
 	readonly icon: IconName;
 	readonly label: string;
 	readonly extra?: ReactNode;

@@ -14,7 +14,10 @@ import {Timeline} from './timeline.tsx';
 export function EvidenceTab({runId}: {readonly runId: string}) {
 	const events = useQuery(eventsQuery(runId));
 	const verify = useMutation({mutationFn: () => verifyRun(runId)});
-	const save = useMutation({mutationFn: () => download(`${runPath(runId)}/evidence`, `${runId}.capsule.json`)});
+	const save = useMutation({
+		mutationFn: (format: 'capsule' | 'bundle') =>
+			download(`${runPath(runId)}/evidence?format=${format}`, format === 'bundle' ? `${runId}.tar` : `${runId}.capsule.json`),
+	});
 	if (events.isPending) return <Loading label="Reading the events" />;
 	if (events.isError) return <ErrorNotice error={events.error} />;
 	return (
@@ -24,9 +27,13 @@ export function EvidenceTab({runId}: {readonly runId: string}) {
 					<Icon name="shield" />
 					{verify.isPending ? 'Verifying' : 'Verify'}
 				</Button>
-				<Button onClick={() => save.mutate()} disabled={save.isPending}>
+				<Button onClick={() => save.mutate('capsule')} disabled={save.isPending}>
 					<Icon name="download" />
 					Capsule
+				</Button>
+				<Button onClick={() => save.mutate('bundle')} disabled={save.isPending}>
+					<Icon name="download" />
+					Bundle
 				</Button>
 				<p className="text-muted text-xs">{plural(events.data.length, 'event')} in one hash chain</p>
 			</div>
