@@ -304,11 +304,31 @@ export type AppendBatch = {
 	/** the writer's lease; a stale token is refused with `conflict` */
 	readonly fence: {readonly holder: string; readonly token: number; readonly until: string};
 	readonly head?: SignedHead;
+	/** what starting the run reserves of its tenant's budget, or what ending it settles; in the same transaction */
+	readonly spend?: Spend;
 };
+
+/** Whole numbers; money in millionths of a US dollar. */
+export type Amounts = {readonly tokens: number; readonly costMicros: number; readonly bytes: number};
+
+export type Spend =
+	| {
+			readonly kind: 'reserve';
+			readonly tenant: string;
+			/** the hour, day or month it counts for, as ISO 8601 writes it */
+			readonly window: string;
+			readonly wants: Amounts;
+			/** without a number as much as there is */
+			readonly limits: Partial<Amounts> & {readonly runs?: number; readonly concurrency?: number};
+	  }
+	| {readonly kind: 'settle'; readonly tenant: string; readonly used: Amounts};
 
 /** The only durable state. Events and the rows projected from them change in one transaction. */
 export type Store = {
-	/** Throws `conflict` (sequence, fence, or an approval that is not `granted` any more) or `store_unavailable`; then nothing was written. */
+	/**
+	 * Throws `conflict` (sequence, fence, or an approval that is not `granted` any more), `budget_exceeded` or `store_unavailable`; then
+	 * nothing was written.
+	 */
 	append(batch: AppendBatch): Promise<void>;
 	read(runId: string, after?: number): Promise<readonly Event[]>;
 	/** The stored events as they are, unparsed and unchecked, in the order of their rows: what a verifier looks at. */

@@ -13,12 +13,18 @@ import {
 	projectStart,
 	toInstant,
 } from './project.ts';
+import {type Ledger, type LedgerChange, spendFrom} from './spend.ts';
 
 /** A run with the lease of its writer. */
 export type RunState = RunRow & {readonly holder: string; readonly token: number; readonly leaseUntil: string};
 
 /** What stands before a batch: the run, and every approval that belongs to it or is named by the batch. */
-export type Before = {readonly run: RunState | null; readonly approvals: ReadonlyMap<string, ApprovalRow>};
+export type Before = {
+	readonly run: RunState | null;
+	readonly approvals: ReadonlyMap<string, ApprovalRow>;
+	/** of the tenant; empty for a batch that spends nothing */
+	readonly ledger: Ledger;
+};
 
 /** What a batch writes. `isNew` is true for a run that does not exist yet. */
 export type Changes = {
@@ -30,11 +36,12 @@ export type Changes = {
 	readonly messages: readonly MessageDraft[];
 	readonly audit: readonly AuditDraft[];
 	readonly head: SignedHead | null;
+	readonly spending: LedgerChange | null;
 };
 
 /**
  * Decides whether a batch may join its run, and what it changes: the whole contract of `append`, without a database.
- * Throws `conflict` and then nothing may be written.
+ * Throws `conflict` or `budget_exceeded`, and then nothing may be written.
  */
 export function admit(batch: AppendBatch, before: Before): Changes {
 	assertShape(batch);
@@ -70,6 +77,7 @@ export function admit(batch: AppendBatch, before: Before): Changes {
 		messages,
 		audit: events.flatMap((event) => projectAudit(event, of) ?? []),
 		head: batch.head ?? null,
+		spending: batch.spend ? spendFrom(before.ledger, batch.runId, batch.spend) : null,
 	};
 }
 

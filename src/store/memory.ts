@@ -8,6 +8,7 @@ import {admit, type Changes, type RunState} from './admit.ts';
 import {type AuditDraft, matchAudit, parseAuditFilter, toAuditPage} from './audit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
 import {fold, storable, toInstant} from './project.ts';
+import {changed, type Ledger, NO_LEDGER} from './spend.ts';
 import {parseRows, type StoredEvent, toRaw} from './stored-event.ts';
 import {Watchers} from './watchers.ts';
 
@@ -19,6 +20,8 @@ type Tables = {
 	readonly messages: (MessageRow & {readonly tenant: string})[];
 	readonly heads: Map<string, string>;
 	readonly audit: AuditDraft[];
+	/** by tenant */
+	readonly ledgers: Map<string, Ledger>;
 };
 
 /** A store that lives and dies with the process: for tests and benchmarks. The same contract as the durable ones, minus durability. */
@@ -31,6 +34,7 @@ export function openMemory(): Store {
 		messages: [],
 		heads: new Map(),
 		audit: [],
+		ledgers: new Map(),
 	};
 	const read = async (runId: string, after = 0) => parseRows(runId, after, (tables.events.get(runId) ?? []).slice(after));
 	const watchers = new Watchers({read});
@@ -106,11 +110,16 @@ function createLists(tables: Tables): Pick<Store, 'heads' | 'headPosition' | 'au
 	};
 }
 
-function before({runs, approvals}: Tables, {runId}: AppendBatch) {
-	return {run: runs.get(runId) ?? null, approvals};
+function before({runs, approvals, ledgers}: Tables, {runId, spend}: AppendBatch) {
+	const ledger = (spend && ledgers.get(storable(spend.tenant))) ?? NO_LEDGER;
+	return {run: runs.get(runId) ?? null, approvals, ledger};
 }
 
-function write(tables: Tables, {run, events, approvals, grants, messages, audit, head}: Changes): void {
+function write(tables: Tables, {run, events, approvals, grants, messages, audit, head, spending}: Changes): void {
+	if (spending) {
+		const {tenant} = spending.use;
+		tables.ledgers.set(tenant, changed(tables.ledgers.get(tenant) ?? NO_LEDGER, spending));
+	}
 	tables.runs.set(run.runId, run);
 	const stream = tables.events.get(run.runId) ?? [];
 	stream.push(...events.map((event) => ({seq: event.seq, event: JSON.stringify(event)})));

@@ -86,6 +86,19 @@ CREATE INDEX approvals_to_escalate ON approvals (escalate_at) WHERE state = 'pen
 CREATE TABLE grants (approval_id ${text} NOT NULL REFERENCES approvals, tenant ${text} NOT NULL, person ${text} NOT NULL, at ${text} NOT NULL);
 CREATE INDEX grants_of_person ON grants (tenant, person, at);`,
 	},
+	{
+		name: 'budgets of tenants',
+		sql: ({text, int}) => `
+CREATE TABLE uses (
+	tenant ${text} NOT NULL, window_start ${text} NOT NULL, runs ${int} NOT NULL, tokens ${int} NOT NULL, cost_micros ${int} NOT NULL,
+	bytes ${int} NOT NULL, PRIMARY KEY (tenant, window_start)
+);
+CREATE TABLE reservations (
+	run_id ${text} PRIMARY KEY REFERENCES runs, tenant ${text} NOT NULL, window_start ${text} NOT NULL, tokens ${int} NOT NULL,
+	cost_micros ${int} NOT NULL, bytes ${int} NOT NULL
+);
+CREATE INDEX reservations_of_tenant ON reservations (tenant);`,
+	},
 ];
 
 export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);

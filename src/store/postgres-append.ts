@@ -3,19 +3,26 @@ import type {SignedHead} from '#contract/event.ts';
 import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
 import {admit, type Changes, type RunState, touchesApprovals} from './admit.ts';
 import type {Settled} from './group.ts';
+import {storable} from './project.ts';
 import {
 	APPROVAL_ROW,
 	MERGE_APPROVAL,
 	MERGE_THREAD,
+	MERGE_USE,
+	RESERVATION_ROW,
 	RUN_STATE,
 	type Tables,
 	toApprovalRecord,
 	toGrantRecord,
 	toMessageRecord,
+	toReservationRecord,
 	toRunRecord,
 	toRunUpdate,
 	toThreadRecord,
+	toUseRecord,
+	USE_ROW,
 } from './schema.ts';
+import {changed, type Ledger, NO_LEDGER, windowsOf} from './spend.ts';
 
 type Tx = Transaction<Tables>;
 type Admitted = {readonly settled: readonly Settled<null>[]; readonly changes: readonly Changes[]};
@@ -47,11 +54,15 @@ async function judge(tx: Tx, batches: readonly AppendBatch[]): Promise<Admitted>
 	const known = tx.selectFrom('runs').select(RUN_STATE).where('run_id', '=', sql<string>`ANY(${runIds})`);
 	for (const run of await known.orderBy('run_id').forUpdate().execute()) runs.set(run.runId, run as RunState);
 	const approvals = await lockApprovals(tx, batches);
+	const ledgers = await lockLedgers(tx, batches);
 
 	const changes: Changes[] = [];
 	const settled = batches.map((batch): Settled<null> => {
 		try {
-			const change = admit(batch, {run: runs.get(batch.runId) ?? null, approvals});
+			const tenant = batch.spend ? storable(batch.spend.tenant) : '';
+			const ledger = ledgers.get(tenant) ?? NO_LEDGER;
+			const change = admit(batch, {run: runs.get(batch.runId) ?? null, approvals, ledger});
+			if (change.spending) ledgers.set(tenant, changed(ledger, change.spending));
 			runs.set(batch.runId, change.run);
 			for (const row of change.approvals) approvals.set(row.approvalId, row);
 			changes.push(change);
@@ -61,6 +72,26 @@ async function judge(tx: Tx, batches: readonly AppendBatch[]): Promise<Admitted>
 		}
 	});
 	return {settled, changes};
+}
+
+/**
+ * INVARIANT: whoever looks at what a tenant has left holds the lock of that tenant until it has written what is left then. Locks are
+ * taken in the order of the tenants' names, after those of runs and approvals.
+ */
+async function lockLedgers(tx: Tx, batches: readonly AppendBatch[]): Promise<Map<string, Ledger>> {
+	const spends = batches.flatMap(({spend}) => (spend ? [spend] : []));
+	const ledgers = new Map<string, Ledger>();
+	for (const tenant of [...new Set(spends.map((spend) => storable(spend.tenant)))].sort()) {
+		await sql`SELECT pg_advisory_xact_lock(hashtextextended(${tenant}, 0))`.execute(tx);
+		const reserved = tx.selectFrom('reservations').select(RESERVATION_ROW).where('tenant', '=', tenant);
+		const reservations = await reserved.execute();
+		const windows = spends
+			.filter((spend) => storable(spend.tenant) === tenant)
+			.flatMap((spend) => windowsOf(spend, reservations));
+		const used = tx.selectFrom('uses').select(USE_ROW).where('tenant', '=', tenant);
+		ledgers.set(tenant, {reservations, uses: await used.where('window_start', '=', sql<string>`ANY(${windows})`).execute()});
+	}
+	return ledgers;
 }
 
 async function lockApprovals(tx: Tx, batches: readonly AppendBatch[]): Promise<Map<string, ApprovalRow>> {
@@ -108,6 +139,16 @@ async function save(tx: Tx, changes: readonly Changes[]): Promise<void> {
 	await insert(tx, 'heads', heads, 'ON CONFLICT (run_id) DO UPDATE SET head = excluded.head');
 	await insert(tx, 'messages', messages.map(toMessageRecord));
 	await insert(tx, 'threads', mergeThreads(messages), MERGE_THREAD);
+	const spending = changes.flatMap((change) => (change.spending ? [change.spending] : []));
+	const uses = new Map(spending.map(({use}) => [JSON.stringify([use.tenant, use.window]), use]));
+	await insert(tx, 'uses', [...uses.values()].map(toUseRecord), MERGE_USE);
+	await insert(
+		tx,
+		'reservations',
+		spending.flatMap(({added}) => (added ? [toReservationRecord(added)] : [])),
+	);
+	const released = spending.flatMap(({removed}) => (removed ? [removed.runId] : []));
+	if (released.length > 0) await sql`DELETE FROM reservations WHERE run_id = ANY(${released})`.execute(tx);
 	await sql`SELECT pg_notify(${CHANNEL}, run_id) FROM unnest(${last.map(({runId}) => runId)}::text[]) AS t (run_id)`.execute(tx);
 }
 

@@ -5,6 +5,7 @@ import type {Generated} from 'kysely';
 import type {ApprovalRow, GrantRow, MessageRow, RunRow, ThreadRow} from '#kernel/ports.ts';
 import type {RunState} from './admit.ts';
 import {fold, type MessageDraft} from './project.ts';
+import type {ReservationRow, UseRow} from './spend.ts';
 
 export type Tables = {
 	runs: {
@@ -85,6 +86,15 @@ export type Tables = {
 		detail: string;
 	};
 	grants: {approval_id: string; tenant: string; person: string; at: string};
+	uses: {tenant: string; window_start: string; runs: number; tokens: number; cost_micros: number; bytes: number};
+	reservations: {
+		run_id: string;
+		tenant: string;
+		window_start: string;
+		tokens: number;
+		cost_micros: number;
+		bytes: number;
+	};
 };
 
 /** Columns of a run as its readers see it. */
@@ -148,6 +158,29 @@ export const APPROVAL_ROW = [
 	'escalate_at as escalateAt',
 	'detail',
 ] as const;
+
+export const USE_ROW = ['tenant', 'window_start as window', 'runs', 'tokens', 'cost_micros as costMicros', 'bytes'] as const;
+
+export const RESERVATION_ROW = [
+	'run_id as runId',
+	'tenant',
+	'window_start as window',
+	'tokens',
+	'cost_micros as costMicros',
+	'bytes',
+] as const;
+
+export function toUseRecord({tenant, window, runs, tokens, costMicros, bytes}: UseRow): Tables['uses'] {
+	return {tenant, window_start: window, runs, tokens, cost_micros: costMicros, bytes};
+}
+
+export function toReservationRecord({runId, tenant, window, tokens, costMicros, bytes}: ReservationRow): Tables['reservations'] {
+	return {run_id: runId, tenant, window_start: window, tokens, cost_micros: costMicros, bytes};
+}
+
+/** A use replaces what was known of its window. */
+export const MERGE_USE = `ON CONFLICT (tenant, window_start) DO UPDATE SET
+	runs = excluded.runs, tokens = excluded.tokens, cost_micros = excluded.cost_micros, bytes = excluded.bytes`;
 
 export function toRunRecord(run: RunState): Tables['runs'] {
 	return {

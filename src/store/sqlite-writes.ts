@@ -1,19 +1,25 @@
 import type {DatabaseSync, SQLInputValue, StatementSync} from 'node:sqlite';
-import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
+import type {AppendBatch, ApprovalRow, Spend} from '#kernel/ports.ts';
 import {admit, type Changes, type RunState, touchesApprovals} from './admit.ts';
-import {toInstant} from './project.ts';
+import {storable, toInstant} from './project.ts';
 import {
 	APPROVAL_ROW,
 	MERGE_APPROVAL,
 	MERGE_THREAD,
+	MERGE_USE,
+	RESERVATION_ROW,
 	RUN_STATE,
 	toApprovalRecord,
 	toGrantRecord,
 	toMessageRecord,
+	toReservationRecord,
 	toRunRecord,
 	toRunUpdate,
 	toThreadRecord,
+	toUseRecord,
+	USE_ROW,
 } from './schema.ts';
+import {type Ledger, NO_LEDGER, type ReservationRow, type UseRow, windowsOf} from './spend.ts';
 
 type Fence = AppendBatch['fence'];
 
@@ -69,6 +75,7 @@ function createAppend(db: DatabaseSync): (batch: AppendBatch) => void {
 	const loadApprovals = db.prepare(
 		`SELECT ${columns(APPROVAL_ROW)} FROM approvals WHERE run_id = ? OR approval_id IN (SELECT value FROM json_each(?))`,
 	);
+	const ledgerOf = createLedger(db);
 	const save = createSave(db);
 	return (batch) => {
 		const run = loadRun.get(batch.runId) as RunState | undefined;
@@ -78,7 +85,20 @@ function createAppend(db: DatabaseSync): (batch: AppendBatch) => void {
 			for (const row of loadApprovals.all(batch.runId, JSON.stringify(named)) as ApprovalRow[])
 				approvals.set(row.approvalId, {...row});
 		}
-		save(admit(batch, {run: run ?? null, approvals}));
+		const ledger = batch.spend ? ledgerOf(batch.spend) : NO_LEDGER;
+		save(admit(batch, {run: run ?? null, approvals, ledger}));
+	};
+}
+
+function createLedger(db: DatabaseSync): (spend: Spend) => Ledger {
+	const reserved = db.prepare(`SELECT ${columns(RESERVATION_ROW)} FROM reservations WHERE tenant = ?`);
+	const used = db.prepare(
+		`SELECT ${columns(USE_ROW)} FROM uses WHERE tenant = ? AND window_start IN (SELECT value FROM json_each(?))`,
+	);
+	return (spend) => {
+		const tenant = storable(spend.tenant);
+		const reservations = reserved.all(tenant) as ReservationRow[];
+		return {reservations, uses: used.all(tenant, JSON.stringify(windowsOf(spend, reservations))) as UseRow[]};
 	};
 }
 
@@ -100,7 +120,8 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 		inserts.set(key, statement);
 		statement.run(...Object.values(record));
 	};
-	return ({isNew, run, events, approvals, grants, messages, audit, head}) => {
+	const release = db.prepare('DELETE FROM reservations WHERE run_id = ?');
+	return ({isNew, run, events, approvals, grants, messages, audit, head, spending}) => {
 		if (isNew) insert('runs', toRunRecord(run));
 		else saving.updateRun.run(...Object.values(toRunUpdate(run)));
 		for (const event of events) saving.event.run(run.runId, event.seq, JSON.stringify(event));
@@ -112,6 +133,10 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 			insert('threads', toThreadRecord(message), MERGE_THREAD);
 		}
 		if (head) saving.head.run(run.runId, JSON.stringify(head));
+		if (!spending) return;
+		insert('uses', toUseRecord(spending.use), MERGE_USE);
+		if (spending.added) insert('reservations', toReservationRecord(spending.added));
+		if (spending.removed) release.run(spending.removed.runId);
 	};
 }
 
