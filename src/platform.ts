@@ -44,6 +44,7 @@ import {createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from
 import {createFacts} from './reproducibility.ts';
 import {createSandboxing, type Sandboxing} from './sandboxes.ts';
 import {knownSecrets, openStoreOfSecrets} from './secrets.ts';
+import {withTenantBudgets} from './tenant-budgets.ts';
 
 /** Every room built and joined; nothing listens yet. */
 export type Platform = {
@@ -124,7 +125,18 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 
 	const durable = createNews<Event>();
 	const {serverLog, finished, facts} = openLog({store, keyring, config, dataDir, root, report});
-	const runs = holdRuns({mode, store, keyring, facts, finished, redact, clock, durable, leaseMs: LEASE_MS[config.data.storage]});
+	const budgeted = withTenantBudgets(store, policy);
+	const runs = holdRuns({
+		mode,
+		store: budgeted,
+		keyring,
+		facts,
+		finished,
+		redact,
+		clock,
+		durable,
+		leaseMs: LEASE_MS[config.data.storage],
+	});
 	const needsSecond = new Set(config.server.authTokens.map(({id, tenant}) => `${id}@${tenant}`)).size > 1;
 	const killSwitch = await createKillSwitch({holder: mode, store, runs, kernel, software, needsSecond});
 	const answer = answerer({kernel, store, datasets, secrets});

@@ -141,3 +141,24 @@ flow:
 	const elsewhere = {...next, data: {...first.data, threadId: 't2'}};
 	assert.deepEqual(await platform.kernel.thread?.({runId: 'run_next', principal: OWNER, events: [elsewhere]}), []);
 });
+
+test('runs of a tenant that start at once spend no more than its budget, and are told which one ran out', async (t) => {
+	const {platform, file, policies, run} = await governed(t);
+	writeFileSync(file, 'version: 1\nbudgets: {tenant: {window: month, runs: 5}}\n');
+	await policies.reload(OWNER);
+	const asked = Array.from({length: 8}, (_, n) => run('people', 'sql', `SELECT ${n}`));
+	const results = await Promise.allSettled(asked);
+	const refused = results.flatMap((result) =>
+		result.status === 'rejected' ? [result.reason as {code: string; hint: string}] : [],
+	);
+	assert.equal(refused.length, 3);
+	assert.deepEqual(
+		new Set(refused.map(({code, hint}) => `${code}: ${hint}`)),
+		new Set(['budget_exceeded: wait, or raise `budgets.tenant.runs` in policy.yaml']),
+	);
+
+	writeFileSync(file, 'version: 1\nbudgets: {tenant: {window: month, concurrency: 1}}\n');
+	await policies.reload(OWNER);
+	await run('people', 'sql', 'SELECT 8'); // those that have ended hold nothing back
+	assert.equal((await platform.store.runs({tenant: 'local', mode: 'sql', limit: 50})).rows.length, 6);
+});

@@ -153,8 +153,8 @@ const tenantBudgetSchema = z.strictObject({
 	tokens: amount,
 	/** US dollars */
 	money: z.number().min(0).optional(),
-	/** bytes kept by its runs */
-	storage: amount,
+	/** that actions of its runs returned */
+	bytes: amount,
 });
 export type TenantBudget = z.infer<typeof tenantBudgetSchema>;
 
