@@ -16,11 +16,13 @@ export function replyError(log: Log, redact: Redactor): ErrorHandler<AppEnv> {
 	};
 }
 
-export const replyUnknownRoute: NotFoundHandler<AppEnv> = (c) =>
-	sendError(
-		c,
-		new WritError('not_found', `there is no ${c.req.method} ${c.req.path}`, {hint: 'GET /docs lists every route'}).toJSON(),
-	);
+export function replyUnknownRoute(redact: Redactor): NotFoundHandler<AppEnv> {
+	return (c) => {
+		const message = `there is no ${c.req.method} ${c.req.path}`;
+		const error = new WritError('not_found', message, {hint: 'GET /docs lists every route'}).toJSON();
+		return sendError(c, redact(error).value as ErrorBody);
+	};
+}
 
 function sendError(c: AppContext, error: ErrorBody): Response {
 	const {status} = ERRORS[error.code];

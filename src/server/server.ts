@@ -70,7 +70,7 @@ export function createServer(deps: ServerDeps): Server {
 
 	const app = createRouter();
 	app.onError(replyError(log, deps.redact));
-	app.notFound(replyUnknownRoute);
+	app.notFound(replyUnknownRoute(deps.redact));
 	app.use(accessLog({log, metrics, tracing: deps.tracing}), secureHeaders);
 	app.use(guardHost(options, () => state.port));
 	app.use(
