@@ -1,5 +1,5 @@
 /** Runs the attacks and their harmless twins against one provider, or against nothing at all. */
-import {BENIGN, type Twin, usesLibraries} from './benign.ts';
+import {BENIGN, type Extras, lacking, type Twin} from './benign.ts';
 import {type Planted, plant} from './canaries.ts';
 import {type Case, isApplicable, type Payload, runnerOf, WAYS, type Way} from './case.ts';
 import {type Control, createControl} from './control.ts';
@@ -54,14 +54,15 @@ export async function attackProvider(
 		planted.contacts();
 		planted.changes();
 		const {output} = await subject.python('said.append("sum " + str(pd.DataFrame({"a": [41, 1]})["a"].sum()))');
-		const libraries = output.includes('sum 42');
+		const json = await subject.sql("SELECT json_extract_string('{\"a\": 42}', '$.a') AS x");
+		const extras: Extras = {pandas: output.includes('sum 42'), json: json.outcome === 'succeeded'};
 		const tasks = cases.flatMap((each) => WAYS.map((way) => ({each, way})));
 		const attackOne = async ({each, way}: (typeof tasks)[number]) => tell(await attempt(each, way, {subject, planted, cases}));
 		await sideBySide(
 			tasks.filter(({each}) => !each.serial),
 			attackOne,
 		);
-		await sideBySide(BENIGN, async (twin) => tell(await passes(twin, {subject, libraries})));
+		await sideBySide(BENIGN, async (twin) => tell(await passes(twin, {subject, extras})));
 		for (const task of tasks.filter(({each}) => each.serial)) await attackOne(task);
 	}
 	return {provider, results, leftovers: added(before, ours()), ms: performance.now() - started};
@@ -131,13 +132,10 @@ async function play(name: string, subject: Subject): Promise<readonly string[]> 
 	return scenario(subject);
 }
 
-async function passes(
-	twin: Twin,
-	{subject, libraries}: {readonly subject: Subject; readonly libraries: boolean},
-): Promise<Result> {
+async function passes(twin: Twin, {subject, extras}: {readonly subject: Subject; readonly extras: Extras}): Promise<Result> {
 	const {id, payload, shows} = twin;
-	if (!libraries && usesLibraries(twin))
-		return {id, way: 'benign', verdict: 'not-applicable', reasons: ['this sandbox has no pandas'], ms: 0};
+	const lacked = lacking(twin, extras);
+	if (lacked) return {id, way: 'benign', verdict: 'not-applicable', reasons: [`this sandbox has no ${lacked}`], ms: 0};
 	if (!canRun(payload, subject))
 		return {id, way: 'benign', verdict: 'not-applicable', reasons: [`only ${[...subject.runs]} run in this sandbox`], ms: 0};
 	const started = performance.now();

@@ -163,9 +163,14 @@ const PYTHON: readonly Written[] = [
 	],
 ];
 
-/** True for what needs more than Python's own library. */
-export function usesLibraries({payload}: Twin): boolean {
-	return payload.kind === 'python' && /\b(?:pd|np|pyarrow|groupby)\b/.test(payload.code);
+/** What a sandbox may do without, as its `weaknesses` say. */
+export type Extras = {readonly pandas: boolean; readonly json: boolean};
+
+/** What the twin uses that the sandbox does not have, if anything. */
+export function lacking({payload}: Twin, {pandas, json}: Extras): string | undefined {
+	if (!pandas && payload.kind === 'python' && /\b(?:pd|np|pyarrow|groupby)\b/.test(payload.code)) return 'pandas';
+	if (!json && payload.kind === 'query' && /\bjson_/.test(payload.sql)) return 'JSON functions';
+	return undefined;
 }
 
 export const BENIGN: readonly Twin[] = [...SQL, ...PLANS, ...PYTHON].map(([title, [payload], shows], index) => ({
