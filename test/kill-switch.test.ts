@@ -8,6 +8,7 @@ import pg from 'pg';
 import type {Approval, WorkReply} from '#contract/api.ts';
 import type {Event} from '#contract/event.ts';
 import type {ModeReply} from '#contract/mode.ts';
+import {OWNER, wholePlatform} from './platform.ts';
 import {atEnd, type Env, eventually, freshData, jsonPost, runWrit, type Scope, startWrit, type Writ} from './server.ts';
 
 const POLICY = `
@@ -143,6 +144,21 @@ test('where there are two people, letting it go on takes both; stopping takes on
 	assert.deepEqual(shown(await set('ada', {mode: 'execute'})), ['observe', 'ada', ['ada', 'execute']]);
 	assert.deepEqual(shown(await set('bob', {mode: 'execute', reason: 'all is well'})), ['execute', 'bob', null]);
 	assert.equal((await writ.request('/api/v1/code', as('ada', {language: 'python', code: '1'}))).status, 200);
+});
+
+test('a change whose server died before it was made keeps nobody from the next', async (t) => {
+	const {platform} = await wholePlatform(t);
+	const {kernel, runs, killSwitch} = platform;
+	const started = {job: 'system', mode: 'kill-switch', threadId: null, question: null, dataset: null} as const;
+	const half = {...started, principal: OWNER, software: 'writ test', policyVersion: kernel.policy().version};
+	(await runs.open(half, OWNER, new AbortController().signal, 'mode-1')).park();
+
+	await assert.rejects(killSwitch.change({mode: 'observe', reason: 'once'}, OWNER), {code: 'conflict'});
+	assert.equal(killSwitch.state().mode, 'observe', 'it is stopped here all the same');
+	const {mode, number, reason} = await eventually('number that is given up', () =>
+		killSwitch.change({mode: 'observe', reason: 'twice'}, OWNER).catch(() => undefined),
+	);
+	assert.deepEqual([mode, number, reason], ['observe', 2, 'twice']);
 });
 
 test('two servers on one PostgreSQL stop together: fifty programs, in both', {

@@ -24,6 +24,7 @@ export type KillSwitch = {
 };
 
 export type KillSwitchOptions = {
+	/** what is in force here, which can be stricter than what is on record */
 	readonly holder: ModeHolder & {state: ModeReply};
 	readonly store: Store;
 	readonly runs: Runs;
@@ -46,24 +47,27 @@ export function assertRunning({state}: ModeHolder): void {
 /** Resolves when the mode in force is known and every further change will be heard of. */
 export async function createKillSwitch(options: KillSwitchOptions): Promise<KillSwitch> {
 	const {holder, store, runs, kernel} = options;
+	const durable = {state: holder.state};
 	const stopping = new AbortController();
 	const heard = new EventTarget();
 	const apply = async (event: Extract<Event, {type: 'mode.changed'}>) => {
-		holder.state = stateAfter(event);
+		durable.state = stateAfter(event);
+		holder.state = durable.state;
 		heard.dispatchEvent(new globalThis.Event('change'));
 		if (holder.state.mode === 'observe') await runs.abortAll(stopped(holder.state));
 	};
-	for (let past = await store.read(idOf(1)); past.length > 0; past = await store.read(idOf(holder.state.number + 1))) {
+	for (let past = await store.read(idOf(1)); past.length > 0; past = await store.read(idOf(durable.state.number + 1))) {
 		const change = past.find((event) => event.type === 'mode.changed');
 		if (!past.some((event) => event.type === 'run.finished')) break; // it is being written, and will be heard of
-		holder.state = change ? stateAfter(change) : {...holder.state, number: holder.state.number + 1};
+		durable.state = change ? stateAfter(change) : {...durable.state, number: durable.state.number + 1};
 	}
-	const following = follow(options, {signal: stopping.signal, apply});
+	holder.state = durable.state;
+	const following = follow(options, durable, {signal: stopping.signal, apply});
 
 	return {
 		state: () => holder.state,
 		async change(wanted, by) {
-			const entry = entryFor(wanted, by, options);
+			const entry = entryFor(wanted, by, {...options, durable: durable.state});
 			if (isStricter(wanted.mode, holder.state.mode)) {
 				// Before it is on record: what stops a platform must not wait for its store.
 				holder.state = {...holder.state, ...wanted, by, since: kernel.clock.now().toISOString(), asked: null};
@@ -71,7 +75,7 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 			}
 			await record(entry, by, options);
 			const number = entry.number;
-			while (holder.state.number < number) await once(heard);
+			while (durable.state.number < number) await once(heard);
 			if (entry.mode === 'observe' && entry.asked === null) await cancelWaiting(options);
 			return holder.state;
 		},
@@ -93,8 +97,11 @@ async function once(target: EventTarget): Promise<void> {
 type Entry = EventData<'mode.changed'>;
 
 /** Throws `conflict` for the mode that is in force already. */
-function entryFor({mode, reason}: {mode: Mode; reason: string}, by: Principal, {holder, needsSecond}: KillSwitchOptions): Entry {
-	const {state} = holder;
+function entryFor(
+	{mode, reason}: {mode: Mode; reason: string},
+	by: Principal,
+	{durable: state, needsSecond}: Pick<KillSwitchOptions, 'needsSecond'> & {readonly durable: ModeReply},
+): Entry {
 	const number = state.number + 1;
 	if (by.kind !== 'user') throw new WritError('forbidden', 'only a person may change the mode of the platform');
 	if (mode === state.mode && state.number > 0 && state.asked === null)
@@ -114,17 +121,31 @@ async function record(entry: Entry, by: Principal, {runs, kernel, software}: Kil
 		...({job: 'system', mode: 'kill-switch', threadId: null, dataset: null, software} as const),
 		...{question: entry.reason === '' ? null : entry.reason, principal: by, policyVersion: kernel.policy().version},
 	};
-	const run = await runs.open(started, by, new AbortController().signal, idOf(entry.number));
+	const id = idOf(entry.number);
+	const run = await runs.open(started, by, new AbortController().signal, id).catch(async (error: unknown) => {
+		await closeAbandoned(id, runs);
+		throw error;
+	});
 	const data = kernel.redact(entry).value as Entry;
 	await run.finish({status: 'succeeded', resultActionId: null, error: null}, {type: 'mode.changed', actor: by, data});
+}
+
+/** A change whose server died before it was made would keep its number from everybody. One that is being made is left alone. */
+async function closeAbandoned(id: string, runs: Runs): Promise<void> {
+	const error = new WritError('interrupted', 'the platform stopped before the mode was changed').toJSON();
+	await runs
+		.take(id, new AbortController().signal)
+		.then((run) => run.finish({status: 'failed', resultActionId: null, error}))
+		.catch(() => {}); // it is finished, is somebody's, or there is no store: the first failure says so
 }
 
 type Ears = {readonly signal: AbortSignal; apply(event: Extract<Event, {type: 'mode.changed'}>): Promise<void>};
 
 const AGAIN_MS = 250;
 
-async function follow({holder, store, kernel}: KillSwitchOptions, {signal, apply}: Ears): Promise<void> {
-	for (let number = holder.state.number + 1; !signal.aborted; ) {
+async function follow({store, kernel}: KillSwitchOptions, durable: {state: ModeReply}, {signal, apply}: Ears): Promise<void> {
+	for (let number = durable.state.number + 1; !signal.aborted; ) {
+		const current = number;
 		try {
 			for await (const event of store.subscribe(idOf(number), 0, signal)) {
 				if (event.type === 'mode.changed') void apply(event).catch(kernel.report);
@@ -134,8 +155,9 @@ async function follow({holder, store, kernel}: KillSwitchOptions, {signal, apply
 			}
 		} catch (error) {
 			kernel.report(error);
-			await pause(AGAIN_MS);
 		}
+		if (number === current && !signal.aborted) await pause(AGAIN_MS);
+		durable.state = {...durable.state, number: Math.max(durable.state.number, number - 1)};
 	}
 }
 
