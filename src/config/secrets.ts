@@ -2,7 +2,7 @@
  * The secrets of the platform: from the environment, else from the encrypted file. Configuration names them as `secret:NAME`; a value is
  * looked up where it is used and nowhere before. Every value is known to the redactor.
  */
-import {type FSWatcher, mkdirSync, readdirSync, rmSync, statSync, utimesSync, watch, writeFileSync} from 'node:fs';
+import {type FSWatcher, mkdirSync, readdirSync, statSync, utimesSync, watch, writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {WritError} from '#contract/errors.ts';
 import {openSecretFile, SECRET_NAME, type SecretEntry, type SecretFile} from './secret-file.ts';
@@ -119,10 +119,11 @@ function listEnvironment(environment: Readonly<Record<string, string>>, uses: Us
 }
 
 function listFile(entries: ReadonlyMap<string, SecretEntry>, uses: Uses): SecretFacts[] {
-	return [...entries].map(([name, {createdAt, changedAt}]) => ({
-		...{name, source: 'file', createdAt, changedAt},
-		lastUsedAt: uses.last((used) => used === name),
-	}));
+	return [...entries].map(([name, {createdAt, changedAt}]) => {
+		const used = uses.last((each) => each === name);
+		// An earlier use was of another secret of this name, since deleted.
+		return {name, source: 'file', createdAt, changedAt, lastUsedAt: used !== null && used >= createdAt ? used : null};
+	});
 }
 
 function toEnvironment(name: string): string {
@@ -176,9 +177,4 @@ function createUses(directory: string): Uses {
 			}
 		},
 	};
-}
-
-/** Removes what is remembered of a deleted secret. */
-export function forgetUse(directory: string, name: string): void {
-	rmSync(path.join(directory, 'used', name), {force: true});
 }
