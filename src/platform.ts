@@ -27,10 +27,9 @@ import {openJournal, resumeJournal} from '#evidence/journal.ts';
 import {type Keyring, openKeyring} from '#evidence/keyring.ts';
 import {type SigningKey, signHead} from '#evidence/keys.ts';
 import {createRedactor} from '#evidence/redact.ts';
-import {createServerLog, type ServerLog} from '#evidence/server-log.ts';
+import type {ServerLog} from '#evidence/server-log.ts';
 import type {Kernel, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
-import {createModel} from '#models/providers.ts';
 import type {LivePolicy} from '#policy/live.ts';
 import {withMode} from '#policy/mode.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
@@ -40,8 +39,9 @@ import {createJavaScriptTool} from '#tools/javascript.ts';
 import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
 import {createShellTool} from '#tools/shell.ts';
 import {createTestsTool} from '#tools/tests.ts';
+import {openLog} from './open-log.ts';
 import {createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from './policies.ts';
-import {createFacts} from './reproducibility.ts';
+import type {createFacts} from './reproducibility.ts';
 import {createSandboxing, type Sandboxing} from './sandboxes.ts';
 import {knownSecrets, openStoreOfSecrets} from './secrets.ts';
 import {withTenantBudgets} from './tenant-budgets.ts';
@@ -205,18 +205,6 @@ function createKernel({
 		progress: news.publish,
 		report,
 	};
-}
-
-type Logging = Pick<Platform, 'store' | 'keyring'> &
-	Pick<PlatformOptions, 'config' | 'root' | 'report'> & {readonly dataDir: string};
-
-/** The log of all runs, what takes in a run that has finished, and what is stated of one that starts. */
-function openLog({store, keyring, config, dataDir, root, report}: Logging) {
-	const serverLog = createServerLog({store, keyring, directory: path.join(dataDir, 'log'), anchor: config.data.anchor});
-	const finished = () =>
-		void serverLog.sync().then((fault) => fault !== null && report(new WritError('evidence_tampered', fault)), report);
-	const model = createModel(config.models)?.id ?? null;
-	return {serverLog, finished, facts: createFacts({root, image: config.sandbox.image, model})};
 }
 
 /** Never goes back, whatever happens to the clock of the machine while this process lives: deadlines that have passed stay passed. */
