@@ -21,6 +21,7 @@ test('every route of the contract is described', () => {
 	const routes = operations.map(({method, path}) => `${method} ${path}`).sort();
 	assert.deepEqual(routes, [
 		'get /api/v1/approvals',
+		'get /api/v1/audit',
 		'get /api/v1/code/{run_id}',
 		'get /api/v1/code/{run_id}/artifacts/{sha256}',
 		'get /api/v1/config',
@@ -49,6 +50,7 @@ test('every route of the contract is described', () => {
 		'post /api/v1/policy/backtest',
 		'post /api/v1/policy/explain',
 		'post /api/v1/policy/reload',
+		'post /api/v1/runs/{run_id}/replay',
 		'post /api/v1/tests',
 		'post /chat',
 		'post /chat/stream',
