@@ -16,7 +16,6 @@ import {createPythonTool} from '#analyst/python.ts';
 import {createQueryPlanTool} from '#analyst/query-plan.ts';
 import {createSqlTool} from '#analyst/sql.ts';
 import type {Answerer, Progress} from '#analyst/turn.ts';
-import {createApprovals} from '#approvals/approvals.ts';
 import type {Config} from '#config/config.ts';
 import type {Secrets} from '#config/secrets.ts';
 import {WritError} from '#contract/errors.ts';
@@ -40,7 +39,7 @@ import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
 import {createShellTool} from '#tools/shell.ts';
 import {createTestsTool} from '#tools/tests.ts';
 import {openLog} from './open-log.ts';
-import {createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from './policies.ts';
+import {approvalsOf, createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from './policies.ts';
 import type {createFacts} from './reproducibility.ts';
 import {createSandboxing, type Sandboxing} from './sandboxes.ts';
 import {knownSecrets, openStoreOfSecrets} from './secrets.ts';
@@ -55,7 +54,7 @@ export type Platform = {
 	readonly analyst: AnalystRoom;
 	/** what programs and tests read and left */
 	readonly files: FileStore;
-	readonly approvals: ReturnType<typeof createApprovals>;
+	readonly approvals: ReturnType<typeof approvalsOf>;
 	readonly policy: LivePolicy;
 	readonly policies: PolicyRoom;
 	readonly sandboxing: Sandboxing;
@@ -112,7 +111,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	]);
 	const pool = createPool({...poolOptions(config), provider: sandboxing.provider});
 	const policy = openPolicy(config, dataDir);
-	const approvals = approvalsOf(policy, config);
+	const approvals = approvalsOf(policy, config, newId);
 
 	const datasets = createDatasets({dir: config.data.datasetsDir ?? path.join(dataDir, 'datasets'), report});
 	const limits = sandboxLimits(config);
@@ -246,25 +245,6 @@ function prepareDirectory(dataDir: string): void {
 			cause,
 		});
 	}
-}
-
-/** Reads its clocks from the policy in force when it is asked, so that a reload counts at once. */
-function approvalsOf(policy: LivePolicy, {server, governance}: Config): ReturnType<typeof createApprovals> {
-	const {approvers, escalateTo, escalateAfter, grantsInWindow, grantWindowSeconds} = governance;
-	const now = () => {
-		const {approveWithinSeconds, executeWithinSeconds} = policy.current().document.approvals;
-		return createApprovals({
-			approveWithinMs: approveWithinSeconds * 1_000,
-			executeWithinMs: executeWithinSeconds * 1_000,
-			allowSelfApproval: server.authTokens.length === 0,
-			approvers,
-			escalateTo,
-			...(escalateTo.length > 0 && {escalateAfter}),
-			fatigue: {grants: grantsInWindow, windowSeconds: grantWindowSeconds},
-			newId,
-		});
-	};
-	return new Proxy(now(), {get: (_stale, name) => Reflect.get(now(), name)});
 }
 
 type Holding = Pick<Platform, 'store' | 'keyring' | 'redact'> & {

@@ -3,6 +3,7 @@ import {createHash} from 'node:crypto';
 import path from 'node:path';
 import {z} from 'zod';
 import type {Runs} from '#agents/runs.ts';
+import {type ApprovalOptions, createApprovals} from '#approvals/approvals.ts';
 import type {Config} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
@@ -35,6 +36,29 @@ function policyParts(config: Config, dataDir: string): PolicyParts {
 export function disabledTools({limits}: Config): ReadonlyMap<string, string> {
 	const python = ['analyst.python', 'code.python'].map((tool) => [tool, 'set ENABLE_PYTHON_EXECUTION=true'] as const);
 	return new Map(limits.enablePython ? [] : python);
+}
+
+/** Reads its clocks from the policy in force when it is asked, so that a reload counts at once. */
+export function approvalsOf(
+	policy: LivePolicy,
+	{server, governance}: Config,
+	newId: ApprovalOptions['newId'],
+): ReturnType<typeof createApprovals> {
+	const {approvers, escalateTo, escalateAfter, grantsInWindow, grantWindowSeconds} = governance;
+	const now = () => {
+		const {approveWithinSeconds, executeWithinSeconds} = policy.current().document.approvals;
+		return createApprovals({
+			approveWithinMs: approveWithinSeconds * 1_000,
+			executeWithinMs: executeWithinSeconds * 1_000,
+			allowSelfApproval: server.authTokens.length === 0,
+			approvers,
+			escalateTo,
+			...(escalateTo.length > 0 && {escalateAfter}),
+			fatigue: {grants: grantsInWindow, windowSeconds: grantWindowSeconds},
+			newId,
+		});
+	};
+	return new Proxy(now(), {get: (_stale, name) => Reflect.get(now(), name)});
 }
 
 /** Finished runs are read once. */

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
-import type {PolicyReply} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
+import type {PolicyReply} from '#contract/policy-api.ts';
 import type {ServerDeps, ServerOptions} from '#server/deps.ts';
 import {createLog, type Log} from '#server/log.ts';
 import {createServer, type Server} from '#server/server.ts';

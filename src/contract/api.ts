@@ -14,7 +14,6 @@ import {
 	verdictSchema,
 } from './event.ts';
 import {actionLimitsSchema} from './limits.ts';
-import {policyProblemSchema} from './policy-api.ts';
 import {networkSchema, testFrameworkSchema} from './sandbox.ts';
 import {columnTypeSchema, truncationSchema} from './table.ts';
 
@@ -272,20 +271,6 @@ export const toolSummarySchema = z.object({
 	input: z.record(z.string(), z.unknown()),
 });
 export const toolsReplySchema = z.object({tools: z.array(toolSummarySchema)});
-
-export const policyReplySchema = z.object({
-	/** digest of everything that can change a decision */
-	version: z.string(),
-	/** in the order they decide */
-	gates: z.array(z.string()),
-	/** what the gates read: each part as its author wrote it */
-	sources: z.array(z.object({name: z.string(), text: z.string()})),
-	/** `policy.yaml` with everything it leaves out */
-	document: z.record(z.string(), z.unknown()),
-	/** what is wrong with the file as it is now, while the last good policy stays in force */
-	problems: z.array(policyProblemSchema),
-});
-export type PolicyReply = z.infer<typeof policyReplySchema>;
 
 /** One thing that happened to an approval, oldest first in its history. */
 const approvalEntrySchema = z.object({

@@ -11,6 +11,20 @@ export const policyProblemSchema = z.object({
 	message: z.string(),
 });
 
+export const policyReplySchema = z.object({
+	/** digest of everything that can change a decision */
+	version: z.string(),
+	/** in the order they decide */
+	gates: z.array(z.string()),
+	/** what the gates read: each part as its author wrote it */
+	sources: z.array(z.object({name: z.string(), text: z.string()})),
+	/** `policy.yaml` with everything it leaves out */
+	document: z.record(z.string(), z.unknown()),
+	/** what is wrong with the file as it is now, while the last good policy stays in force */
+	problems: z.array(policyProblemSchema),
+});
+export type PolicyReply = z.infer<typeof policyReplySchema>;
+
 export const policyReloadSchema = z.object({
 	kind: z.enum(['changed', 'unchanged', 'refused']),
 	/** the policy in force after it */

@@ -3,10 +3,10 @@
  * the routes need is in `ServerDeps`, built by main.ts.
  */
 import type {Analyst} from '#analyst/analyst.ts';
-import type {ApprovalsReply, Check, ConfigReply, PolicyReply, Verification} from '#contract/api.ts';
+import type {ApprovalsReply, Check, ConfigReply, Verification} from '#contract/api.ts';
 import type {Event, Principal} from '#contract/event.ts';
 import type {Mode, ModeReply} from '#contract/mode.ts';
-import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyText} from '#contract/policy-api.ts';
+import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyReply, PolicyText} from '#contract/policy-api.ts';
 import type {ReplayReply} from '#contract/reproducibility.ts';
 import type {ApprovalRow, Clock, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';

@@ -1,11 +1,11 @@
 import {createRoute} from '@hono/zod-openapi';
-import {policyReplySchema} from '#contract/api.ts';
 import {
 	backtestReplySchema,
 	backtestRequestSchema,
 	explainRequestSchema,
 	explanationSchema,
 	policyReloadSchema,
+	policyReplySchema,
 } from '#contract/policy-api.ts';
 import {createRouter, jsonReply} from '../context.ts';
 import type {ServerDeps} from '../deps.ts';

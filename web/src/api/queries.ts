@@ -11,7 +11,6 @@ import type {
 	datasetSummarySchema,
 	datasetsReplySchema,
 	doctorReplySchema,
-	PolicyReply,
 	readyReplySchema,
 	runStatusReplySchema,
 	runsReplySchema,
@@ -21,6 +20,7 @@ import type {
 } from '#contract/api.ts';
 import type {Event} from '#contract/event.ts';
 import type {ModeReply} from '#contract/mode.ts';
+import type {PolicyReply} from '#contract/policy-api.ts';
 import {getJson, postJson} from './client.ts';
 
 export type DatasetSummary = z.infer<typeof datasetSummarySchema>;
