@@ -27,9 +27,9 @@ const CAPABILITIES: readonly Capability[] = [
 		tests: ['src/kernel/*.test.ts', 'src/platform.test.ts', 'test/architecture.test.ts'],
 	},
 	{
-		name: 'Policy: Cedar, budgets, risk, information flow',
-		command: 'curl 127.0.0.1:8000/api/v1/policy',
-		tests: ['src/policy/*.test.ts'],
+		name: 'Policy: one file, Cedar, budgets, risk, information flow',
+		command: 'writ policy check FILE',
+		tests: ['src/policy/*.test.ts', 'test/policy*.test.ts'],
 	},
 	{
 		name: 'Approvals of exactly one action, once',
@@ -62,7 +62,7 @@ const CAPABILITIES: readonly Capability[] = [
 		command: 'eval "$(scripts/docker.sh start)"; DOCKER_HOST=$DOCKER_HOST node --test src/sandbox/docker/docker.test.ts',
 		tests: ['src/sandbox/docker/*.test.ts'],
 	},
-	{name: 'Sandbox: Python in Wasm', command: 'SANDBOX_PROVIDER=wasm writ doctor', tests: ['src/sandbox/wasm/*.test.ts']},
+	{name: 'Sandbox: SQL and Python in Wasm', command: 'SANDBOX_PROVIDER=wasm writ doctor', tests: ['src/sandbox/wasm/*.test.ts']},
 	{
 		name: 'Sandbox: Kubernetes Jobs, on a double of the API',
 		command: 'node --test src/sandbox/kubernetes/kubernetes.test.ts',
@@ -97,6 +97,11 @@ const CAPABILITIES: readonly Capability[] = [
 		name: 'Programs that abort, flood, fork or fill',
 		command: 'node --test test/runner-faults.test.ts',
 		tests: ['test/runner-faults.test.ts'],
+	},
+	{
+		name: 'A host without memory, process ids or disk',
+		command: 'node --test test/host-faults.test.ts',
+		tests: ['test/host-faults.test.ts'],
 	},
 	{name: 'Sample datasets', command: 'writ datasets verify', tests: ['src/analyst/samples/*.test.ts']},
 	{
@@ -150,7 +155,10 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, Shown>>>> = {
 		python: {file: 'src/sandbox/docker/docker.test.ts', title: /^Python has pandas/},
 		javascript: {file: 'src/sandbox/docker/docker.test.ts', title: /^a JavaScript module is run by Node/},
 	},
-	wasm: {python: {file: 'src/sandbox/wasm/wasm.test.ts', title: /^takes a warm sandbox from the pool/}},
+	wasm: {
+		sql: {file: 'src/sandbox/wasm/sql.test.ts', title: /^takes a warm sandbox from the pool/},
+		python: {file: 'src/sandbox/wasm/wasm.test.ts', title: /^takes a warm sandbox from the pool/},
+	},
 };
 const ON_DOUBLES = ['microsandbox', 'kubernetes'];
 const PROVIDERS = ['process', ...Object.keys(ELSEWHERE), ...ON_DOUBLES];

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import {existsSync, globSync, readdirSync, readFileSync} from 'node:fs';
 import {after, test} from 'node:test';
 import type {ChatResponse} from '#contract/api.ts';
+import {descendants} from '#sandbox/fixtures/descendants.ts';
 import {eventually, startWrit} from './server.ts';
 
 const writ = await startWrit(
@@ -61,7 +62,7 @@ const FAULTS: readonly {readonly title: string; readonly code: string; readonly 
 	},
 	{
 		title: 'takes all memory bit by bit',
-		code: 'import os\nkeep = []\nwhile True:\n    keep.append(os.urandom(1 << 20))',
+		code: 'keep = []\nwhile True:\n    keep.append(b"x" * (1 << 20))',
 		ends: ['RUNNER_RESOURCE_EXCEEDED', 'PYTHON_EXECUTION_ERROR'],
 	},
 	{
@@ -94,6 +95,26 @@ for (const {title, code, ends} of FAULTS) {
 		const next = await writ.ask('SQL: SELECT count(*) FROM tickets');
 		assert.deepEqual([next.status, next.result.rows], ['succeeded', [[6_417]]]);
 		assert.equal((await writ.verify(body.run_id)).verdict, 'valid');
+	});
+}
+
+for (const [name, program] of Object.entries({zygote: '/runtime/zygote.py', keeper: 'zygote-keeper.py'})) {
+	test(`a Python program whose ${name} is killed ends with a reason, and the next one is answered`, async () => {
+		const running = writ.post<ChatResponse>('/runs', {
+			dataset_id: 'support',
+			query_type: 'python',
+			python_code: 'import time\ntime.sleep(30)',
+		});
+		const victim = await eventually('a busy sandbox', async () => {
+			const {body} = await writ.get<string>('/metrics');
+			const isBusy = /^writ_sandboxes\{[^}]*state="busy"\} [1-9]/m.test(body);
+			return isBusy ? descendants(writ.pid).find(({command}) => command.includes(program))?.pid : undefined;
+		});
+		process.kill(victim, 'SIGKILL');
+		const {body} = await running;
+		assert.match(body.result.error?.type ?? body.status, /^(RUNNER_INTERNAL_ERROR|SANDBOX_UNAVAILABLE)$/);
+		const next = await writ.post<ChatResponse>('/runs', {dataset_id: 'support', query_type: 'python', python_code: 'result = 1'});
+		assert.deepEqual([next.body.status, next.body.result.rows], ['succeeded', [[1]]]);
 	});
 }
 
