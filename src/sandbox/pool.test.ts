@@ -72,6 +72,17 @@ describe('a claim', () => {
 		await pool.close();
 	});
 
+	test('for files that belong to one run leaves no successor, and takes no place of what others wait with', async () => {
+		const {provider, pool, run} = testPool({size: 2});
+		await pool.warm([mine]);
+		for (const source of ['/x', '/y', '/z']) await run('b', spec({mounts: [{source, target: '/in'}]}));
+		await delay(20);
+		assert.deepEqual(counts(pool), {idle: 2, busy: 0, waiting: 0, warmRuns: 0, coldRuns: 3});
+		assert.equal(provider.attempts, 5);
+		assert.equal((await run()).isolation.warm, true);
+		await pool.close();
+	});
+
 	test('starts its own when nothing waits', async () => {
 		const {pool, run} = testPool();
 		assert.equal((await run()).isolation.warm, false);

@@ -85,9 +85,9 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 	};
 }
 
-/** A directory to write to, and a way out, belong to one run: such a sandbox cannot have been built before. */
-function mayWait({output, network}: SandboxSpec): boolean {
-	return output === undefined && network === 'none';
+/** A directory to write to, files in `/in`, and a way out belong to one run: such a sandbox cannot have been built before, nor be wanted again. */
+function mayWait({output, network, mounts}: SandboxSpec): boolean {
+	return output === undefined && network === 'none' && !mounts.some(({target}) => target === '/in');
 }
 
 function closing(): WritError {
