@@ -14,6 +14,8 @@ import type {OpenOptions, Sandbox} from './sandbox.ts';
 const START_LIMIT_MS = 15_000;
 /** The control group stops processes and scratch together; this stops processes that take the room of an empty scratch. */
 const WATCH_MS = 100;
+/** Accounts of processor time, and quotas, are kept in periods: what keeps its quota never uses this much more. */
+const CPU_SLACK_MS = 500;
 
 /** The ends of a started runner. Its supervisor reads and writes them; nobody else does. */
 export type StartedRunner = {
@@ -34,6 +36,8 @@ export type StartedRunner = {
 	usage(): Consumption | Promise<Consumption>;
 	/** memory of its processes now, without scratch and files; 0 when nobody can tell */
 	processBytes(): number;
+	/** processor time used so far, of those that can tell at once */
+	readonly cpuMs?: () => number | null;
 	/** what is left to do once no process is left */
 	cleanUp(): Promise<void>;
 };
@@ -138,8 +142,12 @@ async function converse(talk: Conversation, request: RunnerRequest, signal: Abor
 	const started = performance.now();
 	const {promise: stopped, reject: stop} = Promise.withResolvers<never>();
 	const timer = startTimer(limits.wallMs, () => stop(timedOut(limits.wallMs)));
+	const used = () => runner.cpuMs?.() ?? 0;
+	const most = used() + limits.wallMs * limits.cpus + CPU_SLACK_MS;
 	const watch = setInterval(() => {
 		if (runner.processBytes() > limits.memoryBytes) stop(beyond('memoryBytes', limits));
+		// The timer stands still while a call waits for a person. Only waiting costs no time: who computes meanwhile uses up its own.
+		if (used() > most) stop(beyond('cpus', limits));
 	}, WATCH_MS);
 	const onAbort = () => stop(cancelled());
 	signal.addEventListener('abort', onAbort, {once: true});

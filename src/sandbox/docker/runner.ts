@@ -115,6 +115,7 @@ function createRunner(api: DockerApi, id: string, connection: Duplex): Runner {
 				...{requests: connection, frames: stdout, stdout: null, stderr, exited, kill, exceeded},
 				usage: () => measure(api, id, state),
 				processBytes: () => quietly(() => state.group?.processBytes()) ?? 0,
+				cpuMs: () => quietly(() => state.group?.usage().cpuMs) ?? null,
 			};
 		},
 		async remove() {

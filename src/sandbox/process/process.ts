@@ -207,6 +207,7 @@ async function start({spec, program, host, zygote, serial}: Start, options: Open
 		exceeded,
 		usage: () => group?.usage() ?? {cpuMs: null, peakMemoryBytes: null},
 		processBytes: () => group?.processBytes() ?? 0,
+		cpuMs: () => group?.usage().cpuMs ?? null,
 		cleanUp: () => cleanUp(group, id, spec.output),
 	};
 	const sandbox = await supervise(runner, options);
