@@ -105,6 +105,16 @@ for (const runtime of ['runc', 'runsc'] as const) {
 			});
 		});
 
+		test('all files in /out together hold no more than the largest of them may', async (t) => {
+			const output = mkdtempSync(join(tmpdir(), 'writ-out-'));
+			t.after(() => rmSync(output, {recursive: true}));
+			const code = 'n = 0\nwhile True:\n  n += 1\n  open(f"/out/{n}", "wb").write(bytes(1 << 20))';
+			await assert.rejects(attack(provider, code, {of: {...spec({limits: {fileBytes: 4 * MIB}}), output}}), {
+				code: 'runner_resource_exceeded',
+				details: {limit: 'fileBytes', value: 4 * MIB},
+			});
+		});
+
 		test('a child that is killed for want of memory is why the run failed', async () => {
 			const child = 'b = bytearray(1 << 30)\n  for i in range(0, len(b), 4096): b[i] = 1';
 			await assert.rejects(attack(provider, `if os.fork() == 0:\n  ${child}\nos.wait()\nraise OSError("it is gone")`), {

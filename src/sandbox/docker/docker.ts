@@ -4,7 +4,7 @@ import {WritError} from '#contract/errors.ts';
 import type {Isolation, SandboxSpec} from '#contract/sandbox.ts';
 import {cancelled, notStarted} from '../endings.ts';
 import {createOpenSandboxes} from '../open-sandboxes.ts';
-import {reclaim} from '../output.ts';
+import {reclaim, watchOutput} from '../output.ts';
 import {INSIDE_ID} from '../process/bubblewrap.ts';
 import {resolveMounts} from '../process/launch.ts';
 import type {Program} from '../runtime.ts';
@@ -131,12 +131,28 @@ async function startIn(
 	live.add(name);
 	try {
 		const isolation = isolationOf(engine, warm);
-		return {name, runner: await startContainer({api, name, body, spec, isolation, cleanUp})};
+		return {name, runner: watched(await startContainer({api, name, body, spec, isolation, cleanUp}))};
 	} catch (error) {
 		live.delete(name);
 		state.engine = undefined;
 		throw error instanceof WritError ? error : notStarted(String(error), error);
 	}
+}
+
+/** What is written to `/out` lies on our disk, where no engine limits it. */
+function watched(runner: StartedRunner): StartedRunner {
+	const {output, limits} = runner.spec;
+	if (output === undefined) return runner;
+	const overrun: 'fileBytes'[] = [];
+	const stop = watchOutput(output, limits.fileBytes ?? limits.scratchBytes, () => {
+		overrun.push('fileBytes');
+		runner.kill();
+	});
+	return {
+		...runner,
+		exited: runner.exited.finally(stop).then((death) => ({...death, exceeded: [...death.exceeded, ...overrun]})),
+		exceeded: async () => [...(await runner.exceeded()), ...overrun],
+	};
 }
 
 /**

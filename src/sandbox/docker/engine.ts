@@ -146,7 +146,7 @@ function filterFor(info: Info, runtime: string, runsc: boolean): string | null {
 function enforcement({MemoryLimit, CpuCfsQuota, PidsLimit, CgroupDriver}: Info, runsc: boolean): Engine['limits'] {
 	const byGroup = (can: boolean) => (can && CgroupDriver !== 'none' ? 'cgroup' : 'none');
 	return {
-		...{wallMs: 'kill', outputBytes: 'kill', scratchBytes: 'tmpfs', openFiles: 'rlimit', fileBytes: 'rlimit'},
+		...{wallMs: 'kill', outputBytes: 'kill', outBytes: 'kill', scratchBytes: 'tmpfs', openFiles: 'rlimit', fileBytes: 'rlimit'},
 		...{memoryBytes: byGroup(MemoryLimit), cpus: byGroup(CpuCfsQuota), processes: runsc ? 'rlimit' : byGroup(PidsLimit)},
 	};
 }
