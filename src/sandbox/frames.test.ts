@@ -102,3 +102,27 @@ describe('captured text', () => {
 		assert.equal(captured.text(), `${'x'.repeat(65_536)}\n… 34464 more bytes were left out\n`);
 	});
 });
+
+for (const [type, payload] of Object.entries({
+	value: (json: string) => `"value":${json}`,
+	call: (json: string) => `"id":1,"tool":"x","input":${json}`,
+	error: (json: string) => `"code":"a","message":"b","details":{"a":${json}}`,
+	rows: (json: string) => `"rows":[[${json}]]`,
+}))
+	test(`${type}: a number that is not finite is refused, a prototype left out, and the rest is as it was sent`, () => {
+		const read = (json: string) => {
+			const frames: unknown[] = [];
+			const reader = createFrameReader(100_000, (frame) => frames.push(frame));
+			for (const text of ['{"type":"ready"}', `{"type":"${type}",${payload(json)}}`]) {
+				const body = Buffer.from(text);
+				const header = Buffer.alloc(4);
+				header.writeUInt32BE(body.length);
+				reader.push(Buffer.concat([header, body]));
+			}
+			return frames[1];
+		};
+		const sent = '{"a":[1,null,{"b":"c"}],"d":true}';
+		assert.deepEqual(read(sent), JSON.parse(`{"type":"${type}",${payload(sent)}}`));
+		assert.deepEqual(read('[{"b":2,"__proto__":{"a":1}}]'), read('[{"b":2}]'));
+		for (const json of ['1e999', '[-1e999]']) assert.throws(() => read(json), {code: 'runner_internal_error'});
+	});

@@ -103,12 +103,25 @@ function join(pending: Pending): Buffer {
 
 function parseFrame(body: Buffer): Frame {
 	const value = parseJson(body);
-	if (isTooDeep(value)) throw violation(`sent JSON nested deeper than ${MAX_DEPTH} levels`);
+	inspect(value);
 	// Rows are by far the most of any answer and are JSON by construction: their outline is all that is left to check.
 	if (isRows(value)) return {type: 'rows', rows: value.rows};
-	const parsed = frameSchema.safeParse(value);
+	const [outline, payload] = takeApart(value);
+	const parsed = frameSchema.safeParse(outline);
 	if (!parsed.success) throw violation('sent a frame of an unknown shape');
-	return parsed.data;
+	return {...parsed.data, ...payload} as Frame;
+}
+
+/** Where frames carry JSON of any shape. */
+const PAYLOADS: Readonly<Record<string, string>> = {value: 'value', call: 'input', profile: 'table', error: 'details'};
+
+/** A frame with an empty payload, and the payload: that is JSON as well, and a schema would take seconds to say so of many small values. */
+function takeApart(value: unknown): readonly [outline: unknown, payload: object] {
+	if (!isObject(value) || !('type' in value)) return [value, {}];
+	const key = PAYLOADS[String(value.type)];
+	const {[key ?? '']: payload, ...outline} = value as Record<string, unknown>;
+	if (key === undefined || !isObject(payload) || (key === 'details' && Array.isArray(payload))) return [value, {}];
+	return [{...outline, [key]: {}}, {[key]: payload}];
 }
 
 function parseJson(body: Buffer): unknown {
@@ -127,13 +140,23 @@ function isRows(value: unknown): value is RowsFrame {
 }
 
 /** Level by level, without recursion: the depth of what arrives is not ours to choose. */
-function isTooDeep(root: unknown): boolean {
+function inspect(root: unknown): void {
 	let level: object[] = isObject(root) ? [root] : [];
 	for (let depth = 0; level.length > 0; depth++) {
-		if (depth > MAX_DEPTH) return true;
-		level = level.flatMap((value) => Object.values(value).filter(isObject));
+		if (depth > MAX_DEPTH) throw violation(`sent JSON nested deeper than ${MAX_DEPTH} levels`);
+		const below: object[] = [];
+		for (const value of level) inspectOne(value, below);
+		level = below;
 	}
-	return false;
+}
+
+/** Throws for a number that JSON text can say and no value of JSON is. A prototype is left out: whoever copies an object would set it. */
+function inspectOne(value: object, below: object[]): void {
+	if (Object.hasOwn(value, '__proto__')) Reflect.deleteProperty(value, '__proto__');
+	for (const child of Array.isArray(value) ? value : Object.values(value)) {
+		if (isObject(child)) below.push(child);
+		else if (typeof child === 'number' && !Number.isFinite(child)) throw violation('sent a number that is not finite');
+	}
 }
 
 function isObject(value: unknown): value is object {
