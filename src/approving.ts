@@ -1,7 +1,7 @@
 /** People's answers to approvals, recorded in the runs they belong to. */
 
 import type {Config} from '#config/config.ts';
-import type {ApprovalsReply} from '#contract/api.ts';
+import type {ApprovalsReply} from '#contract/approval-api.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Event, EventBody, Principal} from '#contract/event.ts';
 import type {ApprovalRow} from '#kernel/ports.ts';

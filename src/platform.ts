@@ -38,6 +38,7 @@ import {createJavaScriptTool} from '#tools/javascript.ts';
 import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
 import {createShellTool} from '#tools/shell.ts';
 import {createTestsTool} from '#tools/tests.ts';
+import {createClock} from './clock.ts';
 import {openLog} from './open-log.ts';
 import {approvalsOf, createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from './policies.ts';
 import type {createFacts} from './reproducibility.ts';
@@ -203,18 +204,6 @@ function createKernel({
 		},
 		progress: news.publish,
 		report,
-	};
-}
-
-/** Never goes back, whatever happens to the clock of the machine while this process lives: deadlines that have passed stay passed. */
-function createClock(): Kernel['clock'] {
-	const started = Date.now() - performance.now();
-	const latest = {ms: 0};
-	return {
-		now() {
-			latest.ms = Math.max(latest.ms, Date.now(), Math.floor(started + performance.now()));
-			return new Date(latest.ms);
-		},
 	};
 }
 

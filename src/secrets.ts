@@ -16,8 +16,16 @@ export function openStoreOfSecrets({data, secrets}: Config, given: Given): Secre
 }
 
 /** Secrets that settings hold themselves. What is only a name of a secret may be read by all. */
-export function secretsOf({models, server, data, secrets, client}: Config): readonly string[] {
-	const held = [models.openaiApiKey, models.anthropicApiKey, secrets.passphrase, client.token, passwordIn(data.databaseUrl)];
+export function secretsOf({models, server, data, secrets, client, governance}: Config): readonly string[] {
+	const held = [
+		models.openaiApiKey,
+		models.anthropicApiKey,
+		secrets.passphrase,
+		client.token,
+		passwordIn(data.databaseUrl),
+		governance.webhookUrl,
+		governance.webhookSecret,
+	];
 	return [...held, ...server.authTokens.map(({token}) => token)].filter(
 		(secret) => secret !== null && secret !== '' && referenceIn(secret) === null,
 	) as string[];

@@ -2,6 +2,7 @@ import path from 'node:path';
 import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
 import type {PolicyReply} from '#contract/policy-api.ts';
+import {createWebhook, type Webhook} from '#executors/webhook.ts';
 import type {ServerDeps, ServerOptions} from '#server/deps.ts';
 import {createLog, type Log} from '#server/log.ts';
 import {createServer, type Server} from '#server/server.ts';
@@ -118,12 +119,25 @@ function tokenOf(setting: string, secrets: Platform['secrets']): string {
 	throw new WritError('invalid_config', `\`${setting}\` has fewer than ${MIN_TOKEN} characters, too few for a bearer token`);
 }
 
+/** Null unless it is configured. Throws `invalid_config` when there is nothing to sign its messages with. */
+function openWebhook({secrets}: Platform, {governance}: Config, log: Log): Webhook | null {
+	const [url, secret] = [secrets.resolve(governance.webhookUrl), secrets.resolve(governance.webhookSecret)];
+	if (url === null) return null;
+	if (secret === null)
+		throw new WritError('invalid_config', 'the webhook has an address and no secret to sign its messages with', {
+			hint: 'set WRIT_WEBHOOK_SECRET as well, or neither',
+		});
+	return createWebhook({url, secret, report: (error) => log.warn('webhook.failed', {error})});
+}
+
 /** How often abandoned runs are looked for; where there are none, nothing is written. */
 const RECOVERY_MS = 2_000;
 
 /** Serves until `signal` aborts; then finishes what it can and leaves nothing half-done. */
 export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<void> {
 	const {platform, server, approving, log} = await start(loaded);
+	const webhook = openWebhook(platform, loaded.config, log);
+	const unheard = webhook ? platform.watch(webhook.notify) : () => {};
 	const running = await server.listen();
 	const recovering = {now: false};
 	const recover = async () => {
@@ -147,6 +161,8 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 	clearInterval(timer);
 	unwatch();
 	await running.close();
+	unheard();
+	await webhook?.close();
 	await platform.close();
 	log.info('server.stopped');
 }

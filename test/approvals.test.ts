@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import {writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {after, test} from 'node:test';
-import type {Approval, ChatResponse, ErrorReply} from '#contract/api.ts';
+import type {ChatResponse, ErrorReply} from '#contract/api.ts';
+import type {Approval} from '#contract/approval-api.ts';
 import {
 	eventually,
 	freshData,

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import {writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {after, test} from 'node:test';
-import type {Approval, WorkReply} from '#contract/api.ts';
+import type {WorkReply} from '#contract/api.ts';
+import type {Approval} from '#contract/approval-api.ts';
 import type {Event} from '#contract/event.ts';
 import {eventually, freshData, ingestedSamples, type Scope, startWrit, type Writ} from './server.ts';
 

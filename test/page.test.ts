@@ -396,7 +396,7 @@ describe('the page', {skip, timeout: 300_000}, () => {
 
 			await ask(page, 'support', 'PYTHON: result = 4 * 4');
 			await badge(page, 'awaiting_approval').waitFor();
-			await page.getByRole('link', {name: /^Approvals/}).click();
+			await page.getByRole('link', {name: /^Inbox/}).click();
 			await page.getByLabel('Comment').fill('not today');
 			await page.getByRole('button', {name: 'Reject'}).click();
 			await page.getByText('Nothing waits for you').waitFor();

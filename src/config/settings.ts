@@ -276,6 +276,18 @@ const governance = {
 			env: 'WRIT_ESCALATE_AFTER',
 		},
 	),
+	webhookUrl: setting(
+		z
+			.url({protocol: /^https?$/})
+			.nullable()
+			.default(null),
+		'where approvals are told, as a Slack-compatible message',
+		{env: 'WRIT_WEBHOOK_URL', secret: true},
+	),
+	webhookSecret: setting(optionalText, 'what signs those messages, HMAC-SHA256; needed with the address', {
+		env: 'WRIT_WEBHOOK_SECRET',
+		secret: true,
+	}),
 	grantsInWindow: setting(
 		count(1, 10_000, 10),
 		'the approvals one person may grant in the window; for more, each wants a reason and the id of its action',

@@ -3,7 +3,8 @@
  * the routes need is in `ServerDeps`, built by main.ts.
  */
 import type {Analyst} from '#analyst/analyst.ts';
-import type {ApprovalsReply, Check, ConfigReply, Verification} from '#contract/api.ts';
+import type {Check, ConfigReply, Verification} from '#contract/api.ts';
+import type {ApprovalsReply} from '#contract/approval-api.ts';
 import type {Event, Principal} from '#contract/event.ts';
 import type {Mode, ModeReply} from '#contract/mode.ts';
 import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyReply, PolicyText} from '#contract/policy-api.ts';

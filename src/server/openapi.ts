@@ -1,7 +1,6 @@
 import type {OpenAPIHono} from '@hono/zod-openapi';
 import {z} from 'zod';
 import {
-	approvalSchema,
 	capsuleSchema,
 	chatRequestSchema,
 	chatResponseSchema,
@@ -17,6 +16,7 @@ import {
 	toolSummarySchema,
 	verificationSchema,
 } from '#contract/api.ts';
+import {approvalSchema} from '#contract/approval-api.ts';
 import {turnEventSchema} from '#contract/stream.ts';
 import type {AppEnv} from './context.ts';
 

@@ -2,7 +2,7 @@
  * What the rows of runs, messages and approvals become when an event joins a run's stream. Pure, and the same for every
  * implementation: they load the rows, ask here, and write the answer in the transaction that writes the event.
  */
-import type {ApprovalDetail} from '#contract/api.ts';
+import type {ApprovalDetail} from '#contract/approval-api.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Event, EventData} from '#contract/event.ts';
 import type {ApprovalRow, GrantRow, MessageRow, RunRow} from '#kernel/ports.ts';

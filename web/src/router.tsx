@@ -29,7 +29,7 @@ const run = createRoute({
 const approvals = createRoute({
 	getParentRoute: () => root,
 	path: '/approvals',
-	component: lazyRouteComponent(() => import('./system/approvals-screen.tsx'), 'ApprovalsScreen'),
+	component: lazyRouteComponent(() => import('./inbox/inbox-screen.tsx'), 'InboxScreen'),
 });
 const audit = createRoute({
 	getParentRoute: () => root,

@@ -86,7 +86,7 @@ function SideBar({onDone}: {readonly onDone?: () => void}) {
 				<Place to="/" icon="chat" label="Ask" />
 				<Place to="/datasets" icon="data" label="Datasets" />
 				<Place to="/runs" icon="runs" label="Runs" />
-				<Place to="/approvals" icon="approve" label="Approvals" extra={<WaitingCount />} />
+				<Place to="/approvals" icon="approve" label="Inbox" extra={<WaitingCount />} />
 				<Place to="/audit" icon="shield" label="Audit" />
 				<Place to="/system" icon="system" label="System" />
 			</ul>
@@ -124,11 +124,11 @@ function Place({to, icon, label, extra}: PlaceProps) {
 }
 
 function WaitingCount() {
-	const {data = []} = useQuery(approvalsQuery('pending'));
-	if (data.length === 0) return null;
+	const waiting = useQuery(approvalsQuery('pending')).data?.approvals.length ?? 0;
+	if (waiting === 0) return null;
 	return (
 		<span className="ml-auto rounded-full bg-warn-soft px-1.5 text-2xs text-warn">
-			{data.length}
+			{waiting}
 			<span className="sr-only"> waiting</span>
 		</span>
 	);

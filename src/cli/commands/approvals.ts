@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto';
 import type {Command as Program} from 'commander';
-import type {Approval, ApprovalsReply} from '#contract/api.ts';
+import type {Approval, ApprovalsReply} from '#contract/approval-api.ts';
 import {type Act, type Command, type Io, paint, print, printable, printJson} from '../io.ts';
 import {renderTable} from '../table.ts';
 

@@ -8,7 +8,7 @@ import {
 	approvalGrantSchema,
 	approvalSchema,
 	approvalsReplySchema,
-} from '#contract/api.ts';
+} from '#contract/approval-api.ts';
 import {WritError} from '#contract/errors.ts';
 import type {ApprovalRow, Store} from '#kernel/ports.ts';
 import {type AppContext, callerOf, createRouter, jsonReply} from '../context.ts';

@@ -2,8 +2,6 @@
 import {infiniteQueryOptions, queryOptions} from '@tanstack/react-query';
 import type {z} from 'zod';
 import type {
-	Approval,
-	approvalsReplySchema,
 	Capsule,
 	ChatResponse,
 	ConfigReply,
@@ -18,6 +16,7 @@ import type {
 	toolsReplySchema,
 	Verification,
 } from '#contract/api.ts';
+import type {Approval, ApprovalsReply} from '#contract/approval-api.ts';
 import type {Event} from '#contract/event.ts';
 import type {ModeReply} from '#contract/mode.ts';
 import type {PolicyReply} from '#contract/policy-api.ts';
@@ -97,10 +96,7 @@ export const runsQuery = (filter: RunFilter) =>
 export const approvalsQuery = (state: Approval['state'] | 'all') =>
 	queryOptions({
 		queryKey: ['approvals', state],
-		queryFn: async ({signal}) => {
-			const path = `/api/v1/approvals${state === 'all' ? '' : `?state=${state}`}`;
-			return (await getJson<z.infer<typeof approvalsReplySchema>>(path, signal)).approvals;
-		},
+		queryFn: ({signal}) => getJson<ApprovalsReply>(`/api/v1/approvals${state === 'all' ? '' : `?state=${state}`}`, signal),
 		refetchInterval: 10_000,
 	});
 

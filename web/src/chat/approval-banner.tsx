@@ -11,7 +11,7 @@ import {useChat} from './use-chat.ts';
 export function ApprovalBanner({exchange, runId}: {readonly exchange: Exchange; readonly runId: string}) {
 	const {session} = useChat();
 	const approvals = useQuery(approvalsQuery('pending'));
-	const approval = approvals.data?.find((each) => each.runId === runId);
+	const approval = approvals.data?.approvals.find((each) => each.runId === runId);
 	const status = useQuery(runStatusQuery(runId, 2_000));
 	const answer = useMutation({
 		mutationFn: (granted: boolean) =>
