@@ -68,12 +68,12 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 		state: () => holder.state,
 		async change(wanted, by) {
 			const entry = entryFor(wanted, by, {...options, durable: durable.state});
-			if (isStricter(wanted.mode, holder.state.mode)) {
-				// Before it is on record: what stops a platform must not wait for its store.
-				holder.state = {...holder.state, ...wanted, by, since: kernel.clock.now().toISOString(), asked: null};
-				if (wanted.mode === 'observe') void runs.abortAll(stopped(holder.state));
-			}
-			await record(entry, by, options);
+			const isHeld = isStricter(wanted.mode, holder.state.mode);
+			// Before it is on record: what stops a platform must not wait for its store.
+			if (isHeld) holder.state = {...holder.state, ...wanted, by, since: kernel.clock.now().toISOString(), asked: null};
+			const recorded = record(entry, by, options); // the others hear of it while what runs here is ended
+			if (isHeld && wanted.mode === 'observe') void runs.abortAll(stopped(holder.state));
+			await recorded;
 			const number = entry.number;
 			while (durable.state.number < number) await once(heard);
 			if (entry.mode === 'observe' && entry.asked === null) await cancelWaiting(options);
