@@ -182,7 +182,7 @@ function checkChain(files, keys, events) {
 	for (const {type, data, seq} of events) {
 		if (type === 'action.decided') allowed.set(data.actionId, data.decision.effect === 'allow');
 		if (type === 'approval.granted') allowed.set(data.actionId, true);
-		if (type === 'approval.rejected' || type === 'approval.expired') allowed.set(data.actionId, false);
+		if (/^approval\.(rejected|expired|cancelled)$/.test(type)) allowed.set(data.actionId, false);
 		must(type !== 'action.intent' || allowed.get(data.actionId), EVENTS, `event ${seq} starts what nobody allowed`, seq);
 	}
 	const {run} = readJson(files, 'evidence.json');

@@ -161,7 +161,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 			await killSwitch.close();
 			await runs.close();
 			await pool.close();
-			await serverLog.sync().catch(report);
+			await serverLog.settled();
 			await store.close();
 			secrets.close();
 		},

@@ -150,6 +150,8 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 		await approving.escalate().catch((error: unknown) => log.error('approvals.not_escalated', {error}));
 		recovering.now = false;
 	};
+	// What finished while a process died between the end of a run and its place in the log.
+	void platform.serverLog.sync().catch((error: unknown) => log.error('log.not_extended', {error}));
 	void platform.warm().catch((error: unknown) => log.warn('pool.not_warm', {error}));
 	void platform.sweep().catch((error: unknown) => log.warn('data.not_swept', {error}));
 	void recover();

@@ -1,6 +1,9 @@
 import type {Event, EventData, EventType, GateResult} from '#contract/event.ts';
 import {type TestCase, testCaseSchema} from '#contract/sandbox.ts';
 
+type Answer = (typeof ANSWERS)[number];
+const ANSWERS = ['approval.granted', 'approval.rejected', 'approval.revoked', 'approval.expired', 'approval.cancelled'] as const;
+
 type EventOf<T extends EventType> = Extract<Event, {type: T}>;
 
 /** One action with everything its run says of it. */
@@ -9,7 +12,7 @@ export type ActionRecord = {
 	/** what the gates said last: it is what counted */
 	readonly decided: EventOf<'action.decided'> | null;
 	readonly requested: EventOf<'approval.requested'> | null;
-	readonly answers: readonly EventOf<'approval.granted' | 'approval.rejected' | 'approval.expired'>[];
+	readonly answers: readonly EventOf<Answer>[];
 	readonly intent: EventOf<'action.intent'> | null;
 	readonly outcome: EventOf<'action.outcome'> | null;
 	readonly verified: EventOf<'action.verified'> | null;
@@ -43,8 +46,8 @@ export function toActions(events: readonly Event[]): readonly ActionRecord[] {
 	});
 }
 
-function isAnswer(event: Event): event is EventOf<'approval.granted' | 'approval.rejected' | 'approval.expired'> {
-	return event.type === 'approval.granted' || event.type === 'approval.rejected' || event.type === 'approval.expired';
+function isAnswer(event: Event): event is EventOf<Answer> {
+	return ANSWERS.some((type) => type === event.type);
 }
 
 /** How an action ended, in one word. */

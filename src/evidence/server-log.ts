@@ -37,6 +37,8 @@ export type ServerLog = {
 	 * not the one that was anchored: then nothing was written.
 	 */
 	sync(): Promise<string | null>;
+	/** Resolves when what was begun has ended, however. */
+	settled(): Promise<void>;
 	/** Null for a run that has not finished. */
 	place(runId: string): Promise<LogPlace | null>;
 	/** Whether a truncation or a fork would be noticed. */
@@ -80,6 +82,7 @@ export function createServerLog(ports: LogPorts): ServerLog {
 
 	return {
 		sync,
+		settled: async () => void (await line.last),
 		async place(runId) {
 			const index = await store.headPosition(runId);
 			if (index === null) return null;

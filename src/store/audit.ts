@@ -48,9 +48,17 @@ function describe(event: Event): string | null {
 			return event.data.preview;
 		case 'approval.granted':
 		case 'approval.rejected':
+		case 'approval.revoked':
+		case 'approval.commented':
+		case 'approval.delegated':
 			return `${event.data.approver.id}: ${event.data.comment}`;
 		case 'approval.expired':
 			return event.data.approvalId;
+		case 'approval.escalated':
+			return event.data.notified.join(', ');
+		case 'approval.cancelled':
+		case 'mode.changed':
+			return event.data.reason;
 		case 'action.outcome':
 			return `${event.data.status}${event.data.error ? `: ${event.data.error.message}` : ''}`;
 		case 'run.finished':
