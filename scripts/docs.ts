@@ -25,7 +25,7 @@ const MEANINGS: Record<ErrorCode, string> = {
 	nothing_tested: 'The test framework found no tests or could not start; a check that examined nothing has failed.',
 	feature_disabled: 'The feature is switched off by a setting.',
 	policy_denied: 'A rule denied the action, or the person who was asked did.',
-	budget_exceeded: 'The run used up one of its budgets; the budget is named.',
+	budget_exceeded: 'The run, or its tenant, used up one of its budgets; the budget is named.',
 	unreadable_file: 'The file cannot be read as data; the message says why.',
 	dataset_corrupt: 'A snapshot on disk is not what it was when it was made.',
 	runner_timeout: 'The work took longer than its time limit.',

@@ -221,6 +221,7 @@ test('tool calls beyond the limit are not done', async () => {
 for (const [limit, budget, setting] of [
 	['tokens', {tokens: 15}, 'budgets.run.tokens'],
 	['money', {costUsd: 0.001}, 'budgets.run.money'],
+	['calls of the model', {calls: 1}, 'budgets.run.calls'],
 ] as const) {
 	test(`a turn that has used up its ${limit} ends and names its place in the policy`, async () => {
 		const k = await testKernel({budget});

@@ -230,6 +230,10 @@ function assertRoom(responses: number, mistakes: number, options: TurnOptions): 
 	if (run.tokens >= budget.tokens) throw overBudget('tokens', `${run.tokens} of ${budget.tokens} tokens`, 'tokens');
 	if (run.costUsd >= budget.costUsd)
 		throw overBudget('costUsd', `${run.costUsd.toFixed(4)} of ${budget.costUsd} US dollars`, 'money');
+	if (run.calls >= (budget.calls ?? Infinity))
+		throw overBudget('calls', `${run.calls} of ${budget.calls} calls of the model`, 'calls');
+	if (run.retries >= (budget.retries ?? Infinity))
+		throw overBudget('retries', `${run.retries} of ${budget.retries} failed calls of the model`, 'retries');
 	if (elapsedMs >= budget.wallMs) throw overTime(elapsedMs, budget.wallMs);
 }
 
