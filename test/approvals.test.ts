@@ -1,6 +1,9 @@
 /** A policy that asks, on a real server: the run waits for a person, and the answer covers exactly one action, once. */
 import assert from 'node:assert/strict';
+import {once} from 'node:events';
 import {writeFileSync} from 'node:fs';
+import {createServer} from 'node:http';
+import type {AddressInfo} from 'node:net';
 import path from 'node:path';
 import {after, test} from 'node:test';
 import type {ChatResponse, ErrorReply} from '#contract/api.ts';
@@ -97,6 +100,71 @@ test('the command line lists what waits and grants it', async () => {
 	assert.equal(await ended(writ, runId), 'succeeded');
 	assert.equal((await runWrit(['approvals', 'grant', approval.approvalId], {env})).exit, 1);
 });
+
+test('in a team, people look, comment, hand on, grant and take back from the command line; a webhook hears of it', async (t) => {
+	const heard: string[] = [];
+	const hook = createServer((request, response) => {
+		request.on('data', (chunk) => heard.push(JSON.parse(String(chunk)).metadata.event_type));
+		request.on('end', () => response.end());
+	}).listen(0, '127.0.0.1');
+	await once(hook, 'listening');
+	t.after(() => hook.close());
+	const dataDir = freshData(t);
+	const file = path.join(dataDir, 'two.cedar');
+	writeFileSync(file, TWO_FOR_CODE);
+	const tokens = Object.fromEntries(['ada', 'bob', 'cy', 'dee'].map((who) => [who, `token-of-${who}-0000000000`]));
+	const team = await startWrit(t, {
+		dataDir,
+		until: 'listening',
+		env: {
+			WRIT_POLICY_FILE: file,
+			WRIT_POOL_SIZE: '0',
+			WRIT_AUTH_TOKENS: Object.entries(tokens)
+				.map(([who, token]) => `${token}=${who}@acme`)
+				.join(','),
+			WRIT_WEBHOOK_URL: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`,
+			WRIT_WEBHOOK_SECRET: 'what both know',
+		},
+	});
+	const as = (who: string, ...args: string[]) =>
+		runWrit([...args, '--json'], {env: {WRIT_URL: team.url, WRIT_TOKEN: tokens[who] ?? ''}});
+	const code = path.join(dataDir, 'code.js');
+	writeFileSync(code, 'export default 1');
+	await as('ada', 'code', code);
+	const {approvals} = JSON.parse((await as('bob', 'approvals')).out) as {approvals: Approval[]};
+	const id = approvals[0]?.approvalId ?? '';
+	const stand = async (who: string, ...args: string[]) => {
+		const {state, grantedBy, required} = JSON.parse((await as(who, 'approvals', ...args)).out) as Approval;
+		return [state, grantedBy, required];
+	};
+	assert.deepEqual(await stand('bob', 'show', id), ['pending', [], 2]);
+	await as('bob', 'approvals', 'comment', id, 'who wrote this?');
+	assert.deepEqual(await stand('bob', 'delegate', id, 'dee'), ['pending', [], 2]);
+	assert.equal((await as('bob', 'approvals', 'approve', id)).exit, 3);
+	assert.equal((await as('ada', 'approvals', 'approve', id)).exit, 3);
+	assert.equal((await as('cy', 'approvals', 'approve', id, '--digest', '0'.repeat(64))).exit, 1);
+	assert.deepEqual(await stand('cy', 'approve', id, '-m', 'fine'), ['pending', ['cy'], 2]);
+	assert.deepEqual(await stand('cy', 'revoke', id, '-m', 'wait'), ['pending', [], 2]);
+	assert.deepEqual(await stand('dee', 'approve', id), ['pending', ['dee'], 2]);
+	assert.deepEqual(await stand('dee', 'reject', id, '-m', 'not today'), ['rejected', ['dee'], 2]);
+	const said = ['commented', 'delegated', 'granted', 'revoked', 'granted', 'rejected'];
+	const {history} = JSON.parse((await as('dee', 'approvals', 'show', id)).out) as Approval;
+	assert.deepEqual(
+		history.map(({kind}) => kind),
+		said,
+	);
+	const told = ['requested', ...said].map((kind) => `writ_approval_${kind}`);
+	await eventually('last message', () => (heard.length >= told.length ? true : undefined));
+	assert.deepEqual(heard, told);
+});
+
+const TWO_FOR_CODE = `
+@id("two-look-at-code")
+@description("two people look at code")
+@decision("ask")
+@quorum("2")
+permit (principal, action == Action::"code.javascript", resource);
+`;
 
 test('an approval that nobody answers in time cannot be granted any more', async (t) => {
 	const dataDir = freshData(t, await ingestedSamples());

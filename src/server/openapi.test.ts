@@ -21,6 +21,7 @@ test('every route of the contract is described', () => {
 	const routes = operations.map(({method, path}) => `${method} ${path}`).sort();
 	assert.deepEqual(routes, [
 		'get /api/v1/approvals',
+		'get /api/v1/approvals/{approval_id}',
 		'get /api/v1/audit',
 		'get /api/v1/code/{run_id}',
 		'get /api/v1/code/{run_id}/artifacts/{sha256}',
@@ -43,8 +44,11 @@ test('every route of the contract is described', () => {
 		'get /runs/{run_id}/stream',
 		'get /threads',
 		'get /threads/{thread_id}/messages',
+		'post /api/v1/approvals/{approval_id}/comment',
+		'post /api/v1/approvals/{approval_id}/delegate',
 		'post /api/v1/approvals/{approval_id}/grant',
 		'post /api/v1/approvals/{approval_id}/reject',
+		'post /api/v1/approvals/{approval_id}/revoke',
 		'post /api/v1/code',
 		'post /api/v1/kill-switch',
 		'post /api/v1/policy/backtest',
