@@ -39,9 +39,16 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'Evidence: hash chain, signed heads, offline verifier',
 		command: 'writ evidence verify RUN',
-		tests: ['src/evidence/*.test.ts', 'test/tamper.test.ts', 'test/trusted-key.test.ts'],
+		tests: ['src/evidence/*.test.ts', 'test/{tamper,trusted-key,evidence-*}.test.ts'],
 	},
 	{name: 'Store on SQLite and PostgreSQL', command: "node --test 'src/store/*.test.ts'", tests: ['src/store/*.test.ts']},
+	{name: 'Audit across runs', command: 'writ audit search', tests: ['test/audit.test.ts']},
+	{
+		name: 'Secrets: a store, references, redaction',
+		command: 'writ secrets list',
+		tests: ['src/config/secrets.test.ts', 'test/secrets*.test.ts', 'test/redaction.test.ts'],
+	},
+	{name: 'Stop everything, everywhere', command: 'writ stop', tests: ['test/kill-switch.test.ts']},
 	{
 		name: 'Crashes: kill -9 at every durable write',
 		command: 'node --test test/faults.test.ts',
@@ -132,7 +139,7 @@ const CAPABILITIES: readonly Capability[] = [
 	},
 	{name: 'Command line', command: 'writ --help', tests: ['src/cli/**/*.test.ts', 'test/cli.test.ts']},
 	{name: 'Page', command: 'make run', tests: ['web/**/*.test.ts', 'test/page*.test.ts']},
-	{name: 'Configuration and doctor', command: 'writ doctor', tests: ['src/config/*.test.ts', 'src/doctor.test.ts']},
+	{name: 'Configuration and doctor', command: 'writ doctor', tests: ['src/config/config*.test.ts', 'src/doctor.test.ts']},
 ];
 
 type Shown = {readonly file: string; readonly title: RegExp};

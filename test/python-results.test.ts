@@ -118,7 +118,7 @@ const FAILURES: readonly (readonly [title: string, code: string, type: string, m
 		'RUNNER_RESOURCE_EXCEEDED',
 		/processes and threads/,
 	],
-	['more memory than there is', 'x = bytearray(4 << 30)', 'RUNNER_RESOURCE_EXCEEDED', /memory/],
+	['more memory than there is', 'x = [0] * (1 << 30)', 'RUNNER_RESOURCE_EXCEEDED', /memory/],
 	['a generator', '(x for x in [1])', 'PYTHON_EXECUTION_ERROR', /^the result is a generator/],
 	[
 		'an exception that cannot be printed',

@@ -18,11 +18,19 @@ export function createCapturedText(): CapturedText {
 			state.kept += room.length;
 			state.dropped += chunk.length - room.length;
 		},
-		text() {
-			const text = sanitise(Buffer.concat(chunks).toString('utf8'));
-			return state.dropped > 0 ? `${text}\n… ${state.dropped} more bytes were left out\n` : text;
-		},
+		text: () => toText(Buffer.concat(chunks), state.dropped),
 	};
+}
+
+/** What a runner captured itself, held to the same. */
+export function toCapturedText(text: string): string {
+	const bytes = Buffer.from(text);
+	return toText(bytes.subarray(0, MAX_BYTES), Math.max(0, bytes.length - MAX_BYTES));
+}
+
+function toText(bytes: Buffer, dropped: number): string {
+	const text = sanitise(bytes.toString('utf8'));
+	return dropped > 0 ? `${text}\n… ${dropped} more bytes were left out\n` : text;
 }
 
 /** Escape sequences go as a whole; so does every other control character but tab and newline, and what reorders text on screen. */

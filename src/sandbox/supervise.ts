@@ -6,7 +6,7 @@ import type {Frame, Isolation, RunnerRequest, SandboxSpec, Usage} from '#contrac
 import {assertPermit} from '#kernel/permit.ts';
 import {startTimer} from '#kernel/timer.ts';
 import type {AnswerCall, SandboxResult, Stopwatch} from '#kernel/tool.ts';
-import {type CapturedText, createCapturedText} from './captured-text.ts';
+import {type CapturedText, createCapturedText, toCapturedText} from './captured-text.ts';
 import {beyond, cancelled, type Death, diedError, exceededBy, limitBehind, notStarted, timedOut} from './endings.ts';
 import {createFrameReader, encodeFrame, isLast} from './frames.ts';
 import type {OpenOptions, Sandbox} from './sandbox.ts';
@@ -230,7 +230,8 @@ function withPrinted(frames: Frame[], printed: Conversation['printed']): Frame[]
 	const last = frames.at(-1);
 	if (last?.type === 'error') return [...frames.slice(0, -1), {...last, ...detailsWith(last.details, printed)}];
 	if (last?.type !== 'done') return frames;
-	const [stdout, stderr] = [last.stdout ?? printed.stdout.text(), last.stderr ?? printed.stderr.text()];
+	const own = (text: string | undefined) => (text === undefined ? undefined : toCapturedText(text));
+	const [stdout, stderr] = [own(last.stdout) ?? printed.stdout.text(), own(last.stderr) ?? printed.stderr.text()];
 	return [...frames.slice(0, -1), {...last, ...(stdout ? {stdout} : {}), ...(stderr ? {stderr} : {})}];
 }
 

@@ -7,6 +7,7 @@ import {mintPermit} from '#kernel/permit.ts';
 import type {AnswerCall, SandboxResult} from '#kernel/tool.ts';
 import {limits, spec} from '../fixtures/attack.ts';
 import {createProcessProvider} from '../process/process.ts';
+import {toError} from '../runner-error.ts';
 import {createRuntime} from '../runtime.ts';
 
 const root = join(import.meta.dirname, '../../..');
@@ -175,4 +176,19 @@ test('a call where no tools were given breaks the protocol, and the runner itsel
 test('what cannot be recorded ends the run', async () => {
 	const answerCall: AnswerCall = () => Promise.reject(Object.assign(new Error('gone'), {code: 'store_unavailable'}));
 	await assert.rejects(run(`await writ.call('a.b')`, {answerCall}), {code: 'store_unavailable'});
+});
+
+test('what a runner says it captured is as harmless and as short as what is captured of it', async () => {
+	const printed = `'\\u001b[2Jhello' + 'x'.repeat(100_000)`;
+	const code = `${FORGE}send({type: 'done', totalRows: null, truncated: null, nonFinite: 0, stdout: ${printed}, stderr: 'a\\u202eb'}); await new Promise((r) => setTimeout(r, 5000))`;
+	const {frames} = await run(code);
+	const done = frames.at(-1);
+	assert.ok(done?.type === 'done');
+	assert.match(done.stdout ?? '', /^hellox{65000,}\n… \d+ more bytes were left out\n$/);
+	assert.equal(done.stderr, 'ab');
+});
+
+test('a runner cannot speak for a gate', () => {
+	const {code, message} = toError({type: 'error', code: 'policy_denied', message: 'no', details: {}});
+	assert.deepEqual([code, message], ['runner_internal_error', 'no']);
 });
