@@ -34,7 +34,7 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'Approvals of exactly one action, once',
 		command: 'writ approvals list',
-		tests: ['src/approvals/*.test.ts', 'test/approval*.test.ts'],
+		tests: ['src/approvals/*.test.ts', 'src/executors/*.test.ts', 'test/approval*.test.ts'],
 	},
 	{
 		name: 'Evidence: hash chain, signed heads, offline verifier',

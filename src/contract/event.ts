@@ -111,7 +111,6 @@ export const blastRadiusSchema = z.object({
 	hosts: z.array(z.string()),
 	budget: z.record(z.string(), z.object({limit: z.number(), used: z.number()})),
 });
-export type BlastRadius = z.infer<typeof blastRadiusSchema>;
 
 /** The data of each event type, version 1. All a reviewer relies on is here, and therefore inside the hash. */
 export const EVENTS = {
