@@ -66,7 +66,10 @@ async function run(): Promise<number> {
 		);
 	const wrong = failures(batteries, cases, providers);
 	console.log(tabulate(batteries));
-	for (const {provider, ms} of batteries) console.log(`${provider}: ${Math.round(ms / 1_000)} s`);
+	for (const {provider, ms, repeated} of batteries)
+		console.log(
+			`${provider}: ${Math.round(ms / 1_000)} s${repeated.length > 0 ? `; made again alone: ${repeated.join(', ')}` : ''}`,
+		);
 	for (const each of wrong) console.error(each);
 	if (values.json)
 		writeFileSync(values.json, `${JSON.stringify({cases: cases.length, batteries, failures: wrong}, null, '\t')}\n`);

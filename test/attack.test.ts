@@ -94,6 +94,7 @@ for (const [title, found] of Object.entries<readonly string[]>({
 const full = (verdict: Result['verdict'], provider = 'process', cases: readonly Case[] = CASES): Battery => ({
 	provider,
 	leftovers: [],
+	repeated: [],
 	ms: 1,
 	results: [
 		...cases.flatMap(({id}) => WAYS.map((way): Result => ({id, way, verdict, reasons: [], ms: 1}))),
