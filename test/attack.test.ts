@@ -5,7 +5,7 @@ import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test} from 'node:test';
-import type {Battery, Result} from './attack/battery.ts';
+import {type Battery, type Result, wasPrevented} from './attack/battery.ts';
 import {BENIGN} from './attack/benign.ts';
 import type {Planted} from './attack/canaries.ts';
 import {appearances} from './attack/canaries.ts';
@@ -155,3 +155,19 @@ function battery(args: readonly string[]): {
 		rmSync(directory, {recursive: true, force: true});
 	}
 }
+
+test('an attack is made again when there was no sandbox to attack, and never when anything else is held against it', () => {
+	const result = (...reasons: string[]): Result => ({id: 'X01', way: 'code', verdict: 'escaped', reasons, ms: 1});
+	const none = 'it ended with `sandbox_unavailable`: it was not ready after 15000 ms';
+	assert.deepEqual(
+		[
+			result(none),
+			result(none, 'it was never tried', 'it took 90000 ms'),
+			result(none, 'it broke out: x'),
+			result('the file canary came out'),
+			result('it ended with `internal_error`'),
+			{...result(none), verdict: 'blocked' as const},
+		].map(wasPrevented),
+		[true, true, false, false, false, false],
+	);
+});
