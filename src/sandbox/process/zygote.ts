@@ -92,6 +92,7 @@ export async function startZygote({interpreter, script, filter, ...plan}: Zygote
 	const command = [python, ...options, ZYGOTE.target, JSON.stringify({script, filter, belowScratch})];
 	tell(keeper, {...plan, command});
 	const address = await untilReady(keeper, gone, children).catch(async (error: unknown) => {
+		keeper.ref();
 		keeper.kill('SIGKILL');
 		await gone;
 		throw error;

@@ -67,6 +67,8 @@ def make_place(target, mode):
         os.makedirs(target, exist_ok=True)
     else:
         os.makedirs(os.path.dirname(target), exist_ok=True)
+        if os.path.lexists(target):  # in a directory that was mounted before, where nothing can be made
+            return
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
 
 
