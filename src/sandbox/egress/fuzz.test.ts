@@ -149,7 +149,12 @@ test('requests put together at random', async () => {
 		...fc.sample(mutated, 300),
 	]);
 	for (const text of received) assertOneRequest(text);
-	assert.match((await sendAll([good]))[0] ?? '', /^HTTP\/1.1 200 /);
+	// On a busy machine one may meet the short time limits of this proxy.
+	const well = await sendAll(Array.from({length: 5}, () => good));
+	assert.ok(
+		well.some((answer) => answer.startsWith('HTTP/1.1 200 ')),
+		well.join('\n'),
+	);
 	// A fuzzer whose requests are all refused has tested nothing.
 	const arrived = received.slice(before).filter((text) => text !== '');
 	assert.ok(arrived.length > 30, `${arrived.length} of 600 arrived`);
