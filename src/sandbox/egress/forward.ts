@@ -128,7 +128,9 @@ function sendBody(request: IncomingMessage, outgoing: ClientRequest, passage: Pa
 function deliver(incoming: IncomingMessage, secrets: readonly Buffer[], {response, passage}: Exchange, fail: Fail): void {
 	const problem = responseProblem(incoming, secrets.length > 0);
 	const headers = incomingHeaders(incoming.rawHeaders, secrets);
-	if (problem !== undefined) fail(problem);
+	// Whoever hangs up while the host answers leaves nothing to write to.
+	if (response.destroyed) fail('the code inside hung up');
+	else if (problem !== undefined) fail(problem);
 	else if (!passage.down(sizeOf(headers))) fail(USED_UP);
 	else {
 		response.sendDate = false;
@@ -173,6 +175,7 @@ function sizeOf(headers: readonly string[]): number {
 
 /** What the code inside is told; names what was wrong and never a value. */
 export function answer(response: ServerResponse, status: number, reason: string): void {
+	if (response.destroyed) return; // whoever asked has hung up
 	response.writeHead(status, {'Content-Type': 'text/plain', 'X-Writ-Egress': 'refused', Connection: 'close'});
 	response.end(`writ egress: ${reason}\n`);
 }

@@ -368,3 +368,14 @@ describe('a tunnel', () => {
 			}
 		}));
 });
+
+test('CONNECT behind a request that is not answered yet opens nothing, and the proxy serves on', () =>
+	online(async (net) => {
+		const port = await net.http();
+		const way = await net.open([{host: 'allowed.test', ports: [port]}]);
+		const host = `allowed.test:${port}`;
+		const put = `PUT http://${host}/a HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`;
+		const piped = Array.from({length: 20}, () => send(way, `${put}CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\n\r\n`));
+		for (const answer of await Promise.all(piped)) assert.doesNotMatch(answer, /Connection established/);
+		assert.match(await send(way, get(`http://${host}/b`)), /^HTTP\/1.1 200 /);
+	}));

@@ -96,8 +96,18 @@ export function createProxy(policy: ProxyPolicy, events: ProxyEvents): ProxyServ
 			sockets.delete(socket);
 		});
 	});
-	server.on('request', (request, response) => void serveRequest(request, response, way));
-	server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => void serveConnect(request, socket, head, way));
+	const answering = new WeakSet<Socket>();
+	server.on('request', (request, response) => {
+		answering.add(request.socket);
+		response.once('close', () => answering.delete(request.socket));
+		void serveRequest(request, response, way);
+	});
+	server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+		if (!answering.has(socket)) return void serveConnect(request, socket, head, way);
+		// Its answer and the tunnel would be one stream.
+		ledger.refuse({...NOBODY, host: request.url ?? ''}, {reason: 'CONNECT before the answer to the request before it'});
+		socket.destroy();
+	});
 	server.on('upgrade', (_request, socket: Socket) => endWith(socket, 400, 'a connection cannot be upgraded'));
 	server.on('clientError', (error, socket) => malformed(error, socket as Socket, ledger));
 	server.on('drop', () => ledger.refuse(NOBODY, {reason: 'too many connections at once'}));
