@@ -23,7 +23,7 @@ const port = await net.tcp((socket) => {
 });
 const host = `allowed.test:${port}`;
 const way = await net.open([{host: 'allowed.test', ports: [port], paths: ['/ok']}], {
-	limits: {headMs: 200, idleMs: 200},
+	limits: {headMs: 1_000, idleMs: 1_000},
 	maxBytes: 2 ** 30,
 });
 after(() => net.close());
@@ -152,14 +152,9 @@ test('requests put together at random', async () => {
 		...fc.sample(mutated, {seed, numRuns: 300}),
 	]);
 	for (const text of received) assertOneRequest(text);
-	// On a busy machine one may meet the short time limits of this proxy.
-	const well = await sendAll(Array.from({length: 5}, () => good));
-	assert.ok(
-		well.some((answer) => answer.startsWith('HTTP/1.1 200 ')),
-		`seed ${seed}: ${well.join('\n')}`,
-	);
+	assert.match((await sendAll([good]))[0] ?? '', /^HTTP\/1.1 200 /, `the proxy is gone, seed ${seed}`);
 	// A fuzzer whose requests are all refused has tested nothing.
 	const arrived = received.slice(before).filter((text) => text !== '');
-	assert.ok(arrived.length > 30, `${arrived.length} of 600 arrived`);
+	assert.ok(arrived.length > 30, `${arrived.length} of 600 arrived, seed ${seed}`);
 	assert.ok(answers.filter((answer) => answer.startsWith('HTTP/1.1 40')).length > 100);
 });
