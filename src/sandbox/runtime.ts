@@ -140,27 +140,27 @@ async function pythonProgram({root}: RuntimeOptions, python: Python, spec: Sandb
 const INSPECT = `
 import json, os, sys, sysconfig
 import pandas, numpy
-library = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
+standard = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
 print(json.dumps({
   "real": os.path.realpath(sys.executable),
   "prefix": sys.prefix,
   "virtual": sys.prefix != sys.base_prefix,
-  "library": [os.path.realpath(p) for p in library + sys.path if os.path.isdir(p)],
+  "modules": [os.path.realpath(p) for p in standard + sys.path if os.path.isdir(p)],
   "shared": os.path.join(sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("INSTSONAME") or ""),
   "version": sys.version.split()[0] + ", pandas " + pandas.__version__}))`;
 
-type Inspection = {real: string; prefix: string; virtual: boolean; library: string[]; shared: string; version: string};
+type Inspection = {real: string; prefix: string; virtual: boolean; modules: string[]; shared: string; version: string};
 
 /** Asks the interpreter itself where it lives: distributions, pyenv, conda and virtual environments all differ. */
 async function findPython(path: string): Promise<Python> {
 	try {
 		const {stdout} = await run(path, ['-I', '-c', INSPECT], {env: {}, timeout: 20_000});
-		const {real, prefix, virtual, library, shared, version} = JSON.parse(stdout) as Inspection;
+		const {real, prefix, virtual, modules, shared, version} = JSON.parse(stdout) as Inspection;
 		const same = (each: string) => ({source: each, target: each});
 		// A virtual environment is known by the path of its interpreter, which there is a link that would lead nowhere inside.
 		const executable = virtual ? join(prefix, 'bin/python3') : real;
 		const environment = virtual ? [same(join(prefix, 'pyvenv.cfg')), same(join(prefix, 'lib'))] : [];
-		const libraries = outermost([...library, ...((await exists(shared)) ? [shared] : [])]).map(same);
+		const libraries = outermost([...modules, ...((await exists(shared)) ? [shared] : [])]).map(same);
 		return {executable, mounts: [{source: real, target: executable}, ...environment, ...libraries], version};
 	} catch (cause) {
 		throw new WritError('sandbox_unavailable', `no Python with pandas and numpy was found at ${path}`, {
