@@ -1,6 +1,7 @@
 import {randomBytes, randomUUID} from 'node:crypto';
 import {accessSync, constants, mkdirSync} from 'node:fs';
 import path from 'node:path';
+import {createAuditRecorder, type RecordAudit} from '#agents/audit-record.ts';
 import {assertRunning, createKillSwitch, INITIAL, type KillSwitch, type ModeHolder} from '#agents/kill-switch.ts';
 import {createNews, type News} from '#agents/news.ts';
 import {createRuns, type Runs} from '#agents/runs.ts';
@@ -67,6 +68,7 @@ export type Platform = {
 	readonly redact: Redactor;
 	readonly secrets: Secrets;
 	readonly killSwitch: KillSwitch;
+	readonly recordAudit: RecordAudit;
 	/** every event this process made durable; returns how to stop */
 	watch(listener: (event: Event) => void): () => void;
 	/** Fills the pool for the datasets there are. */
@@ -118,8 +120,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const limits = sandboxLimits(config);
 	const files = createFileStore(path.join(dataDir, 'files'));
 	const parts = {datasets, files, limits, config, dataDir};
-	const tools = [...analystTools(parts), ...generalTools(parts)];
-	const known = new Map(tools.map((tool) => [tool.name, tool]));
+	const known = new Map([...analystTools(parts), ...generalTools(parts)].map((tool) => [tool.name, tool]));
 	const mode = {state: INITIAL};
 	const kernel = createKernel({known, mode, policy, store, approvals, pool, sandboxing, clock, redact, news, report});
 
@@ -146,6 +147,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	return {
 		...{kernel, store, runs, datasets, analyst, files, approvals, policy, policies, sandboxing, pool},
 		...{keyring, serverLog, redact, secrets, killSwitch},
+		recordAudit: createAuditRecorder({runs, kernel, software}),
 		get key() {
 			return keyring.current();
 		},

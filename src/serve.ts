@@ -74,6 +74,7 @@ function serverDeps(platform: Platform, {loaded, version, log, approving}: Conte
 		ready: () => readyChecks(platform),
 		doctor: () => doctorChecks(platform, config, ROOT),
 		killSwitch: platform.killSwitch,
+		recordAudit: platform.recordAudit,
 		config: () => publicConfig(loaded),
 		watch: platform.watch,
 		redact: platform.redact,

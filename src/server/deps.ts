@@ -2,6 +2,7 @@
  * HTTP: requests into calls, events into SSE, outcomes into status codes. Nothing here decides what an agent may do; whatever
  * the routes need is in `ServerDeps`, built by main.ts.
  */
+import type {RecordAudit} from '#agents/audit-record.ts';
 import type {Analyst} from '#analyst/analyst.ts';
 import type {Check, ConfigReply, Verification} from '#contract/api.ts';
 import type {ApprovalsReply} from '#contract/approval-api.ts';
@@ -96,6 +97,8 @@ export type ServerDeps = {
 		/** Throws `conflict` for the mode in force, `forbidden` for who is no person. */
 		change(wanted: {readonly mode: Mode; readonly reason: string}, by: Principal): Promise<ModeReply>;
 	};
+	/** on record before it happens, or it does not happen */
+	readonly recordAudit: RecordAudit;
 	readonly config: () => ConfigReply;
 	/** every durable event of this process, after it became durable; returns the way to stop */
 	readonly watch: (listener: (event: Event) => void) => () => void;

@@ -59,6 +59,8 @@ function describe(event: Event): string | null {
 		case 'approval.cancelled':
 		case 'mode.changed':
 			return event.data.reason;
+		case 'audit.recorded':
+			return [event.data.what, event.data.target, event.data.detail].filter(Boolean).join(': ');
 		case 'action.outcome':
 			return `${event.data.status}${event.data.error ? `: ${event.data.error.message}` : ''}`;
 		case 'run.finished':

@@ -105,6 +105,7 @@ function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options'> {
 			pack: async (runId) => ({name: `${runId}.json`, mediaType: 'application/json', body: new TextEncoder().encode('{}')}),
 		},
 		ready: async () => [{name: 'store', ok: true, required: true, why: 'it can be written', fix: null}],
+		recordAudit: async () => {},
 		killSwitch: {state: () => RUNNING, change: async ({mode, reason}, by) => ({...RUNNING, number: 1, mode, reason, by})},
 		redact: (value: unknown) => ({value, count: 0}),
 		doctor: async () => [{name: 'node', ok: true, required: true, why: 'it is new enough', fix: null}],
