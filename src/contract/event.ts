@@ -6,6 +6,7 @@ import {z} from 'zod';
 import {modeSchema} from './mode.ts';
 import {factsSchema} from './reproducibility.ts';
 import {isolationSchema, usageSchema} from './sandbox.ts';
+import {scopeSchema} from './scope.ts';
 
 /** Who acts. `tenant` separates data, pools and budgets; a single-user server has the tenant `local`. */
 export const principalSchema = z.object({
@@ -16,17 +17,6 @@ export const principalSchema = z.object({
 	person: z.string().min(1).max(200).optional(),
 });
 export type Principal = z.infer<typeof principalSchema>;
-
-/** From where a person or a program asked: as far as the server could tell, which is no further than the network it trusts. */
-export const originSchema = z.object({
-	/** of the connection, or of what a trusted proxy names */
-	address: z.string().max(100).optional(),
-	requestId: z.string().max(200).optional(),
-	client: z.enum(['page', 'cli', 'api', 'internal']),
-	/** the first product of the user agent, without its comments */
-	agent: z.string().max(100).optional(),
-});
-export type Origin = z.infer<typeof originSchema>;
 
 export const effectSchema = z.enum(['read', 'write', 'destructive']);
 export type Effect = z.infer<typeof effectSchema>;
@@ -114,7 +104,6 @@ export type ActionState = z.infer<typeof actionStateSchema>;
 
 const actionId = z.string();
 const approvalId = z.string();
-const answered = {approvalId, actionId, approver: principalSchema, comment: z.string(), origin: originSchema.optional()};
 
 /** How far an action reaches: what an approver reads besides the preview. `used` is what the run had taken of its budget by then. */
 export const blastRadiusSchema = z.object({
@@ -140,9 +129,10 @@ export const EVENTS = {
 		policyVersion: z.string(),
 		/** what has to be the same for the same result */
 		facts: factsSchema.optional(),
+		/** all that the run may do, written down before it had read anything */
+		scope: scopeSchema.optional(),
 		/** the run that this one does again */
 		replayOf: z.string().optional(),
-		origin: originSchema.optional(),
 	}),
 	'message.added': z.object({
 		role: z.enum(['user', 'assistant']),
@@ -211,17 +201,16 @@ export const EVENTS = {
 		executeBy: z.iso.datetime(),
 		/** digest of the preview that the approver was shown */
 		previewDigest: z.string().optional(),
-		origin: originSchema.optional(),
 	}),
-	'approval.rejected': z.object({...answered}),
+	'approval.rejected': z.object({approvalId, actionId, approver: principalSchema, comment: z.string()}),
 	/** `own` takes back the grant of whoever revokes; `all` ends an approval that was granted */
 	'approval.revoked': z.object({
-		...answered,
+		...{approvalId, actionId, approver: principalSchema, comment: z.string()},
 		takesBack: z.enum(['own', 'all']),
 	}),
-	'approval.commented': z.object({...answered}),
+	'approval.commented': z.object({approvalId, actionId, approver: principalSchema, comment: z.string()}),
 	/** from here on `to` may answer, and whoever handed it on may not */
-	'approval.delegated': z.object({...answered, to: z.string()}),
+	'approval.delegated': z.object({approvalId, actionId, approver: principalSchema, to: z.string(), comment: z.string()}),
 	/** nobody has answered: `notified` are asked too */
 	'approval.escalated': z.object({approvalId, actionId, notified: z.array(z.string())}),
 	'approval.expired': z.object({approvalId, actionId}),
@@ -258,16 +247,6 @@ export const EVENTS = {
 		mode: modeSchema,
 		reason: z.string(),
 		asked: z.object({by: principalSchema, mode: modeSchema}).nullable(),
-		origin: originSchema.optional(),
-	}),
-	/** something to answer for that happened outside of any work: a login, a token that was made, an export */
-	'audit.recorded': z.object({
-		/** dotted, such as `login.succeeded` */
-		what: z.string().regex(/^[a-z]+(\.[a-z][a-z-]*)+$/),
-		/** whom or what it was done to; never a secret */
-		target: z.string().max(500).nullable(),
-		detail: z.string().max(2_000),
-		origin: originSchema.optional(),
 	}),
 	'run.resumed': z.object({reason: z.string()}),
 	/** another policy came into force */
@@ -275,7 +254,6 @@ export const EVENTS = {
 		version: z.string(),
 		previous: z.string(),
 		sources: z.array(z.object({name: z.string(), sha256: z.string()})),
-		origin: originSchema.optional(),
 	}),
 	/** a policy file was broken; the one in force stays */
 	'policy.refused': z.object({version: z.string(), problems: z.array(z.string())}),

@@ -3,6 +3,7 @@ import type {Level} from '#contract/sandbox.ts';
 import type {Facts, Journal, Kernel, Step} from './ports.ts';
 import {stepsOf} from './steps.ts';
 import {waitedMs} from './waited.ts';
+import {withinOf} from './within.ts';
 
 type Seen = Pick<Journal, 'runId' | 'principal' | 'events'>;
 type Known = Pick<Kernel, 'clock' | 'budget' | 'tools'>;
@@ -31,6 +32,7 @@ export function runOf(journal: Seen, kernel: Known, past: readonly Step[] = []):
 	}
 	const [first] = journal.events;
 	const now = kernel.clock.now();
+	const within = withinOf(journal, kernel.tools);
 	return {
 		id: journal.runId,
 		startedAt: first ? new Date(first.at) : now,
@@ -39,6 +41,7 @@ export function runOf(journal: Seen, kernel: Known, past: readonly Step[] = []):
 		steps: [...past, ...stepsOf(journal, kernel.tools)],
 		labels,
 		scope: scopeOf(first),
+		...(within && {within}),
 		budget: kernel.budget,
 	};
 }

@@ -16,6 +16,7 @@ import type {
 } from '#contract/event.ts';
 import type {Budget} from '#contract/limits.ts';
 import type {Level, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
+import type {Scope} from '#contract/scope.ts';
 import type {Permit} from './permit.ts';
 import type {AnswerCall, AnyTool, SandboxResult, Stopwatch} from './tool.ts';
 
@@ -72,8 +73,32 @@ export type Facts = {
 		readonly labels: ReadonlySet<Label>;
 		/** the dataset or other resource the run was opened for; null when it is not confined to one */
 		readonly scope: string | null;
+		/** what the run was confined to when it was started; without it only by policy */
+		readonly within?: Within;
 		readonly budget: Budget;
 	};
+};
+
+/** What a run may do, and what of it was taken so far. */
+export type Within = {
+	readonly scope: Scope;
+	/** a person started the run: what the scope spells out is their wish */
+	readonly byPerson: boolean;
+	readonly taken: readonly Taken[];
+};
+
+/** An earlier action of a run with a scope. */
+export type Taken = {
+	readonly actionId: string;
+	/** of the `policy` gate when it let the action through; empty when it was denied */
+	readonly rules: readonly string[];
+	/** `judged` until a person is asked or it starts; one that started and did not succeed stays `started` */
+	readonly state: 'judged' | 'asked' | 'started' | 'succeeded';
+	/** null until it has succeeded */
+	readonly output: unknown;
+	readonly labels: readonly Label[];
+	/** of its tool */
+	readonly vouches: readonly string[];
 };
 
 /** Pure. Throwing denies. */

@@ -6,6 +6,7 @@ import {z} from 'zod';
 import {createApprovals} from '#approvals/approvals.ts';
 import type {Event, EventBody, Principal} from '#contract/event.ts';
 import type {PolicyDocument} from '#contract/policy.ts';
+import type {Scope} from '#contract/scope.ts';
 import {digest} from '#evidence/canonical.ts';
 import {openJournal, type RunJournal, resumeJournal} from '#evidence/journal.ts';
 import {keyIdOf, type SigningKey, signHead} from '#evidence/keys.ts';
@@ -54,6 +55,7 @@ type Overrides = {
 	readonly store?: Store;
 	readonly principal?: Principal;
 	readonly secrets?: readonly string[];
+	readonly scope?: Scope;
 };
 
 export type TestKernel = {
@@ -124,7 +126,8 @@ export async function testKernel(overrides: Overrides = {}): Promise<TestKernel>
 		redact: kernel.redact,
 		sign: (end: Parameters<typeof signHead>[1]) => signHead(key, end),
 	};
-	const journal = await openJournal({...ports, principal, fence: {holder: 'h1', leaseMs: 1_000}, started: STARTED});
+	const fence = {holder: 'h1', leaseMs: 1_000};
+	const journal = await openJournal({...ports, principal, fence, started: startedIn(overrides)});
 	const durable = () => store.read('run_1');
 	return {
 		kernel,
@@ -161,6 +164,11 @@ export async function testKernel(overrides: Overrides = {}): Promise<TestKernel>
 export function shownBy(approvalId: string, events: readonly Event[]): string {
 	const request = events.find((event) => event.type === 'approval.requested' && event.data.approvalId === approvalId);
 	return (request?.type === 'approval.requested' && request.data.previewDigest) || '';
+}
+
+/** How the run of a test begins. */
+function startedIn({scope}: Overrides) {
+	return {...STARTED, ...(scope && {scope})};
 }
 
 const STARTED = {

@@ -48,6 +48,8 @@ export type Tool<Input = never, Output = unknown> = {
 	readonly idempotent: boolean;
 	/** labels of what it returns */
 	readonly labels: readonly Label[];
+	/** paths of what it returns that no stranger wrote, although it is labelled `untrusted`: ids, times, amounts booked; `mails.*.id` */
+	readonly vouches?: readonly string[];
 	readonly limits: ActionLimits;
 	/** true when a `read` carries data out of the platform: a file to download, a request to another system */
 	readonly egress?: boolean;

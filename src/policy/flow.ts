@@ -3,6 +3,7 @@ import type {PolicyDocument, SequenceRule} from '#contract/policy.ts';
 import type {Action, Facts, Gate, Step} from '#kernel/ports.ts';
 import {carriesOut} from '#kernel/steps.ts';
 import {bestPattern, matches, type Subject} from './match.ts';
+import {isSpelledOut} from './scope.ts';
 
 type FlowPolicy = PolicyDocument['flow'];
 
@@ -35,14 +36,15 @@ export function createFlowGate({labels: labelRules, rules}: FlowPolicy): Gate {
 	};
 }
 
-function builtIn(action: Action, {principal, run}: Facts, known: ReadonlySet<string>): GateResult[] {
+function builtIn(action: Action, facts: Facts, known: ReadonlySet<string>): GateResult[] {
+	const {principal, run} = facts;
 	const who = (label: Label) => (run.labels.has(label) ? 'this run has' : 'an earlier run of this thread has');
 	if (carriesOut(action.tool, action.input) && known.has('secret')) {
 		const reason = `${who('secret')} read a secret, so nothing may leave it; do this in a thread of its own`;
 		return [answer('deny', 'secret-stays', reason)];
 	}
 	const changes = action.tool.effect !== 'read';
-	if (!changes || principal.kind === 'user' || !known.has('untrusted')) return [];
+	if (!changes || principal.kind === 'user' || !known.has('untrusted') || isSpelledOut(action, facts)) return [];
 	const reason = `${who('untrusted')} read data that could hold instructions, so a person decides on changes`;
 	return [answer('ask', 'untrusted-run', reason)];
 }

@@ -14,6 +14,7 @@ import {createFlowGate} from './flow.ts';
 import {matches} from './match.ts';
 import {createRiskGate} from './risk.ts';
 import {loadRules, type Rule, type RuleSet} from './rules.ts';
+import {withScope} from './scope.ts';
 import {createToolGate} from './tools.ts';
 
 export type PolicyOptions = {
@@ -31,7 +32,7 @@ export type PolicyOptions = {
 };
 
 /** Raised whenever the gates written in this room decide differently than before. */
-const GATES_VERSION = 3;
+const GATES_VERSION = 4;
 
 /** What decides where no file says otherwise. */
 export const BUILT_IN: PolicyDocument = policyDocumentSchema.parse({version: 1});
@@ -54,7 +55,7 @@ export function createPolicy(options: PolicyOptions): LoadedPolicy {
 	const disabled = [...disabledTools.keys()].sort();
 	const gates = [
 		createPermissionGate(ruleSet),
-		createToolGate({disabled: new Map(disabledTools), listed: tools}),
+		withScope(createToolGate({disabled: new Map(disabledTools), listed: tools})),
 		budgetGate,
 		createRiskGate(risk),
 		createFlowGate(flow),
