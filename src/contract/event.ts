@@ -18,6 +18,17 @@ export const principalSchema = z.object({
 });
 export type Principal = z.infer<typeof principalSchema>;
 
+/** From where a person or a program asked: as far as the server could tell, which is no further than the network it trusts. */
+export const originSchema = z.object({
+	/** of the connection, or of what a trusted proxy names */
+	address: z.string().max(100).optional(),
+	requestId: z.string().max(200).optional(),
+	client: z.enum(['page', 'cli', 'api', 'internal']),
+	/** the first product of the user agent, without its comments */
+	agent: z.string().max(100).optional(),
+});
+export type Origin = z.infer<typeof originSchema>;
+
 export const effectSchema = z.enum(['read', 'write', 'destructive']);
 export type Effect = z.infer<typeof effectSchema>;
 
@@ -104,6 +115,7 @@ export type ActionState = z.infer<typeof actionStateSchema>;
 
 const actionId = z.string();
 const approvalId = z.string();
+const answered = {approvalId, actionId, approver: principalSchema, comment: z.string(), origin: originSchema.optional()};
 
 /** How far an action reaches: what an approver reads besides the preview. `used` is what the run had taken of its budget by then. */
 export const blastRadiusSchema = z.object({
@@ -133,6 +145,7 @@ export const EVENTS = {
 		scope: scopeSchema.optional(),
 		/** the run that this one does again */
 		replayOf: z.string().optional(),
+		origin: originSchema.optional(),
 	}),
 	'message.added': z.object({
 		role: z.enum(['user', 'assistant']),
@@ -201,16 +214,17 @@ export const EVENTS = {
 		executeBy: z.iso.datetime(),
 		/** digest of the preview that the approver was shown */
 		previewDigest: z.string().optional(),
+		origin: originSchema.optional(),
 	}),
-	'approval.rejected': z.object({approvalId, actionId, approver: principalSchema, comment: z.string()}),
+	'approval.rejected': z.object({...answered}),
 	/** `own` takes back the grant of whoever revokes; `all` ends an approval that was granted */
 	'approval.revoked': z.object({
-		...{approvalId, actionId, approver: principalSchema, comment: z.string()},
+		...answered,
 		takesBack: z.enum(['own', 'all']),
 	}),
-	'approval.commented': z.object({approvalId, actionId, approver: principalSchema, comment: z.string()}),
+	'approval.commented': z.object({...answered}),
 	/** from here on `to` may answer, and whoever handed it on may not */
-	'approval.delegated': z.object({approvalId, actionId, approver: principalSchema, to: z.string(), comment: z.string()}),
+	'approval.delegated': z.object({...answered, to: z.string()}),
 	/** nobody has answered: `notified` are asked too */
 	'approval.escalated': z.object({approvalId, actionId, notified: z.array(z.string())}),
 	'approval.expired': z.object({approvalId, actionId}),
@@ -247,6 +261,16 @@ export const EVENTS = {
 		mode: modeSchema,
 		reason: z.string(),
 		asked: z.object({by: principalSchema, mode: modeSchema}).nullable(),
+		origin: originSchema.optional(),
+	}),
+	/** something to answer for that happened outside of any work: a login, a token that was made, an export */
+	'audit.recorded': z.object({
+		/** dotted, such as `login.succeeded` */
+		what: z.string().regex(/^[a-z]+(\.[a-z][a-z-]*)+$/),
+		/** whom or what it was done to; never a secret */
+		target: z.string().max(500).nullable(),
+		detail: z.string().max(2_000),
+		origin: originSchema.optional(),
 	}),
 	'run.resumed': z.object({reason: z.string()}),
 	/** another policy came into force */
@@ -254,6 +278,7 @@ export const EVENTS = {
 		version: z.string(),
 		previous: z.string(),
 		sources: z.array(z.object({name: z.string(), sha256: z.string()})),
+		origin: originSchema.optional(),
 	}),
 	/** a policy file was broken; the one in force stays */
 	'policy.refused': z.object({version: z.string(), problems: z.array(z.string())}),
