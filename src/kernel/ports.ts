@@ -17,6 +17,7 @@ import type {
 import type {Budget} from '#contract/limits.ts';
 import type {Level, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Scope} from '#contract/scope.ts';
+import type {HasIdentity} from './identity-store.ts';
 import type {Permit} from './permit.ts';
 import type {AnswerCall, AnyTool, SandboxResult, Stopwatch} from './tool.ts';
 
@@ -349,7 +350,7 @@ export type Spend =
 	| {readonly kind: 'settle'; readonly tenant: string; readonly used: Amounts};
 
 /** The only durable state. Events and the rows projected from them change in one transaction. */
-export type Store = {
+export type Store = HasIdentity & {
 	/**
 	 * Throws `conflict` (sequence, fence, or an approval that is not `granted` any more), `budget_exceeded` or `store_unavailable`; then
 	 * nothing was written.

@@ -7,6 +7,7 @@ import type {AppendBatch, ApprovalRow, GrantRow, MessageRow, RunRow, Store, Thre
 import {admit, type Changes, type RunState} from './admit.ts';
 import {type AuditDraft, matchAudit, parseAuditFilter, toAuditPage} from './audit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
+import {openMemoryIdentity} from './memory-identity.ts';
 import {fold, storable, toInstant} from './project.ts';
 import {changed, type Ledger, NO_LEDGER} from './spend.ts';
 import {parseRows, type StoredEvent, toRaw} from './stored-event.ts';
@@ -39,6 +40,7 @@ export function openMemory(): Store {
 	const read = async (runId: string, after = 0) => parseRows(runId, after, (tables.events.get(runId) ?? []).slice(after));
 	const watchers = new Watchers({read});
 	return {
+		identity: openMemoryIdentity(),
 		async append(batch) {
 			write(tables, admit(batch, before(tables, batch)));
 			watchers.wake(batch.runId);

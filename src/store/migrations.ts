@@ -99,6 +99,28 @@ CREATE TABLE reservations (
 );
 CREATE INDEX reservations_of_tenant ON reservations (tenant);`,
 	},
+	{
+		name: 'tokens, accounts, sessions, sign-ins',
+		sql: ({text}) => `
+CREATE TABLE tokens (
+	token_id ${text} PRIMARY KEY, digest ${text} NOT NULL UNIQUE, tenant ${text} NOT NULL, kind ${text} NOT NULL, name ${text} NOT NULL,
+	owner ${text}, person ${text} NOT NULL, roles ${text} NOT NULL, tools ${text}, created_at ${text} NOT NULL,
+	expires_at ${text} NOT NULL, last_used_at ${text}, revoked_at ${text}
+);
+CREATE INDEX tokens_of_tenant ON tokens (tenant, created_at);
+CREATE TABLE accounts (
+	tenant ${text} NOT NULL, account ${text} NOT NULL, name ${text} NOT NULL, roles ${text} NOT NULL, signed_in_at ${text} NOT NULL,
+	disabled_at ${text}, PRIMARY KEY (tenant, account)
+);
+CREATE TABLE sessions (
+	digest ${text} PRIMARY KEY, tenant ${text} NOT NULL, account ${text} NOT NULL, created_at ${text} NOT NULL,
+	seen_at ${text} NOT NULL, expires_at ${text} NOT NULL
+);
+CREATE INDEX sessions_of_account ON sessions (tenant, account);
+CREATE TABLE sign_ins (
+	digest ${text} PRIMARY KEY, state ${text} NOT NULL, nonce ${text} NOT NULL, verifier ${text} NOT NULL, expires_at ${text} NOT NULL
+);`,
+	},
 ];
 
 export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);

@@ -2,6 +2,7 @@ import {Kysely, PostgresDialect, sql} from 'kysely';
 import {WritError} from '#contract/errors.ts';
 import type {AppendBatch, Store} from '#kernel/ports.ts';
 import {Group, type Settled} from './group.ts';
+import {createIdentityStore} from './identity.ts';
 import {appendGroup} from './postgres-append.ts';
 import {isRace} from './postgres-errors.ts';
 import {PostgresListener} from './postgres-listener.ts';
@@ -43,6 +44,7 @@ export async function openPostgres(url: string): Promise<Store> {
 	return {
 		...queries,
 		...createLeases(db),
+		identity: createIdentityStore(db, async (query) => Number((await db.executeQuery(query)).numAffectedRows ?? 0)),
 		async append(batch) {
 			await group.submit(batch);
 			watchers.wake(batch.runId);

@@ -4,10 +4,11 @@
 import type {Generated} from 'kysely';
 import type {ApprovalRow, GrantRow, MessageRow, RunRow, ThreadRow} from '#kernel/ports.ts';
 import type {RunState} from './admit.ts';
+import type {IdentityTables} from './identity-tables.ts';
 import {fold, type MessageDraft} from './project.ts';
 import type {ReservationRow, UseRow} from './spend.ts';
 
-export type Tables = {
+export type Tables = IdentityTables & {
 	runs: {
 		run_id: string;
 		tenant: string;

@@ -34,9 +34,10 @@ export type Operation =
 			readonly runId: string | undefined;
 	  }
 	| {readonly kind: 'renew'; readonly runId: string; readonly fence: Fence}
+	| {readonly kind: 'execute'; readonly sql: string; readonly parameters: readonly SQLInputValue[]}
 	| {readonly kind: 'check'};
 
-export type Written = null | boolean | {readonly runId: string; readonly token: number};
+export type Written = null | boolean | number | {readonly runId: string; readonly token: number};
 
 /**
  * The writes of a store on one connection, inside a transaction that the caller opened.
@@ -62,6 +63,8 @@ export function createWrites(db: DatabaseSync): (operation: Operation) => Writte
 				const {runId, fence} = operation;
 				return renew.run(toInstant(fence.until), runId, fence.holder, fence.token).changes === 1;
 			}
+			case 'execute':
+				return Number(db.prepare(operation.sql).run(...operation.parameters).changes);
 			case 'check':
 				addCheck.run();
 				removeCheck.run();

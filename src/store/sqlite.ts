@@ -1,9 +1,10 @@
-import type {DatabaseSync, StatementSync} from 'node:sqlite';
+import type {DatabaseSync, SQLInputValue, StatementSync} from 'node:sqlite';
 import {Worker} from 'node:worker_threads';
 import {Kysely} from 'kysely';
 import {WritError} from '#contract/errors.ts';
 import type {Store} from '#kernel/ports.ts';
 import {Group, type Settled} from './group.ts';
+import {createIdentityStore} from './identity.ts';
 import {nodeSqliteDialect} from './node-sqlite-dialect.ts';
 import {createQueries} from './queries.ts';
 import type {Tables} from './schema.ts';
@@ -37,8 +38,11 @@ export async function openSqlite(path: string): Promise<Store> {
 		if (seen !== poll.seen || seen === null) watchers.wakeAll();
 		poll.seen = seen;
 	};
+	const execute = async ({sql, parameters}: {readonly sql: string; readonly parameters: readonly unknown[]}) =>
+		(await writer.submit({kind: 'execute', sql, parameters: parameters as readonly SQLInputValue[]})) as number;
 	return {
 		...queries,
+		identity: createIdentityStore(db, execute),
 		async append(batch) {
 			await writer.submit({kind: 'append', batch});
 			watchers.wake(batch.runId);
