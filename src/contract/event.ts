@@ -3,6 +3,7 @@
  * crosses a process, a disk or a network; nothing here decides, waits or reads anything.
  */
 import {z} from 'zod';
+import {roleSchema} from './identity.ts';
 import {modeSchema} from './mode.ts';
 import {factsSchema} from './reproducibility.ts';
 import {isolationSchema, usageSchema} from './sandbox.ts';
@@ -15,6 +16,14 @@ export const principalSchema = z.object({
 	tenant: z.string().min(1).max(200),
 	/** the human behind the account, when that is not the `id`: two accounts of one person are one person */
 	person: z.string().min(1).max(200).optional(),
+	/** at the time of the call; without them nothing is kept from it by role */
+	roles: z.array(roleSchema).optional(),
+	/** the only tools it may use; without them all that its roles allow */
+	tools: z.array(z.string().min(1).max(200)).optional(),
+	/** the account whose rights an agent borrows, which are no more than its owner has */
+	onBehalfOf: z.string().min(1).max(200).optional(),
+	/** the id of the API token that was used */
+	token: z.string().min(1).max(200).optional(),
 });
 export type Principal = z.infer<typeof principalSchema>;
 
