@@ -31,7 +31,7 @@ import type {ServerLog} from '#evidence/server-log.ts';
 import type {Kernel, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import type {LivePolicy} from '#policy/live.ts';
-import {withMode} from '#policy/mode.ts';
+import {modesOf, withMode} from '#policy/mode.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
 import {openSqlite} from '#store/sqlite.ts';
 import {createFileStore, type FileStore} from '#tools/files.ts';
@@ -121,25 +121,18 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const files = createFileStore(path.join(dataDir, 'files'));
 	const parts = {datasets, files, limits, config, dataDir};
 	const known = new Map([...analystTools(parts), ...generalTools(parts)].map((tool) => [tool.name, tool]));
-	const mode = {state: INITIAL};
+	const mode = {state: INITIAL, catchUp: async () => {}};
+	const defaults = () => modesOf(policy.current().document);
 	const kernel = createKernel({known, mode, policy, store, approvals, pool, sandboxing, clock, redact, news, report});
 
 	const durable = createNews<Event>();
 	const {serverLog, finished, facts} = openLog({store, keyring, config, dataDir, root, report});
 	const budgeted = withTenantBudgets(store, policy);
-	const runs = holdRuns({
-		mode,
-		store: budgeted,
-		keyring,
-		facts,
-		finished,
-		redact,
-		clock,
-		durable,
-		leaseMs: LEASE_MS[config.data.storage],
-	});
+	const recording = {mode, defaults, keyring, facts, finished, redact, clock, durable};
+	const runs = holdRuns({...recording, store: budgeted, leaseMs: LEASE_MS[config.data.storage]});
 	const needsSecond = new Set(config.server.authTokens.map(({id, tenant}) => `${id}@${tenant}`)).size > 1;
-	const killSwitch = await createKillSwitch({holder: mode, store, runs, kernel, software, needsSecond});
+	const killSwitch = await createKillSwitch({holder: mode, defaults, store, runs, kernel, software, needsSecond});
+	mode.catchUp = killSwitch.catchUp;
 	const answer = answerer({kernel, store, datasets, secrets});
 	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer});
 
@@ -172,7 +165,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 
 type KernelParts = Pick<Platform, 'store' | 'policy' | 'approvals' | 'pool' | 'sandboxing' | 'redact'> & {
 	readonly known: Kernel['tools'];
-	readonly mode: ModeHolder;
+	readonly mode: ModeHolder & {readonly catchUp: () => Promise<void>};
 	readonly clock: Kernel['clock'];
 	readonly news: News<Progress>;
 	readonly report: Kernel['report'];
@@ -193,7 +186,8 @@ function createKernel({
 }: KernelParts): Kernel {
 	return {
 		tools: known,
-		policy: () => withMode(policy.current(), mode.state.mode),
+		policy: () => withMode(policy.current(), mode.state),
+		catchUp: () => mode.catchUp(),
 		thread: createThreadHistory(store, known),
 		approvals,
 		sandboxes: {run: pool.run, level: sandboxing.provider.level},
@@ -244,12 +238,14 @@ type Holding = Pick<Platform, 'store' | 'keyring' | 'redact'> & {
 	/** called when a run's end is durable */
 	readonly finished: () => void;
 	readonly mode: ModeHolder;
+	/** what policy.yaml says of modes */
+	readonly defaults: () => ReturnType<typeof modesOf>;
 	readonly clock: Kernel['clock'];
 	readonly durable: News<Event>;
 	readonly leaseMs: number;
 };
 
-function holdRuns({mode, store, keyring, facts, finished, redact, clock, durable, leaseMs}: Holding): Runs {
+function holdRuns({mode, defaults, store, keyring, facts, finished, redact, clock, durable, leaseMs}: Holding): Runs {
 	const holder = `writ-${randomUUID()}`;
 	const sign = (end: Parameters<typeof signHead>[1]) => signHead(keyring.current(), end);
 	const journal = {store: publishing(store, durable, finished), clock, redact, sign};
@@ -259,7 +255,7 @@ function holdRuns({mode, store, keyring, facts, finished, redact, clock, durable
 		holder,
 		leaseMs,
 		newRunId: () => newId('run'),
-		assertMayStart: () => assertRunning(mode),
+		assertMayStart: (principal) => assertRunning(mode, defaults(), principal),
 		journals: {
 			async open(runId, given, principal) {
 				const started = {...given, facts: await facts(given)};

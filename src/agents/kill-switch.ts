@@ -1,31 +1,38 @@
 /**
- * The mode of the whole platform. Each change is a run of its own, `mode-1`, `mode-2`, …, whose events are its record; every server
+ * The modes of the platform and of its tenants, agents and tools. Each change is a run of its own, `mode-1`, `mode-2`, …, whose events are its record; every server
  * follows the next one in the store, so that all hear of it when it becomes durable. The first to write a number wins.
  */
 import {setTimeout as pause} from 'node:timers/promises';
 import {WritError} from '#contract/errors.ts';
 import type {Event, EventData, Principal} from '#contract/event.ts';
-import {MODES, type Mode, type ModeReply} from '#contract/mode.ts';
-import type {Kernel, Store} from '#kernel/ports.ts';
+import {MODES, type Mode, type ModeReply, type ModeRequest, type ModeScope, type ScopedMode} from '#contract/mode.ts';
+import type {Journal, Kernel, Store} from '#kernel/ports.ts';
 import {withdraw} from '#kernel/withdraw.ts';
+import {type ModeRule, modeFor, nameOf} from '#policy/mode.ts';
 import type {Runs} from './runs.ts';
 
-/** What the mode is now; asked by the gates on every pass, and by every run before it starts. */
-export type ModeHolder = {readonly state: ModeReply};
+/** What the modes are now; asked by the gates on every pass, and by every run before it starts. */
+export type Modes = Omit<ModeReply, 'defaults'>;
+export type ModeHolder = {readonly state: Modes};
 
 export type KillSwitch = {
-	state(): ModeReply;
+	/** Of the caller's tenant and of the platform, without who of another tenant set it; without a caller all there is. */
+	state(caller?: Principal): ModeReply;
 	/**
 	 * A stricter mode is in force here at once, and everywhere when it is durable. A looser one needs somebody else's agreement where
 	 * there is somebody else: then this is the wish, or the agreement to it. Throws `store_unavailable`; what was stopped stays stopped.
 	 */
-	change(wanted: {readonly mode: Mode; readonly reason: string}, by: Principal): Promise<ModeReply>;
+	change(wanted: ModeRequest, by: Principal): Promise<ModeReply>;
+	/** Makes the holder know every change that is durable by now. */
+	catchUp(): Promise<void>;
 	close(): Promise<void>;
 };
 
 export type KillSwitchOptions = {
 	/** what is in force here, which can be stricter than what is on record */
-	readonly holder: ModeHolder & {state: ModeReply};
+	readonly holder: ModeHolder & {state: Modes};
+	/** what the policy in force says, besides */
+	readonly defaults: () => readonly ModeRule[];
 	readonly store: Store;
 	readonly runs: Runs;
 	readonly kernel: Kernel;
@@ -34,56 +41,156 @@ export type KillSwitchOptions = {
 	readonly needsSecond: boolean;
 };
 
-export const INITIAL: ModeReply = {mode: 'execute', number: 0, since: null, by: null, reason: '', asked: null};
+export const INITIAL: Modes = {mode: 'execute', number: 0, since: null, by: null, reason: '', asked: null, scoped: []};
 
-/** Throws `stopped` while no run may start. */
-export function assertRunning({state}: ModeHolder): void {
-	if (state.mode !== 'observe') return;
-	throw new WritError('stopped', `the platform was stopped${state.by ? ` by ${state.by.id}` : ''}${because(state.reason)}`, {
-		hint: 'a person lets it go on with `writ resume`',
+/** Throws `stopped` while no run of this principal may start; without one, while none at all may. */
+export function assertRunning({state}: ModeHolder, defaults: readonly ModeRule[], principal?: Principal): void {
+	const all: readonly (ModeRule & Partial<Modes>)[] = [{...state, scope: {}}, ...state.scoped, ...defaults];
+	const rules = principal ? all : all.slice(0, 1);
+	const {mode, applying} = modeFor(rules, {principal: principal ?? NOBODY});
+	const [rule] = applying;
+	if (mode !== 'observe' || !rule) return;
+	const who = nameOf(rule.scope) === 'platform' ? 'the platform' : `\`${nameOf(rule.scope)}\``;
+	const said = {by: rule.by ?? null, reason: rule.reason ?? ''};
+	const {by, reason} = principal ? seenBy(said, principal) : said;
+	throw new WritError('stopped', `${who} was stopped${by ? ` by ${by.id}` : ''}${because(reason)}`, {
+		hint: rule.by === undefined ? 'policy.yaml says so under `modes`' : 'a person lets it go on with `writ resume`',
 	});
 }
 
-/** Resolves when the mode in force is known and every further change will be heard of. */
+const NOBODY: Principal = {kind: 'service', id: 'recovery', tenant: ''};
+
+/** Resolves when the modes in force are known and every further change will be heard of. */
 export async function createKillSwitch(options: KillSwitchOptions): Promise<KillSwitch> {
-	const {holder, store, runs, kernel} = options;
+	const {holder, store, runs, kernel, defaults} = options;
 	const durable = {state: holder.state};
 	const stopping = new AbortController();
 	const heard = new EventTarget();
-	const apply = async (event: Extract<Event, {type: 'mode.changed'}>) => {
-		durable.state = stateAfter(event);
-		holder.state = durable.state;
-		heard.dispatchEvent(new globalThis.Event('change'));
-		if (holder.state.mode === 'observe') await runs.abortAll(stopped(holder.state));
+	/** what was stopped here and is not on record, by the name of its scope */
+	const held = new Map<string, Held>();
+	const show = () => {
+		const all = [...held.values()];
+		holder.state = all.reduce((state, {scope, next}) => withState(state, scope, {...next, number: state.number}), durable.state);
 	};
-	for (let past = await store.read(idOf(1)); past.length > 0; past = await store.read(idOf(durable.state.number + 1))) {
-		const change = past.find((event) => event.type === 'mode.changed');
-		if (!past.some((event) => event.type === 'run.finished')) break; // it is being written, and will be heard of
-		durable.state = change ? stateAfter(change) : {...durable.state, number: durable.state.number + 1};
-	}
-	holder.state = durable.state;
+	const learn = (number: number, event?: Change): boolean => {
+		if (number <= durable.state.number) return false;
+		durable.state = event ? stateAfter(event, durable.state) : {...durable.state, number};
+		if (event) held.delete(nameOf(event.data.scope ?? {}));
+		show();
+		return true;
+	};
+	const apply: Ears['apply'] = async (number, event) => {
+		if (!learn(number, event)) return;
+		heard.dispatchEvent(new globalThis.Event('change'));
+		await endStopped(holder.state, runs);
+	};
+	for (let more = true; more; ) more = learn(...(await nextOf(store, durable.state.number)));
 	const following = follow(options, durable, {signal: stopping.signal, apply});
+	const view = (caller?: Principal) => viewOf(holder.state, defaults(), caller);
 
 	return {
-		state: () => holder.state,
-		async change(wanted, by) {
+		state: view,
+		async change(given, by) {
+			const wanted = {...given, ...(given.scope && {scope: scopeOf(given.scope, by)})};
 			const entry = entryFor(wanted, by, {...options, durable: durable.state});
-			const isHeld = isStricter(wanted.mode, holder.state.mode);
+			const isHeld = isStricter(wanted.mode, modeIn(holder.state, wanted.scope).mode);
 			// Before it is on record: what stops a platform must not wait for its store.
-			if (isHeld) holder.state = {...holder.state, ...wanted, by, since: kernel.clock.now().toISOString(), asked: null};
-			const recorded = record(entry, by, options); // the others hear of it while what runs here is ended
-			if (isHeld && wanted.mode === 'observe') void runs.abortAll(stopped(holder.state));
-			await recorded;
-			const number = entry.number;
-			while (durable.state.number < number) await once(heard);
-			if (entry.mode === 'observe' && entry.asked === null) await cancelWaiting(options);
-			return holder.state;
+			if (isHeld) {
+				const {mode, reason, scope} = wanted;
+				const next = {mode, reason, by, since: kernel.clock.now().toISOString(), number: 0, asked: null};
+				held.set(nameOf(scope ?? {}), {scope, next});
+				show();
+				void endStopped(holder.state, runs).catch(kernel.report);
+			}
+			await record(entry, by, options);
+			while (durable.state.number < entry.number) await once(heard);
+			if (entry.mode === 'observe' && entry.asked === null) await cancelWaiting(holder.state, options);
+			return view(by);
+		},
+		async catchUp() {
+			for (;;) {
+				const [number, event] = await nextOf(store, durable.state.number);
+				if (number <= durable.state.number) return;
+				void apply(number, event).catch(kernel.report);
+			}
 		},
 		async close() {
 			stopping.abort();
 			await following;
 		},
 	};
+}
+
+type Change = Extract<Event, {type: 'mode.changed'}>;
+
+/** The change after `number`; the same number when there is none, or it is being written and will be heard of. */
+async function nextOf(store: Pick<Store, 'read'>, number: number): Promise<[number: number, event?: Change]> {
+	const past = await store.read(idOf(number + 1));
+	if (!past.some((event) => event.type === 'run.finished')) return [number];
+	const change = past.find((event) => event.type === 'mode.changed');
+	return change ? [number + 1, change] : [number + 1];
+}
+
+/** Whoever sets the mode of a part sets it in their own tenant. */
+function scopeOf(scope: ModeScope, by: Principal): ModeScope {
+	if (scope.tenant === undefined || scope.tenant === by.tenant) return {...scope, tenant: by.tenant};
+	throw new WritError('forbidden', 'the mode of another tenant is not yours to change', {
+		hint: 'name your own tenant or none, or set it under `modes` in policy.yaml',
+	});
+}
+
+type State = Omit<ScopedMode, 'scope'>;
+type Held = {readonly scope: ModeScope | undefined; readonly next: State};
+
+function modeIn(state: Modes, scope: ModeScope | undefined): State {
+	if (scope === undefined) return state;
+	const known = state.scoped.find((one) => nameOf(one.scope) === nameOf(scope));
+	return known ?? {...INITIAL, number: state.number};
+}
+
+/** What is back in `execute`, and of which nobody wants anything else, is not kept. */
+function withState(state: Modes, scope: ModeScope | undefined, next: State): Modes {
+	if (scope === undefined) return {...state, ...next};
+	const others = state.scoped.filter((one) => nameOf(one.scope) !== nameOf(scope));
+	const kept = next.mode === 'execute' && next.asked === null ? [] : [{...next, scope}];
+	return {...state, number: next.number, scoped: [...others, ...kept]};
+}
+
+function viewOf(state: Modes, defaults: readonly ModeRule[], caller?: Principal): ModeReply {
+	if (!caller) return {...state, scoped: [...state.scoped], defaults: defaults.map((rule) => ({...rule}))};
+	const isOwn = ({scope}: {readonly scope: ModeScope}) => scope.tenant === undefined || scope.tenant === caller.tenant;
+	const scoped = state.scoped.filter(isOwn).map((one) => ({...one, ...seenBy(one, caller)}));
+	return {...state, ...seenBy(state, caller), scoped, defaults: defaults.filter(isOwn).map((rule) => ({...rule}))};
+}
+
+type Said = Pick<State, 'by' | 'reason'> & Partial<Pick<State, 'asked'>>;
+
+/** INVARIANT: nobody learns who there is in another tenant, nor what they wrote. */
+function seenBy<S extends Said>(said: S, {tenant}: Principal): S {
+	const isOther = said.by !== null && said.by.tenant !== tenant;
+	const asked = said.asked && (said.asked.by.tenant === tenant ? said.asked : {...said.asked, by: SOMEBODY});
+	return {...said, ...(isOther && {by: SOMEBODY, reason: ''}), ...(said.asked !== undefined && {asked})};
+}
+
+const SOMEBODY = {kind: 'user', id: 'somebody of another tenant', tenant: ''} as const;
+
+/** Ends what is stopped by now: the runs of a tenant or an agent, and those in which a tool is at work. */
+async function endStopped(state: Modes, runs: Runs): Promise<void> {
+	const isPlatform = state.mode === 'observe';
+	const strict = state.scoped.filter(({mode}) => mode === 'observe');
+	if (!isPlatform && strict.length === 0) return;
+	const reason = stopped(isPlatform ? state : (strict.toSorted((a, b) => b.number - a.number)[0] ?? state));
+	await runs.abortAll(reason, (journal) => isPlatform || stops(strict, journal));
+}
+
+function stops(rules: readonly ModeRule[], {principal, events}: Pick<Journal, 'principal' | 'events'>): boolean {
+	const atWork = new Map<string, string>();
+	for (const {type, data} of events) {
+		if (type === 'action.proposed') atWork.set(data.actionId, data.tool);
+		if (type === 'action.outcome') atWork.delete(data.actionId);
+	}
+	const tools = [undefined, ...atWork.values()];
+	return tools.some((tool) => modeFor(rules, {principal, ...(tool !== undefined && {tool})}).mode === 'observe');
 }
 
 async function once(target: EventTarget): Promise<void> {
@@ -98,18 +205,19 @@ type Entry = EventData<'mode.changed'>;
 
 /** Throws `conflict` for the mode that is in force already. */
 function entryFor(
-	{mode, reason}: {mode: Mode; reason: string},
+	{mode, reason, scope}: ModeRequest,
 	by: Principal,
-	{durable: state, needsSecond}: Pick<KillSwitchOptions, 'needsSecond'> & {readonly durable: ModeReply},
+	{durable, needsSecond}: Pick<KillSwitchOptions, 'needsSecond'> & {readonly durable: Modes},
 ): Entry {
-	const number = state.number + 1;
-	if (by.kind !== 'user') throw new WritError('forbidden', 'only a person may change the mode of the platform');
-	if (mode === state.mode && state.number > 0 && state.asked === null)
-		throw new WritError('conflict', `the platform is in the mode \`${mode}\` already`);
-	if (!isStricter(state.mode, mode) || !needsSecond) return {number, mode, reason, asked: null};
+	const state = modeIn(durable, scope);
+	const entry = {number: durable.number + 1, reason, ...(scope && {scope})};
+	if (by.kind !== 'user') throw new WritError('forbidden', 'only a person may change a mode');
+	if (mode === state.mode && state.asked === null && (scope !== undefined || state.number > 0))
+		throw new WritError('conflict', `${scope ? `\`${nameOf(scope)}\`` : 'the platform'} is in the mode \`${mode}\` already`);
+	if (!isStricter(state.mode, mode) || !needsSecond) return {...entry, mode, asked: null};
 	const {asked} = state;
 	const agrees = asked !== null && asked.mode === mode && !(asked.by.id === by.id && asked.by.tenant === by.tenant);
-	return agrees ? {number, mode, reason, asked} : {number, mode: state.mode, reason, asked: {by, mode}};
+	return agrees ? {...entry, mode, asked} : {...entry, mode: state.mode, asked: {by, mode}};
 }
 
 function isStricter(one: Mode, other: Mode): boolean {
@@ -139,36 +247,39 @@ async function closeAbandoned(id: string, runs: Runs): Promise<void> {
 		.catch(() => {}); // it is finished, is somebody's, or there is no store: the first failure says so
 }
 
-type Ears = {readonly signal: AbortSignal; apply(event: Extract<Event, {type: 'mode.changed'}>): Promise<void>};
+type Ears = {readonly signal: AbortSignal; apply(number: number, event?: Change): Promise<void>};
 
 const AGAIN_MS = 250;
 
-async function follow({store, kernel}: KillSwitchOptions, durable: {state: ModeReply}, {signal, apply}: Ears): Promise<void> {
-	for (let number = durable.state.number + 1; !signal.aborted; ) {
-		const current = number;
+async function follow({store, kernel}: KillSwitchOptions, durable: {state: Modes}, {signal, apply}: Ears): Promise<void> {
+	while (!signal.aborted) {
+		const number = durable.state.number + 1;
 		try {
 			for await (const event of store.subscribe(idOf(number), 0, signal)) {
-				if (event.type === 'mode.changed') void apply(event).catch(kernel.report);
+				if (event.type === 'mode.changed') void apply(number, event).catch(kernel.report);
 				if (event.type !== 'run.finished') continue;
-				number += 1;
+				void apply(number).catch(kernel.report); // one whose server died before it was made changes nothing
 				break;
 			}
 		} catch (error) {
 			kernel.report(error);
 		}
-		if (number === current && !signal.aborted) await pause(AGAIN_MS);
-		durable.state = {...durable.state, number: Math.max(durable.state.number, number - 1)};
+		if (durable.state.number < number && !signal.aborted) await pause(AGAIN_MS);
 	}
 }
 
-function stateAfter({data, actor, at}: Extract<Event, {type: 'mode.changed'}>): ModeReply {
-	const {mode, reason, number, asked} = data;
-	return {mode, number, since: at, by: actor, reason, asked: asked !== null && asked.mode !== mode ? asked : null};
+function stateAfter({data, actor, at}: Change, before: Modes): Modes {
+	const {mode, reason, number, asked, scope} = data;
+	const next = {mode, number, since: at, by: actor, reason, asked: asked !== null && asked.mode !== mode ? asked : null};
+	return withState(before, scope, next);
 }
 
-/** Ends every run that waits for a person. One that somebody else is ending at this moment is left to them. */
-async function cancelWaiting({store, runs, kernel}: KillSwitchOptions): Promise<void> {
-	for (const {runId, actionId} of await store.approvals(null, 'pending')) {
+/** Ends every run that waits for a person and is stopped. One that somebody else is ending at this moment is left to them. */
+async function cancelWaiting({mode, scoped}: Modes, {store, runs, kernel}: KillSwitchOptions): Promise<void> {
+	const rules: readonly ModeRule[] = [{mode, scope: {}}, ...scoped];
+	for (const {runId, actionId, tool} of await store.approvals(null, 'pending')) {
+		const [first] = await store.read(runId);
+		if (!first || modeFor(rules, {principal: first.actor, tool}).mode !== 'observe') continue;
 		try {
 			const run = await runs.take(runId, new AbortController().signal);
 			try {
@@ -183,8 +294,9 @@ async function cancelWaiting({store, runs, kernel}: KillSwitchOptions): Promise<
 	}
 }
 
-function stopped({by, reason}: ModeReply): WritError {
-	return new WritError('cancelled', `stopped${by ? ` by ${by.id}` : ''} with everything else${because(reason)}`);
+function stopped({by, reason, scope}: State & {readonly scope?: ModeScope}): WritError {
+	const what = scope ? `with all of \`${nameOf(scope)}\`` : 'with everything else';
+	return new WritError('cancelled', `stopped${by ? ` by ${by.id}` : ''} ${what}${because(reason)}`);
 }
 
 function because(reason: string): string {

@@ -39,8 +39,11 @@ export type Runs = {
 	write(runId: string, decide: (events: readonly Event[]) => EventBody): Promise<void>;
 	/** Takes over abandoned runs one after another, hands each to `continueRun`, and says how many there were. */
 	recover(continueRun: (run: OpenRun) => Promise<void>): Promise<number>;
-	/** Cancels what is running and waits until each run has recorded its end; not those that were opened under an id of their own. */
-	abortAll(reason: WritError): Promise<void>;
+	/**
+	 * Cancels what is running, or those of it that `which` picks, and waits until each run has recorded its end; not those that were
+	 * opened under an id of their own.
+	 */
+	abortAll(reason: WritError, which?: (journal: Journal) => boolean): Promise<void>;
 	/** Cancels what is running and waits until each run has recorded its end. */
 	close(): Promise<void>;
 };
@@ -51,8 +54,8 @@ export type RunsOptions = {
 	readonly holder: string;
 	readonly leaseMs: number;
 	readonly newRunId: () => string;
-	/** Throws while no run may start or be recovered. One with an id of its own starts all the same. */
-	readonly assertMayStart?: () => void;
+	/** Throws while this principal's runs may not start, or without one while none may be recovered. One with an id of its own starts all the same. */
+	readonly assertMayStart?: (principal?: Principal) => void;
 	readonly journals: {
 		open(runId: string, started: EventData<'run.started'>, actor: Principal): Promise<Journal>;
 		resume(runId: string, token: number): Promise<Journal>;
@@ -83,15 +86,17 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, assertMaySt
 	return {
 		async open(started, actor, caller, ownId) {
 			if (ownId !== undefined) return hold(await journals.open(ownId, started, actor), caller, 1, true);
-			assertMayStart?.();
+			// What the platform does for itself, such as recording that its policy changed, is no work that could be stopped.
+			const mayStart = started.job === 'system' ? undefined : assertMayStart;
+			mayStart?.(actor);
 			const run = hold(await journals.open(newRunId(), started, actor), caller, 1);
 			// What was stopped while this became durable does not go on: its own signal tells it.
-			const refusal = refusalOf(assertMayStart);
+			const refusal = refusalOf(mayStart, actor);
 			if (refusal) live.get(run.id)?.cancel.abort(refusal);
 			return run;
 		},
-		async abortAll(reason) {
-			const running = [...live.values()].filter((run) => !run.isExempt);
+		async abortAll(reason, which = () => true) {
+			const running = [...live.values()].filter((run) => !run.isExempt && which(run.journal));
 			for (const run of running) run.cancel.abort(reason);
 			await Promise.all(running.map((run) => run.ended));
 		},
@@ -167,9 +172,9 @@ function holding({store, clock, holder, leaseMs}: Holding, live: Map<string, Liv
 	};
 }
 
-function refusalOf(assertMayStart: RunsOptions['assertMayStart']): unknown {
+function refusalOf(assertMayStart: RunsOptions['assertMayStart'], principal?: Principal): unknown {
 	try {
-		assertMayStart?.();
+		assertMayStart?.(principal);
 		return null;
 	} catch (refusal) {
 		return refusal;

@@ -4,7 +4,7 @@
  */
 import {z} from 'zod';
 import {roleSchema} from './identity.ts';
-import {modeSchema} from './mode.ts';
+import {modeSchema, modeScopeSchema} from './mode.ts';
 import {factsSchema} from './reproducibility.ts';
 import {isolationSchema, usageSchema} from './sandbox.ts';
 import {scopeSchema} from './scope.ts';
@@ -245,6 +245,8 @@ export const EVENTS = {
 		approvalId: z.string().nullable(),
 		binding: z.string(),
 		limits: z.record(z.string(), z.number()),
+		/** the last change of a mode that the gates knew of: no later one was durable when this was */
+		modeNumber: z.int().min(0).optional(),
 	}),
 	'action.outcome': z.object({
 		actionId,
@@ -264,10 +266,11 @@ export const EVENTS = {
 		numbers: z.array(z.object({text: z.string(), found: z.boolean()})),
 		warnings: z.array(z.string()),
 	}),
-	/** the mode of the whole platform; `asked` is who wished for a looser one before, or now where `mode` is not that one yet */
+	/** the mode of `scope`, without it of the whole platform; `asked` is who wished for a looser one before, or now where `mode` is not that one yet */
 	'mode.changed': z.object({
 		number: z.int().positive(),
 		mode: modeSchema,
+		scope: modeScopeSchema.optional(),
 		reason: z.string(),
 		asked: z.object({by: principalSchema, mode: modeSchema}).nullable(),
 		origin: originSchema.optional(),

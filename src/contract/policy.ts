@@ -1,10 +1,9 @@
 /** `policy.yaml`: everything that decides, in one document. What a file leaves out has the value written here. */
 import {z} from 'zod';
 import {effectSchema, riskSchema} from './event.ts';
+import {modeSchema, modeScopeSchema, toolPatternSchema} from './mode.ts';
 import {LEVELS} from './sandbox.ts';
 
-/** A tool's name, a prefix with `.*`, or `*` for all. The longest match counts. */
-const toolPatternSchema = z.string().regex(/^(\*|[\w-]+(\.[\w-]+)*(\.\*)?)$/, 'expected a tool, a prefix with `.*`, or `*`');
 const idSchema = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'expected an id of small letters, digits and dashes');
 const labelNameSchema = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'expected a label of small letters, digits and dashes');
 const toolsSchema = z.array(toolPatternSchema).min(1);
@@ -22,7 +21,7 @@ export type Matcher = z.infer<typeof matcherSchema>;
 
 const toolRuleSchema = z.strictObject({
 	/** `observe` records what would be done and denies it, `propose` asks for each, `execute` leaves it to the other gates */
-	mode: z.enum(['observe', 'propose', 'execute']).default('execute'),
+	mode: modeSchema.default('execute'),
 	/** the weakest sandbox it may run in */
 	sandbox: z.enum(LEVELS).optional(),
 });
@@ -196,9 +195,14 @@ const sequenceRuleSchema = z
 	.refine(({ask, deny}) => (ask === undefined) !== (deny === undefined), 'say either `ask` or `deny`');
 export type SequenceRule = z.infer<typeof sequenceRuleSchema>;
 
+/** Stricter modes for what each names; whatever people set besides, the strictest that applies counts. */
+const modeRuleSchema = modeScopeSchema.extend({mode: modeSchema});
+
 export const policyDocumentSchema = z
 	.strictObject({
 		version: z.literal(1),
+		/** modes of tenants, agents and tools; one that names none of them is for everybody */
+		modes: z.array(modeRuleSchema).optional(),
 		/** the tools there are; without it every tool that is switched on, in the mode `execute` */
 		tools: z.record(toolPatternSchema, toolRuleSchema).optional(),
 		risk: riskPolicySchema,

@@ -50,7 +50,13 @@ export async function resumeJournal(options: JournalPorts & {readonly fence: Fen
 	return createJournal(ports, fence, {principal: first.actor, events: [...events]});
 }
 
-type Batch = {readonly events: Event[]; readonly written: PromiseWithResolvers<void>};
+/** One call of `append`: what it stated, and its events as they are linked now. */
+type Part = {
+	readonly bodies: readonly EventBody[];
+	readonly events: readonly Event[];
+	readonly written: PromiseWithResolvers<void>;
+};
+type Batch = readonly Part[];
 
 function createJournal(
 	{store, runId, clock, redact, sign}: JournalPorts,
@@ -80,20 +86,26 @@ function createJournal(
 		await store.append(last.type === 'run.finished' ? {...request, head: sign(end)} : request);
 	};
 
+	const settle = async (batch: Batch): Promise<void> => {
+		try {
+			if (state.failure) throw state.failure;
+			await write(batch.flatMap((part) => part.events));
+			for (const {written} of batch) written.resolve();
+		} catch (error) {
+			if (isOutdated(error)) {
+				state.next = relink([...batch, ...(state.next ?? [])], error, {events, link});
+				return;
+			}
+			// INVARIANT: what could not be written is in `events` all the same, so nothing may be appended after it.
+			state.failure = error;
+			for (const {written} of batch) written.reject(error);
+		}
+	};
+
 	// One write at a time; what arrives meanwhile is one batch, so a slow store gets fewer and larger writes.
 	const drain = async (batch: Batch): Promise<void> => {
 		state.writing = true;
-		for (let current: Batch | null = batch; current; [current, state.next] = [state.next, null]) {
-			try {
-				if (state.failure) throw state.failure;
-				await write(current.events);
-				current.written.resolve();
-			} catch (error) {
-				// INVARIANT: what could not be written is in `events` all the same, so nothing may be appended after it.
-				state.failure = error;
-				current.written.reject(error);
-			}
-		}
+		for (let current: Batch | null = batch; current; [current, state.next] = [state.next, null]) await settle(current);
 		state.writing = false;
 	};
 
@@ -106,11 +118,10 @@ function createJournal(
 			const linked = link(bodies);
 			events.push(...linked);
 			for (const wake of watchers) wake();
-			if (state.next) state.next.events.push(...linked);
-			const batch = state.next ?? {events: linked, written: Promise.withResolvers<void>()};
-			if (state.writing) state.next = batch;
-			else void drain(batch);
-			return batch.written.promise;
+			const part = {bodies, events: linked, written: Promise.withResolvers<void>()};
+			if (state.writing) state.next = [...(state.next ?? []), part];
+			else void drain([part]);
+			return part.written.promise;
 		},
 		async changed(seq, signal) {
 			if (events.length > seq || signal.aborted) return;
@@ -126,6 +137,27 @@ function createJournal(
 			return kept;
 		},
 	};
+}
+
+type Chain = {readonly events: Event[]; link(bodies: readonly EventBody[]): Event[]};
+
+/** Takes back what was decided under modes that no longer hold, and links what remains anew: none of it was written. */
+function relink(batch: Batch, refusal: unknown, {events, link}: Chain): Batch {
+	events.length = (batch[0]?.events[0]?.seq ?? 1) - 1;
+	return batch.flatMap((part): Batch => {
+		if (part.bodies.some(({type}) => type === 'action.intent')) {
+			part.written.reject(refusal);
+			return [];
+		}
+		const linked = link(part.bodies);
+		events.push(...linked);
+		return [{...part, events: linked}];
+	});
+}
+
+/** The store refuses an intent when a mode was changed meanwhile; it is decided again, and the run goes on. */
+function isOutdated(error: unknown): boolean {
+	return error instanceof WritError && error.code === 'conflict' && 'modeNumber' in error.details;
 }
 
 const GENESIS = '0'.repeat(64);

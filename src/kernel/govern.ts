@@ -26,10 +26,24 @@ export type {Proposal} from './validate.ts';
  */
 export async function govern(proposal: Proposal, journal: Journal, kernel: Kernel, signal: AbortSignal): Promise<Outcome> {
 	const candidate = receive(proposal, kernel);
-	const outcome = await once(journal, candidate, () => attempt(candidate, journal, kernel, signal));
+	const outcome = await once(journal, candidate, () => attemptInTime(candidate, journal, kernel, signal));
 	if (outcome) return outcome;
 	const taken = refusal(`the id \`${proposal.id}\` belongs to another proposal of this run`, kernel);
 	return refuse(proposal.id, taken, [decided(proposal.id, taken, journal.principal)], journal);
+}
+
+/** Decides again when a mode was changed between the decision and its record: then nothing of it was written. */
+async function attemptInTime(candidate: Candidate, journal: Journal, kernel: Kernel, signal: AbortSignal): Promise<Outcome> {
+	for (;;) {
+		const {modeNumber = 0} = kernel.policy();
+		try {
+			return await attempt(candidate, journal, kernel, signal);
+		} catch (error) {
+			if (!(error instanceof WritError && error.code === 'conflict' && 'modeNumber' in error.details)) throw error;
+			await kernel.catchUp?.();
+			if ((kernel.policy().modeNumber ?? 0) <= modeNumber) throw error;
+		}
+	}
 }
 
 async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, signal: AbortSignal): Promise<Outcome> {
@@ -46,7 +60,8 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	}
 	// INVARIANT: nothing is awaited from here to the append of the intent: the gates judge the very state the intent joins.
 	const facts = factsOf(journal, kernel, target.isolation, target.past);
-	const decision = decide(action, facts, kernel.policy());
+	const policy = kernel.policy();
+	const decision = decide(action, facts, policy);
 	const notes = [...note, decided(action.id, decision, journal.principal)];
 	if (decision.effect === 'deny') return refuse(action.id, decision, notes, journal);
 
@@ -64,7 +79,9 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	if (approval?.kind === 'pending') return {...approval, kind: 'awaiting_approval', actionId: action.id};
 	if (approval && approval.kind !== 'granted') return unapproved(action.id, approval, {notes, journal, kernel});
 
-	const permit = await authorize({action, facts, binding, approvalId: approval?.approvalId ?? null}, notes, journal, kernel);
+	const {modeNumber} = policy;
+	const grounds = {action, facts, binding, approvalId: approval?.approvalId ?? null, modeNumber};
+	const permit = await authorize(grounds, notes, journal, kernel);
 	const propose: Propose = (nested, stop, held) => govern(nested, journal, {...kernel, held}, stop);
 	const effect = await execute({action, permit, propose}, journal, kernel, signal);
 	return verify(effect, journal, kernel);
@@ -85,16 +102,24 @@ async function observe(action: Action, journal: Journal, kernel: Kernel): Promis
 
 type Observed = {readonly fingerprint: string | null; readonly isolation: Level; readonly past: readonly Step[]};
 
-type Grounds = {readonly action: Action; readonly facts: Facts; readonly binding: string; readonly approvalId: string | null};
+type Grounds = {
+	readonly action: Action;
+	readonly facts: Facts;
+	readonly binding: string;
+	readonly approvalId: string | null;
+	readonly modeNumber: number | undefined;
+};
 
 /**
  * INVARIANT: the decision, the consumption of the approval and the intent are one transaction of the run's stream. If another
- * process wrote to the run meanwhile, or the approval was used already, the append throws and no permit exists.
+ * process wrote to the run meanwhile, the approval was used already, or a mode was changed that the gates did not know of, the
+ * append throws and no permit exists.
  */
 async function authorize(grounds: Grounds, notes: readonly EventBody[], journal: Journal, kernel: Kernel): Promise<Permit> {
-	const {action, facts, binding, approvalId} = grounds;
+	const {action, facts, binding, approvalId, modeNumber} = grounds;
 	const permitId = kernel.newId('pmt');
-	const intent = {actionId: action.id, permitId, approvalId, binding, limits: {...action.tool.limits}};
+	const known = modeNumber === undefined ? {} : {modeNumber};
+	const intent = {actionId: action.id, permitId, approvalId, binding, limits: {...action.tool.limits}, ...known};
 	await journal.append(...notes, {type: 'action.intent', actor: facts.principal, data: intent});
 	const {tenant} = facts.principal;
 	return mintPermit({id: permitId, runId: journal.runId, actionId: action.id, tool: action.tool.name, tenant, binding});

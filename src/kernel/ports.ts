@@ -109,6 +109,8 @@ export type Policy = {
 	/** digest of everything that can change a decision */
 	readonly version: string;
 	readonly gates: readonly Gate[];
+	/** the last change of a mode that the gates know of; an intent that was decided under an older one than the store's is refused */
+	readonly modeNumber?: number;
 };
 
 /** How an approval stands when an action asks for it. `pending` is filed by the caller when there is none yet. */
@@ -188,6 +190,8 @@ export type Kernel = {
 	readonly held?: Stopwatch;
 	/** what other runs of the journal's thread have done; without it a run is judged by itself alone */
 	readonly thread?: (journal: Pick<Journal, 'runId' | 'principal' | 'events'>) => Promise<readonly Step[]>;
+	/** Makes `policy` know every change of a mode that is durable by now. */
+	readonly catchUp?: () => Promise<void>;
 	/** transient news for watchers: what an action is doing now */
 	readonly progress: (runId: string, news: {readonly actionId: string; readonly stage: string}) => void;
 	/** a bug in a tool: logged with its stack, never shown */
@@ -352,8 +356,8 @@ export type Spend =
 /** The only durable state. Events and the rows projected from them change in one transaction. */
 export type Store = HasIdentity & {
 	/**
-	 * Throws `conflict` (sequence, fence, or an approval that is not `granted` any more), `budget_exceeded` or `store_unavailable`; then
-	 * nothing was written.
+	 * Throws `conflict` (sequence, fence, or an approval that is not `granted` any more; with `details.modeNumber` for an intent that was
+	 * decided before a mode was changed), `budget_exceeded` or `store_unavailable`; then nothing was written.
 	 */
 	append(batch: AppendBatch): Promise<void>;
 	read(runId: string, after?: number): Promise<readonly Event[]>;

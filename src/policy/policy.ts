@@ -12,6 +12,7 @@ import {budgetGate} from './budget.ts';
 import {createPermissionGate} from './cedar.ts';
 import {createFlowGate} from './flow.ts';
 import {matches} from './match.ts';
+import {createModeGate, modesOf} from './mode.ts';
 import {createRiskGate} from './risk.ts';
 import {loadRules, type Rule, type RuleSet} from './rules.ts';
 import {withScope} from './scope.ts';
@@ -53,12 +54,14 @@ export function createPolicy(options: PolicyOptions): LoadedPolicy {
 	const {tools, risk, flow, approvals, budgets} = document;
 	const ruleSet = rulesOf(options);
 	const disabled = [...disabledTools.keys()].sort();
+	const modes = createModeGate(modesOf(document));
 	const gates = [
 		createPermissionGate(ruleSet),
 		withScope(createToolGate({disabled: new Map(disabledTools), listed: tools})),
 		budgetGate,
 		createRiskGate(risk),
 		createFlowGate(flow),
+		...(modes ? [modes] : []),
 	];
 	return {
 		version: digest([GATES_VERSION, getCedarVersion(), policies, schema, disabled, document]),

@@ -7,7 +7,7 @@ import type {Analyst} from '#analyst/analyst.ts';
 import type {Check, ConfigReply, Verification} from '#contract/api.ts';
 import type {ApprovalsReply} from '#contract/approval-api.ts';
 import type {Event, Principal} from '#contract/event.ts';
-import type {Mode, ModeReply} from '#contract/mode.ts';
+import type {ModeReply, ModeRequest} from '#contract/mode.ts';
 import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyReply, PolicyText} from '#contract/policy-api.ts';
 import type {ReplayReply} from '#contract/reproducibility.ts';
 import type {ApprovalRow, Clock, Redactor, Store} from '#kernel/ports.ts';
@@ -93,9 +93,9 @@ export type ServerDeps = {
 	/** everything a person who runs the platform may want to know */
 	readonly doctor: () => Promise<readonly Check[]>;
 	readonly killSwitch: {
-		state(): ModeReply;
-		/** Throws `conflict` for the mode in force, `forbidden` for who is no person. */
-		change(wanted: {readonly mode: Mode; readonly reason: string}, by: Principal): Promise<ModeReply>;
+		state(caller: Principal): ModeReply;
+		/** Throws `conflict` for the mode in force, `forbidden` for who is no person or names another tenant. */
+		change(wanted: ModeRequest, by: Principal): Promise<ModeReply>;
 	};
 	/** on record before it happens, or it does not happen */
 	readonly recordAudit: RecordAudit;

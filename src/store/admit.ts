@@ -24,6 +24,8 @@ export type Before = {
 	readonly approvals: ReadonlyMap<string, ApprovalRow>;
 	/** of the tenant; empty for a batch that spends nothing */
 	readonly ledger: Ledger;
+	/** whether the change of a mode that `awaitedChange` names is on record */
+	readonly isModeChanged?: boolean;
 };
 
 /** What a batch writes. `isNew` is true for a run that does not exist yet. */
@@ -46,6 +48,7 @@ export type Changes = {
 export function admit(batch: AppendBatch, before: Before): Changes {
 	assertShape(batch);
 	assertPlace(batch, before.run);
+	assertModes(batch, before);
 	const {fence, events} = batch;
 	const lease = {holder: fence.holder, token: fence.token, leaseUntil: toInstant(fence.until)};
 	const approvals = new Map<string, ApprovalRow>();
@@ -81,6 +84,20 @@ export function admit(batch: AppendBatch, before: Before): Changes {
 	};
 }
 
+/**
+ * The run that must not have finished when a batch with an intent is written: the change of a mode after the last that the gates knew
+ * of. Null for a batch without intents.
+ */
+export function awaitedChange({events}: Pick<AppendBatch, 'events'>): string | null {
+	const numbers = events.flatMap((event) => (event.type === 'action.intent' ? (event.data.modeNumber ?? []) : []));
+	return numbers.length === 0 ? null : `mode-${Math.min(...numbers) + 1}`;
+}
+
+/** Whether a batch changes a mode: it is judged before the intents of its group, and alone among those of other servers. */
+export function changesMode({events}: Pick<AppendBatch, 'events'>): boolean {
+	return events.some(({type}) => type === 'mode.changed');
+}
+
 /** Whether approvals have to be loaded before `admit` can judge these events. */
 export function touchesApprovals(events: readonly Event[]): boolean {
 	return events.some((event) => event.type === 'run.finished' || approvalIdOf(event) !== null);
@@ -113,6 +130,13 @@ function assertPlace({runId, expectedSeq, events, fence}: AppendBatch, run: RunS
 		throw lost(runId, 'another writer holds this run', {token: run.token, expectedToken: fence.token});
 	if (seq !== expectedSeq) throw lost(runId, `the run is at event ${seq}, not ${expectedSeq}`, {seq, expectedSeq});
 	if (run?.finishedAt && events.length > 0) throw lost(runId, 'the run is finished', {seq});
+}
+
+/** INVARIANT: whoever implements `append` keeps changes of modes out between this and its commit. */
+function assertModes(batch: AppendBatch, {isModeChanged}: Before): void {
+	if (!isModeChanged) return;
+	const modeNumber = Number(awaitedChange(batch)?.slice('mode-'.length));
+	throw lost(batch.runId, 'a mode was changed after it was decided', {modeNumber});
 }
 
 function lost(runId: string, reason: string, facts: Readonly<Record<string, number>>): WritError {

@@ -57,8 +57,12 @@ function describe(event: Event): string | null {
 		case 'approval.escalated':
 			return event.data.notified.join(', ');
 		case 'approval.cancelled':
-		case 'mode.changed':
 			return event.data.reason;
+		case 'mode.changed': {
+			const {mode, scope, reason} = event.data;
+			const whose = Object.entries(scope ?? {platform: 'all'}).map(([name, value]) => `${name} ${value}`);
+			return `${mode} for ${whose.join(', ')}${reason === '' ? '' : `: ${reason}`}`;
+		}
 		case 'audit.recorded':
 			return [event.data.what, event.data.target, event.data.detail].filter(Boolean).join(': ');
 		case 'action.outcome':

@@ -4,7 +4,7 @@
  * no decision about an action: what is refused here is a second writer or a second use, never a proposal.
  */
 import type {AppendBatch, ApprovalRow, GrantRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
-import {admit, type Changes, type RunState} from './admit.ts';
+import {admit, awaitedChange, type Changes, type RunState} from './admit.ts';
 import {type AuditDraft, matchAudit, parseAuditFilter, toAuditPage} from './audit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
 import {openMemoryIdentity} from './memory-identity.ts';
@@ -112,9 +112,10 @@ function createLists(tables: Tables): Pick<Store, 'heads' | 'headPosition' | 'au
 	};
 }
 
-function before({runs, approvals, ledgers}: Tables, {runId, spend}: AppendBatch) {
-	const ledger = (spend && ledgers.get(storable(spend.tenant))) ?? NO_LEDGER;
-	return {run: runs.get(runId) ?? null, approvals, ledger};
+function before({runs, approvals, ledgers}: Tables, batch: AppendBatch) {
+	const ledger = (batch.spend && ledgers.get(storable(batch.spend.tenant))) ?? NO_LEDGER;
+	const isModeChanged = Boolean(runs.get(awaitedChange(batch) ?? '')?.finishedAt);
+	return {run: runs.get(batch.runId) ?? null, approvals, ledger, isModeChanged};
 }
 
 function write(tables: Tables, {run, events, approvals, grants, messages, audit, head, spending}: Changes): void {

@@ -1,7 +1,7 @@
 import {type Kysely, sql, type Transaction} from 'kysely';
 import type {SignedHead} from '#contract/event.ts';
 import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
-import {admit, type Changes, type RunState, touchesApprovals} from './admit.ts';
+import {admit, awaitedChange, type Changes, changesMode, type RunState, touchesApprovals} from './admit.ts';
 import type {Settled} from './group.ts';
 import {storable} from './project.ts';
 import {
@@ -50,18 +50,21 @@ export async function appendGroup(
 /** INVARIANT: rows are locked in the order of their ids, so that groups of two replicas wait for each other and never deadlock. */
 async function judge(tx: Tx, batches: readonly AppendBatch[]): Promise<Admitted> {
 	const runs = new Map<string, RunState>();
-	const runIds = [...new Set(batches.map(({runId}) => runId))];
+	const awaited = batches.flatMap((batch) => awaitedChange(batch) ?? []);
+	await lockModes(tx, {isChange: batches.some(changesMode), isAwaited: awaited.length > 0});
+	const runIds = [...new Set([...batches.map(({runId}) => runId), ...awaited])];
 	const known = tx.selectFrom('runs').select(RUN_STATE).where('run_id', '=', sql<string>`ANY(${runIds})`);
 	for (const run of await known.orderBy('run_id').forUpdate().execute()) runs.set(run.runId, run as RunState);
 	const approvals = await lockApprovals(tx, batches);
 	const ledgers = await lockLedgers(tx, batches);
 
 	const changes: Changes[] = [];
-	const settled = batches.map((batch): Settled<null> => {
+	const judgeOne = (batch: AppendBatch): Settled<null> => {
 		try {
 			const tenant = batch.spend ? storable(batch.spend.tenant) : '';
 			const ledger = ledgers.get(tenant) ?? NO_LEDGER;
-			const change = admit(batch, {run: runs.get(batch.runId) ?? null, approvals, ledger});
+			const isModeChanged = Boolean(runs.get(awaitedChange(batch) ?? '')?.finishedAt);
+			const change = admit(batch, {run: runs.get(batch.runId) ?? null, approvals, ledger, isModeChanged});
 			if (change.spending) ledgers.set(tenant, changed(ledger, change.spending));
 			runs.set(batch.runId, change.run);
 			for (const row of change.approvals) approvals.set(row.approvalId, row);
@@ -70,8 +73,23 @@ async function judge(tx: Tx, batches: readonly AppendBatch[]): Promise<Admitted>
 		} catch (error) {
 			return {ok: false, error};
 		}
-	});
-	return {settled, changes};
+	};
+	// What stops the platform counts for everything that is committed with it.
+	const urgent = new Map(batches.filter(changesMode).map((batch) => [batch, judgeOne(batch)]));
+	return {settled: batches.map((batch) => urgent.get(batch) ?? judgeOne(batch)), changes};
+}
+
+/**
+ * INVARIANT: an intent is written either before a change of a mode is committed, or with knowledge of it. Intents share this lock, a
+ * change has it alone; it is taken before every other, so that nobody waits for it who is waited for.
+ */
+async function lockModes(
+	tx: Tx,
+	{isChange, isAwaited}: {readonly isChange: boolean; readonly isAwaited: boolean},
+): Promise<void> {
+	if (!(isChange || isAwaited)) return;
+	const lock = sql.raw(isChange ? 'pg_advisory_xact_lock' : 'pg_advisory_xact_lock_shared');
+	await sql`SELECT ${lock}(hashtext('writ_modes'), current_schema()::regnamespace::oid::int)`.execute(tx);
 }
 
 /**

@@ -5,6 +5,7 @@
 import type {DatabaseSync} from 'node:sqlite';
 import {parentPort, workerData} from 'node:worker_threads';
 import {WritError} from '#contract/errors.ts';
+import {changesMode} from './admit.ts';
 import type {Settled} from './group.ts';
 import {openForWriting} from './sqlite-connection.ts';
 import {toStoreError} from './sqlite-errors.ts';
@@ -45,19 +46,27 @@ function commit(
 ): Settled<Written>[] {
 	db.exec('BEGIN IMMEDIATE');
 	try {
-		const settled = operations.map((operation) => {
+		const settled = new Map<Operation, Settled<Written>>();
+		// What stops the platform counts for everything that is committed with it.
+		for (const operation of operations.toSorted((a, b) => Number(isUrgent(b)) - Number(isUrgent(a)))) {
 			db.exec('SAVEPOINT operation');
 			const result = attempt(() => write(operation));
 			if (!result.ok && !db.isTransaction) throw result.error;
 			db.exec(result.ok ? 'RELEASE operation' : 'ROLLBACK TO operation; RELEASE operation');
-			return result;
-		});
+			settled.set(operation, result);
+		}
 		db.exec('COMMIT');
-		return settled;
+		return operations.map((operation) => settled.get(operation) ?? UNANSWERED);
 	} finally {
 		if (db.isTransaction) db.exec('ROLLBACK');
 	}
 }
+
+function isUrgent(operation: Operation): boolean {
+	return operation.kind === 'append' && changesMode(operation.batch);
+}
+
+const UNANSWERED: Settled<Written> = {ok: false, error: new Error('an operation was left out')};
 
 function attempt<T>(work: () => T): Settled<T> {
 	try {

@@ -1,6 +1,6 @@
 import type {DatabaseSync, SQLInputValue, StatementSync} from 'node:sqlite';
 import type {AppendBatch, ApprovalRow, Spend} from '#kernel/ports.ts';
-import {admit, type Changes, type RunState, touchesApprovals} from './admit.ts';
+import {admit, awaitedChange, type Changes, type RunState, touchesApprovals} from './admit.ts';
 import {storable, toInstant} from './project.ts';
 import {
 	APPROVAL_ROW,
@@ -78,6 +78,7 @@ function createAppend(db: DatabaseSync): (batch: AppendBatch) => void {
 	const loadApprovals = db.prepare(
 		`SELECT ${columns(APPROVAL_ROW)} FROM approvals WHERE run_id = ? OR approval_id IN (SELECT value FROM json_each(?))`,
 	);
+	const isFinished = db.prepare('SELECT 1 FROM runs WHERE run_id = ? AND finished_at IS NOT NULL');
 	const ledgerOf = createLedger(db);
 	const save = createSave(db);
 	return (batch) => {
@@ -89,7 +90,9 @@ function createAppend(db: DatabaseSync): (batch: AppendBatch) => void {
 				approvals.set(row.approvalId, {...row});
 		}
 		const ledger = batch.spend ? ledgerOf(batch.spend) : NO_LEDGER;
-		save(admit(batch, {run: run ?? null, approvals, ledger}));
+		const awaited = awaitedChange(batch);
+		const isModeChanged = awaited !== null && isFinished.get(awaited) !== undefined;
+		save(admit(batch, {run: run ?? null, approvals, ledger, isModeChanged}));
 	};
 }
 

@@ -1,5 +1,5 @@
-import type {Command as Program} from 'commander';
-import {type Mode, type ModeReply, modeReplySchema} from '#contract/mode.ts';
+import {Argument, type Command as Program} from 'commander';
+import {MODES, type Mode, type ModeReply, type ModeScope, modeReplySchema, modeSchema} from '#contract/mode.ts';
 import {type Act, type Command, print, printable, printJson} from '../io.ts';
 
 const PATH = '/api/v1/kill-switch';
@@ -28,16 +28,28 @@ export function stopCommands(program: Program, act: Act): void {
 		);
 	program
 		.command('mode')
-		.description('whether the platform is stopped, by whom and why')
+		.description('whether the platform, a tenant, an agent or a tool is stopped, by whom and why; or change it')
+		.addArgument(new Argument('[mode]', 'without it the modes are shown').choices([...MODES]))
+		.option('--tenant <tenant>', 'for your tenant only')
+		.option('--agent <agent>', 'for this agent, service or schedule only')
+		.option('--tool <tool>', 'for this tool only, or a prefix such as `code.*`')
+		.option('-m, --reason <text>', 'why; kept on record', '')
 		.action(
-			act(async (command) => {
+			act(async (command, [mode, {reason, tenant, agent, tool}]: [string | undefined, ScopeOptions]) => {
+				if (mode !== undefined) {
+					const scope = (tenant ?? agent ?? tool) ? {scope: {tenant, agent, tool}} : {};
+					return change(command, {mode: modeSchema.parse(mode), reason, ...scope});
+				}
 				const client = await command.connect();
 				show(command, modeReplySchema.parse(await (await client.fetch(PATH)).json()));
 			}),
 		);
 }
 
-async function change(command: Command, wanted: {readonly mode: Mode; readonly reason: string}): Promise<void> {
+type ScopeOptions = {readonly reason: string} & {readonly [Part in keyof ModeScope]?: string | undefined};
+type Wanted = {readonly mode: Mode; readonly reason: string; readonly scope?: Omit<ScopeOptions, 'reason'>};
+
+async function change(command: Command, wanted: Wanted): Promise<void> {
 	const client = await command.connect();
 	const headers = {'content-type': 'application/json'};
 	const response = await client.fetch(PATH, {method: 'POST', headers, body: JSON.stringify(wanted)});
@@ -49,10 +61,31 @@ function show({io, json}: Command, state: ModeReply): void {
 		printJson(io, state);
 		return;
 	}
-	const {mode, by, since, reason, asked} = state;
-	const who =
-		by === null ? '' : `, set by ${printable(by.id)} at ${since?.slice(0, 19)}${reason === '' ? '' : `: ${printable(reason)}`}`;
-	print(io, `${mode}${who}`);
-	if (asked !== null)
-		print(io, `${printable(asked.by.id)} asks for ${asked.mode}; another person has to agree with \`writ resume\``);
+	print(io, describe(state));
+	for (const one of state.scoped) print(io, `${printable(nameOf(one.scope))}: ${describe(one)}`);
+	for (const {scope, mode} of state.defaults) print(io, `${printable(nameOf(scope))}: ${mode}, set by policy.yaml`);
+	for (const {asked, scope} of [{...state, scope: {}}, ...state.scoped])
+		if (asked !== null)
+			print(
+				io,
+				`${printable(asked.by.id)} asks for ${asked.mode}; another person has to agree with \`${again(scope, asked.mode)}\``,
+			);
+}
+
+function describe({mode, by, since, reason}: Omit<ModeReply, 'scoped' | 'defaults'>): string {
+	if (by === null) return mode;
+	return `${mode}, set by ${printable(by.id)} at ${since?.slice(0, 19)}${reason === '' ? '' : `: ${printable(reason)}`}`;
+}
+
+function nameOf(scope: ModeScope): string {
+	return (
+		Object.entries(scope)
+			.map(([name, value]) => `${name} ${value}`)
+			.join(', ') || 'everybody'
+	);
+}
+
+function again(scope: ModeScope, mode: Mode): string {
+	const options = Object.entries(scope).map(([name, value]) => ` --${name} ${printable(value ?? '')}`);
+	return options.length === 0 ? 'writ resume' : `writ mode ${mode}${options.join('')}`;
 }

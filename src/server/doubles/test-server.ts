@@ -13,7 +13,7 @@ import {createServer, type Running, type Server} from '../server.ts';
 import {noTracing} from '../tracing.ts';
 import {type AnalystDouble, createAnalystDouble} from './analyst.ts';
 
-const RUNNING: ModeReply = {mode: 'execute', number: 0, since: null, by: null, reason: '', asked: null};
+const RUNNING: ModeReply = {mode: 'execute', number: 0, since: null, by: null, reason: '', asked: null, scoped: [], defaults: []};
 
 export type TestServer = {
 	readonly server: Server;

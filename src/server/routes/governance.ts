@@ -27,7 +27,7 @@ const showMode = createRoute({
 	path: '/api/v1/kill-switch',
 	operationId: 'showMode',
 	tags,
-	summary: 'The mode of the platform, and who set it',
+	summary: 'The mode of the platform and of parts of the tenant, and who set each',
 	responses: {200: jsonReply(modeReplySchema, 'the mode')},
 });
 const setMode = createRoute({
@@ -35,7 +35,8 @@ const setMode = createRoute({
 	path: '/api/v1/kill-switch',
 	operationId: 'setMode',
 	tags,
-	summary: 'Stop everything at once, everywhere; or ask to let it go on, which another person has to agree to',
+	summary:
+		'Stop everything, a tenant, an agent or a tool at once, everywhere; or ask to let it go on, which another person has to agree to',
 	request: {body: {content: {'application/json': {schema: modeRequestSchema}}, required: true}},
 	responses: {200: jsonReply(modeReplySchema, 'the mode now')},
 });
@@ -55,7 +56,7 @@ export function governanceRoutes({deps}: TurnContext) {
 			const checks = [...(await deps.doctor())];
 			return c.json({ok: checks.every((check) => check.ok || !check.required), version: deps.version, checks}, 200);
 		})
-		.openapi(showMode, (c) => c.json(deps.killSwitch.state(), 200))
+		.openapi(showMode, (c) => c.json(deps.killSwitch.state(c.get('principal')), 200))
 		.openapi(setMode, async (c) => c.json(await deps.killSwitch.change(c.req.valid('json'), c.get('principal')), 200))
 		.openapi(config, (c) => c.json(deps.config(), 200));
 }
