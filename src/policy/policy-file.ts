@@ -3,7 +3,7 @@ import path from 'node:path';
 import {policySetTextToParts} from '@cedar-policy/cedar-wasm/nodejs';
 import {WritError} from '#contract/errors.ts';
 import type {PolicyDocument} from '#contract/policy.ts';
-import {BUILT_IN, createPolicy, type LoadedPolicy, loadDefaultPolicy, type PolicyOptions} from './policy.ts';
+import {BUILT_IN, createPolicy, type LoadedPolicy, loadTexts, type PolicyOptions} from './policy.ts';
 import {type Parsed, type Problem, parsePolicyText, showProblem} from './policy-text.ts';
 
 /** One part of a policy as its author wrote it. */
@@ -33,7 +33,7 @@ export function readPolicy(file: string | null, parts: PolicyParts, read: ReadFi
 	const text = file === null ? null : tryRead(file, read);
 	if (text instanceof Error)
 		return broken([{file: shown, line: null, column: null, message: `cannot be read: ${text.message}`}], [file ?? '']);
-	const builtIn = loadDefaultPolicy();
+	const builtIn = loadTexts();
 	if (file === null || text === null) return build(BUILT_IN, [], {builtIn, parts, files: [], sources: []});
 	const own = {name: shown, text};
 	if (file.endsWith('.cedar')) return build(BUILT_IN, [{...own, line: 1}], {builtIn, parts, files: [file], sources: [own]});
@@ -56,7 +56,7 @@ export function assertSound({policy, problems}: ReadPolicy): LoadedPolicy {
 }
 
 type Context = {
-	readonly builtIn: ReturnType<typeof loadDefaultPolicy>;
+	readonly builtIn: ReturnType<typeof loadTexts>;
 	readonly parts: PolicyParts;
 	readonly files: readonly string[];
 	readonly sources: readonly Source[];
@@ -65,15 +65,13 @@ type Context = {
 function build(document: PolicyDocument, rules: readonly Rules[], {builtIn, parts, files, sources}: Context): ReadPolicy {
 	const syntax = rules.flatMap(syntaxProblems);
 	if (syntax.length > 0) return broken(syntax, files);
-	const builtInRules = {name: 'default.cedar', text: builtIn.policies, line: 1};
-	const all = [...(document.cedar.builtin ? [builtInRules] : []), ...rules.filter(({text}) => text.trim() !== '')];
+	const defaults = document.cedar.builtin ? [{name: 'default.cedar', text: builtIn.rules, line: 1}] : [];
+	const builtInRules = [...defaults, {name: 'roles.cedar', text: builtIn.roles, line: 1}];
+	const all = [...builtInRules, ...rules.filter(({text}) => text.trim() !== '')];
 	const policies = all.map(({text}) => text).join('\n');
 	const policy = createPolicy({...parts, policies, schema: builtIn.schema, document});
 	const problems = policy.problems.map((message) => place(message, all, files[0]));
-	const shown = [
-		...(document.cedar.builtin ? [builtInRules] : []).map(({name, text}) => ({name, text})),
-		{name: 'schema.cedarschema', text: builtIn.schema},
-	];
+	const shown = [...builtInRules.map(({name, text}) => ({name, text})), {name: 'schema.cedarschema', text: builtIn.schema}];
 	if (problems.length > 0) return broken(problems, files);
 	return {policy, problems: [], sources: [...sources.map(({name, text}) => ({name, text})), ...shown], files};
 }

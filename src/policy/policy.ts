@@ -111,8 +111,14 @@ function fromText(text: string): RuleSet {
 	return {rules: new Map(rules), groups: new Map(groups.map(([name, members]) => [name, new Set(members)])), problems: []};
 }
 
-/** The policies and the schema that come with the platform. Reads two files: call it once, at start-up. */
+/** The policies and the schema that come with the platform. */
 export function loadDefaultPolicy(): Pick<PolicyOptions, 'policies' | 'schema'> {
+	const {rules, roles, schema} = loadTexts();
+	return {policies: `${rules}\n${roles}`, schema};
+}
+
+/** Reads three files: call it once, at start-up. */
+export function loadTexts(): {readonly rules: string; readonly roles: string; readonly schema: string} {
 	const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
-	return {policies: read('default.cedar'), schema: read('schema.cedarschema')};
+	return {rules: read('default.cedar'), roles: read('roles.cedar'), schema: read('schema.cedarschema')};
 }

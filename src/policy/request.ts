@@ -1,6 +1,8 @@
 import type {CedarValueJson, EntityJson, TypeAndId} from '@cedar-policy/cedar-wasm/nodejs';
 import type {Principal} from '#contract/event.ts';
+import {ROLES} from '#contract/identity.ts';
 import type {Action, Facts} from '#kernel/ports.ts';
+import {bestPattern} from './match.ts';
 
 /** What is asked of Cedar. `context` has no `scope` when the run is not confined: Cedar knows no null. */
 export type Request = {
@@ -32,13 +34,14 @@ export function toRequest(action: Action, facts: Facts): Request {
 			inScope: run.scope === null || run.scope === id,
 			untrusted: run.labels.has('untrusted'),
 			isolation: facts.isolation,
+			tokenCovers: principal.tools === undefined || bestPattern(action.tool.name, principal.tools) !== undefined,
 			hosts: [...(action.tool.destinations?.(action.input) ?? [])],
 		},
 	};
 }
 
-export function toPrincipalEntity({kind, id, tenant}: Principal): EntityJson {
-	return {uid: {type: TYPES[kind], id}, attrs: {tenant}, parents: []};
+export function toPrincipalEntity({kind, id, tenant, roles = [...ROLES]}: Principal): EntityJson {
+	return {uid: {type: TYPES[kind], id}, attrs: {tenant}, parents: roles.map((role) => ({type: 'Role', id: role}))};
 }
 
 /** The groups a tool belongs to by what it is: its effect, and its job and effect. */
@@ -52,7 +55,15 @@ export function isReservedName(name: string): boolean {
 }
 
 const UNCONFINED = {
-	...{effect: 'read', risk: 'low', tenant: 'local', inScope: true, untrusted: false, isolation: 'kernel-shared'},
+	...{
+		effect: 'read',
+		risk: 'low',
+		tenant: 'local',
+		inScope: true,
+		untrusted: false,
+		isolation: 'kernel-shared',
+		tokenCovers: true,
+	},
 	hosts: ['api.example.com'],
 };
 
