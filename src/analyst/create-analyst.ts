@@ -6,6 +6,7 @@ import type {Dataset} from '#contract/dataset.ts';
 import {toErrorBody, WritError} from '#contract/errors.ts';
 import type {Event, EventData, Principal} from '#contract/event.ts';
 import type {Json} from '#contract/json.ts';
+import {agentFor} from '#kernel/delegate.ts';
 import type {Outcome} from '#kernel/govern.ts';
 import type {Store} from '#kernel/ports.ts';
 import type {Analyst, Caller, ExportedFile, ExportFormat, NewDataset} from './analyst.ts';
@@ -70,7 +71,7 @@ export class AnalystRoom implements Analyst {
 		const {tenant} = caller.principal;
 		const dataset = await this.dataset(tenant, dataset_id);
 		const threadId = thread_id || `thread-${randomUUID()}`;
-		const actor: Principal = codeIn(message) ? caller.principal : {kind: 'agent', id: 'analyst', tenant};
+		const actor: Principal = codeIn(message) ? caller.principal : agentFor(caller.principal, 'analyst');
 		const turn = await this.#begin({dataset, mode: 'chat', threadId, question: message, actor}, caller);
 		return this.#chat(turn);
 	}

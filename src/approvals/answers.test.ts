@@ -14,7 +14,9 @@ function person(id: string, human?: string): Principal {
 }
 
 /** A run of an agent, which acts for Ada, that asks; answers are given by name, a second apart. */
-function asking({required = 1, ...options}: Partial<ApprovalOptions> & {readonly required?: number} = {}) {
+type Asking = Partial<ApprovalOptions> & {readonly required?: number; readonly requester?: Principal; readonly owner?: Principal};
+
+function asking({required = 1, requester = AGENT, owner = person('ada'), ...options}: Asking = {}) {
 	const approvals = createApprovals({approveWithinMs: 60_000, executeWithinMs: 30_000, newId: () => 'apr_1', ...options});
 	const events: Event[] = [];
 	const clock = {seconds: 0};
@@ -25,7 +27,7 @@ function asking({required = 1, ...options}: Partial<ApprovalOptions> & {readonly
 	};
 	const question = {binding: 'b', preview: 'what would happen', previewDigest: SHOWN};
 	const decision = {effect: 'ask' as const, gates: [], risk: 'low' as const, policyVersion: 'p', quorum: required};
-	const request = approvals.request(sampleAction(), question, {facts: sampleFacts({}, AGENT), decision, owner: person('ada')});
+	const request = approvals.request(sampleAction(), question, {facts: sampleFacts({}, requester), decision, owner});
 	add({type: 'approval.requested', actor: AGENT, data: request});
 	const base = (approver: Principal) => ({approvalId: 'apr_1', approver, comment: ''});
 	return {
@@ -50,6 +52,8 @@ function asking({required = 1, ...options}: Partial<ApprovalOptions> & {readonly
 function refused(code: ErrorCode, message: RegExp) {
 	return (error: unknown) => error instanceof WritError && error.code === code && message.test(error.message);
 }
+
+const TOKEN_OF_ADA: Principal = {kind: 'agent', id: 'nightly', tenant: 'local', person: 'ada', onBehalfOf: 'ada'};
 
 const [ADA, BOB, CY, DEE] = [person('ada'), person('bob'), person('cy'), person('dee')];
 
@@ -187,3 +191,17 @@ test('a comment changes nothing but the record, and a clock that goes back bring
 	assert.equal(run.state(), 'expired');
 	assert.throws(() => run.grant(BOB), refused('policy_denied', /expired/));
 });
+
+for (const [what, asked] of [
+	['proposed with their token', {requester: TOKEN_OF_ADA, owner: TOKEN_OF_ADA}],
+	['was proposed by an agent that their token set to work', {owner: TOKEN_OF_ADA}],
+	['is proposed by a service they made a token for', {requester: {...TOKEN_OF_ADA, kind: 'service'}, owner: BOB}],
+] as const)
+	test(`nobody approves what ${what}, nor is it handed to them`, () => {
+		const run = asking(asked);
+		assert.throws(() => run.grant(ADA), refused('forbidden', /nobody may approve/));
+		assert.throws(() => run.grant(person('ada2', 'ada')), refused('forbidden', /nobody may approve/));
+		assert.throws(() => run.delegate(CY, 'ada'), refused('forbidden', /nobody may approve/));
+		run.grant(CY);
+		assert.equal(run.state(), 'granted');
+	});

@@ -1,6 +1,7 @@
 /** What people do about an approval, each as the event to append to its run. */
 import {WritError} from '#contract/errors.ts';
 import type {Event, EventBody, Principal} from '#contract/event.ts';
+import {isBehind} from '#kernel/delegate.ts';
 import {personOf} from '#kernel/tally.ts';
 import {isInTime, latest, type Standing, standingOf} from './standing.ts';
 
@@ -91,7 +92,7 @@ export function createAnswers({allowSelfApproval = false, escalateTo = [], fatig
 			if (standing.grants.some((grant) => isSamePerson(grant.approver, approver)))
 				throw new WritError('conflict', 'you have granted it; revoke that first to hand it on');
 			if (to === personOf(approver)) throw new WritError('validation_error', 'name somebody else to hand it on to');
-			if ([request.requestedBy, request.owner].some((each) => each?.kind === 'user' && personOf(each) === to))
+			if (isInvolved({kind: 'user', id: to, tenant: approver.tenant}, standing))
 				throw new WritError('forbidden', `\`${to}\` has proposed this, and nobody may approve what they proposed themselves`);
 			return {
 				type: 'approval.delegated',
@@ -146,7 +147,7 @@ function isSamePerson(one: Principal, other: Principal): boolean {
 
 /** Whether it is their own proposal, or that of an agent which acts for them. */
 function isInvolved(person: Principal, {request}: Standing): boolean {
-	return [request.requestedBy, request.owner].some((each) => each !== undefined && isSamePerson(each, person));
+	return [request.requestedBy, request.owner].some((each) => each !== undefined && isBehind(person, each));
 }
 
 function assertMayAnswer(approver: Principal, {approvers, handedOn}: Standing): void {
