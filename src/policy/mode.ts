@@ -1,7 +1,7 @@
 /**
  * Modes, which people change at once and everywhere: of the platform, of a tenant, an agent or a tool. `observe`: nothing is written,
- * destroyed or carried out, and no run starts (src/agents/runs.ts refuses it). `propose`: every action asks a person. `execute`: the
- * other gates decide. Of all that apply the strictest counts.
+ * destroyed or carried out, and no run starts (src/agents/runs.ts refuses it); a tool that is observed itself does not even read.
+ * `propose`: every action asks a person. `execute`: the other gates decide. Of all that apply the strictest counts.
  */
 import type {GateResult, Principal} from '#contract/event.ts';
 import {MODES, type Mode, type ModeReply, type ModeScope} from '#contract/mode.ts';
@@ -31,7 +31,8 @@ export function createModeGate(rules: readonly ModeRule[]): Gate | null {
 			const {mode, applying} = modeFor(strict, {principal, tool: action.tool.name});
 			if (mode === 'execute') return {gate: 'policy', effect: 'allow', rules: ['mode:execute'], reason: 'no mode restricts it'};
 			const names = applying.map(({scope}) => nameOf(scope));
-			return DECISIONS[mode](action, {rules: names.map((name) => `${name}:${mode}`), who: phraseOf(names)});
+			const isNamed = applying.some(({scope}) => scope.tool !== undefined);
+			return DECISIONS[mode](action, {rules: names.map((name) => `${name}:${mode}`), who: phraseOf(names), isNamed});
 		},
 	};
 }
@@ -63,11 +64,12 @@ function fits({tenant, agent, tool}: ModeScope, {principal, tool: asked}: ModeSu
 	return tool === undefined || (asked !== undefined && bestPattern(asked, [tool]) !== undefined);
 }
 
-type Ground = {readonly rules: string[]; readonly who: string};
+/** `isNamed`: the mode is the tool's own, and not that of all there is. */
+type Ground = {readonly rules: string[]; readonly who: string; readonly isNamed: boolean};
 
 const DECISIONS: Readonly<Record<Exclude<Mode, 'execute'>, (action: Action, ground: Ground) => GateResult>> = {
-	observe(action, {rules, who}) {
-		if (isHarmless(action))
+	observe(action, {rules, who, isNamed}) {
+		if (!isNamed && isHarmless(action))
 			return {gate: 'policy', effect: 'allow', rules, reason: `${who} is stopped; reading what is here is all there is`};
 		return {gate: 'policy', effect: 'deny', rules, reason: `${who} is stopped: nothing is changed and nothing leaves it`};
 	},
