@@ -10,6 +10,7 @@ export const ERRORS = {
 	not_found: {status: 404, retry: 'never', exit: 4},
 	conflict: {status: 409, retry: 'now', exit: 1},
 	unauthenticated: {status: 401, retry: 'never', exit: 3},
+	identity_unavailable: {status: 503, retry: 'later', exit: 1},
 	forbidden: {status: 403, retry: 'never', exit: 3},
 	forbidden_host: {status: 403, retry: 'never', exit: 3},
 	confirmation_required: {status: 428, retry: 'never', exit: 3},

@@ -8,6 +8,7 @@ const FORMATS = [
 	String.raw`gl(?:pat|ptt|dt|cbt|rt|soat|ft|imt|agent|oas|ffct)-[\w-]{20,}`,
 	String.raw`GR1348941[\w-]{20}`,
 	'npm_[A-Za-z0-9]{36}',
+	'writ_[A-Za-z0-9]{49}',
 	String.raw`pypi-AgE[\w-]{50,}`,
 	'rubygems_[0-9a-f]{48}',
 	'(?:CLOJARS|clojars)_[A-Za-z0-9]{60}',

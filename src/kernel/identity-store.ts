@@ -60,7 +60,7 @@ export type IdentityStore = {
 	tokens(tenant: string, owner?: string): Promise<readonly TokenRow[]>;
 	/** False when the tenant, or the owner if there is one, has no such token that is not revoked. */
 	revokeToken(which: {readonly tenant: string; readonly tokenId: string; readonly owner?: string}, at: string): Promise<boolean>;
-	useToken(tokenId: string, at: string): Promise<void>;
+	noteTokenUse(tokenId: string, at: string): Promise<void>;
 	/** Adds the account or renews what is known of it; one that is disabled stays so. */
 	putAccount(row: Omit<AccountRow, 'disabledAt'>): Promise<void>;
 	account(tenant: string, account: string): Promise<AccountRow | null>;
@@ -69,7 +69,7 @@ export type IdentityStore = {
 	disableAccount(tenant: string, account: string, at: string | null): Promise<boolean>;
 	addSession(row: SessionRow): Promise<void>;
 	session(digest: string): Promise<SessionRow | null>;
-	seeSession(digest: string, at: string): Promise<void>;
+	noteSessionUse(digest: string, at: string): Promise<void>;
 	/** False when it had ended. */
 	endSession(digest: string): Promise<boolean>;
 	addSignIn(row: SignInRow): Promise<void>;

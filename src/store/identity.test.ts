@@ -24,7 +24,7 @@ eachStore(process.env, ({store: fresh}) => {
 		const service = token({tokenId: 'tok_2', digest: 'd2', kind: 'service', owner: null, tools: null, createdAt: LATER});
 		await identity.addToken(token());
 		await identity.addToken(service);
-		await identity.useToken('tok_1', LATER);
+		await identity.noteTokenUse('tok_1', LATER);
 		assert.deepEqual(await identity.tokenBy('d1'), token({lastUsedAt: LATER}));
 		assert.equal(await identity.tokenBy('d3'), null);
 		assert.deepEqual(await identity.tokens('acme'), [service, token({lastUsedAt: LATER})]);
@@ -84,7 +84,7 @@ eachSharedStore(process.env, ({place}) => {
 		await one.addToken(token());
 		await one.addSession(SESSION);
 		assert.equal((await other.tokenBy('d1'))?.revokedAt, null);
-		await other.seeSession('s1', LATER);
+		await other.noteSessionUse('s1', LATER);
 		assert.deepEqual(await one.session('s1'), {...SESSION, seenAt: LATER});
 		await one.revokeToken({tenant: 'acme', tokenId: 'tok_1'}, AT);
 		assert.equal(await one.endSession('s1'), true);

@@ -23,7 +23,7 @@ export function createIdentityStore(db: Kysely<Tables>, execute: Execute): Ident
 	return {...tokensIn(db, execute), ...accountsIn(db, execute), ...sessionsIn(db, execute)};
 }
 
-type Tokens = Pick<IdentityStore, 'addToken' | 'tokenBy' | 'tokens' | 'revokeToken' | 'useToken'>;
+type Tokens = Pick<IdentityStore, 'addToken' | 'tokenBy' | 'tokens' | 'revokeToken' | 'noteTokenUse'>;
 
 function tokensIn(db: Kysely<Tables>, execute: Execute): Tokens {
 	const rows = () => db.selectFrom('tokens').select(TOKEN_ROW);
@@ -45,7 +45,7 @@ function tokensIn(db: Kysely<Tables>, execute: Execute): Tokens {
 			const active = one.where('token_id', '=', storable(tokenId)).where('revoked_at', 'is', null);
 			return (await execute((owner === undefined ? active : active.where('owner', '=', storable(owner))).compile())) === 1;
 		},
-		async useToken(tokenId, at) {
+		async noteTokenUse(tokenId, at) {
 			await execute(db.updateTable('tokens').set({last_used_at: at}).where('token_id', '=', tokenId).compile());
 		},
 	};
@@ -93,7 +93,7 @@ function sessionsIn(db: Kysely<Tables>, execute: Execute): Sessions {
 		async session(digest): Promise<SessionRow | null> {
 			return (await db.selectFrom('sessions').select(SESSION_ROW).where('digest', '=', digest).executeTakeFirst()) ?? null;
 		},
-		async seeSession(digest, at) {
+		async noteSessionUse(digest, at) {
 			await execute(db.updateTable('sessions').set({seen_at: at}).where('digest', '=', digest).compile());
 		},
 		endSession: async (digest) => (await execute(db.deleteFrom('sessions').where('digest', '=', digest).compile())) === 1,

@@ -1,0 +1,70 @@
+import {WritError} from '#contract/errors.ts';
+import type {Principal} from '#contract/event.ts';
+import type {Account} from '#contract/identity.ts';
+import type {IdentityStore} from '#kernel/identity-store.ts';
+import type {Clock} from '#kernel/ports.ts';
+import {type Caller, type Callers, createCallers} from './callers.ts';
+import {type ConfiguredAccount, createRights} from './rights.ts';
+import type {RecordNote, SignIn} from './sign-in.ts';
+import {createTokens, type Tokens} from './tokens.ts';
+
+/** All that a server asks about who somebody is. */
+export type Identity = Callers & {
+	readonly tokens: Tokens;
+	/** null without a provider */
+	readonly signIn: SignIn | null;
+	readonly accounts: Accounts;
+	/** From here on its cookie opens nothing, on any replica. */
+	endSession(caller: Caller): Promise<void>;
+};
+
+export type Accounts = {
+	/** Of people who signed in with a provider. */
+	list(caller: Caller): Promise<readonly Account[]>;
+	/** Disabling ends its sessions, and with them what its tokens can do. Throws `not_found`, or `forbidden` for one's own. */
+	disable(account: string, disabled: boolean, caller: Caller): Promise<void>;
+};
+
+export type IdentityOptions = {
+	readonly store: IdentityStore;
+	readonly clock: Clock;
+	readonly newId: (prefix: 'tok') => string;
+	/** accounts of the settings */
+	readonly configured: readonly ConfiguredAccount[];
+	/** who everybody is on a server that asks nobody; null where it asks */
+	readonly single: Principal | null;
+	readonly signIn: SignIn | null;
+	readonly sessionIdleMs: number;
+	readonly record: RecordNote;
+};
+
+export function createIdentity({signIn, newId, record, ...given}: IdentityOptions): Identity {
+	const {store, clock, configured, single} = given;
+	return {
+		...createCallers({...given, rightsOf: createRights(configured, store, single)}),
+		tokens: createTokens({store, clock, newId, record}),
+		signIn,
+		accounts: createAccounts({store, clock, record}),
+		async endSession({principal, session}) {
+			if (session === undefined || !(await store.endSession(session))) return;
+			await record({what: 'session.ended', target: principal.id, detail: ''}, principal);
+		},
+	};
+}
+
+type Ports = Pick<IdentityOptions, 'store' | 'clock' | 'record'>;
+
+function createAccounts({store, clock, record}: Ports): Accounts {
+	return {
+		async list({principal}) {
+			return (await store.accounts(principal.tenant)).map(({tenant: _, roles, ...row}) => ({...row, roles: [...roles]}));
+		},
+		async disable(account, disabled, {principal}) {
+			const {tenant, id} = principal;
+			if (disabled && id === account) throw new WritError('forbidden', 'you cannot disable your own account');
+			if (await store.disableAccount(tenant, account, disabled ? clock.now().toISOString() : null))
+				return record({what: disabled ? 'account.disabled' : 'account.enabled', target: account, detail: ''}, principal);
+			throw new WritError('not_found', `nobody has signed in as \`${account}\``);
+		},
+	};
+}
