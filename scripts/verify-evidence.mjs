@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /**
- * The second verifier of evidence bundles: plain Node, and not a line of the platform's own code, so that a mistake in one is seen by
- * the other.
+ * The second verifier of bundles: plain Node, and not a line of the platform's own code: a mistake in one is seen by the other.
  *   node scripts/verify-evidence.mjs BUNDLE [--key FILE.pub] [--anchor FILE]     BUNDLE: a directory or an archive
  * Exit codes: 0 valid, 1 tampered (the file, and the event if it is one, are named), 2 cannot tell.
  */
@@ -19,15 +18,12 @@ function must(holds, file, reason, position = null) {
 const sha256 = (...parts) => parts.reduce((sum, part) => sum.update(part), createHash('sha256')).digest();
 const hex = (...parts) => sha256(...parts).toString('hex');
 const isSigned = (key, text, signature) => verify(null, Buffer.from(text), key, signature);
-
-/** Every file has one form, so that no two readers see two things in it. */
 function canonical(value) {
 	if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
 	if (typeof value !== 'object' || value === null) return JSON.stringify(value);
 	const members = Object.keys(value).sort();
 	return `{${members.map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(',')}}`;
 }
-
 function parse(text, file, position) {
 	let value = null;
 	try {
@@ -37,13 +33,10 @@ function parse(text, file, position) {
 	return value;
 }
 const readJson = (files, file) => parse(String(files.get(file)), file);
-
 function base64(text, file) {
-	const bytes = Buffer.from(String(text), 'base64');
-	must(bytes.toString('base64') === text, file, 'it holds base64 of another spelling');
-	return bytes;
+	must(Buffer.from(String(text), 'base64').toString('base64') === text, file, 'it holds base64 of another spelling');
+	return Buffer.from(text, 'base64');
 }
-
 /** An archive is what packing its files gives: nothing between them, and nothing in a header but name and size. */
 function readTar(bytes) {
 	const files = new Map();
@@ -61,34 +54,33 @@ function readTar(bytes) {
 	must(bytes.subarray(at).equals(Buffer.alloc(1_024)), [...files.keys()].at(-1), `byte ${at}: the archive does not end there`);
 	return files;
 }
-
 function tarHeader(name, size) {
 	const octal = (number, digits) => number.toString(8).padStart(digits, '0');
 	const header = Buffer.alloc(512);
 	header.write(name.slice(0, 100));
 	header.write(`0000644\0${'0000000\0'.repeat(2)}${octal(size, 11)}\0${octal(0, 11)}\0        0`, 100);
 	header.write('ustar\x0000', 257);
-	const sum = header.reduce((total, byte) => total + byte);
-	header.write(`${octal(sum, 6)}\0 `, 148);
+	header.write(
+		`${octal(
+			header.reduce((total, byte) => total + byte),
+			6,
+		)}\0 `,
+		148,
+	);
 	return header;
 }
-
 /** What is no plain file has no bytes, and so not those that were exported. */
 function readDirectory(root) {
 	const entries = readdirSync(root, {recursive: true, withFileTypes: true}).filter((entry) => !entry.isDirectory());
 	const paths = entries.map((entry) => [join(entry.parentPath, entry.name), entry.isFile()]);
 	return new Map(paths.map(([path, isFile]) => [relative(root, path), isFile ? readFileSync(path) : Buffer.alloc(0)]));
 }
-
-/** Each key but the first was vouched for by the one before. */
 function readKeys(files, trusted) {
-	const file = 'keys.json';
-	const keys = [];
+	const [file, keys] = ['keys.json', []];
 	for (const {own, endorsement, ...facts} of readJson(files, file)) {
 		const key = createPublicKey({key: base64(facts.publicKey, file), format: 'der', type: 'spki'});
 		const der = key.export({format: 'der', type: 'spki'});
-		const before = keys.at(-1);
-		const statement = canonical(facts);
+		const [before, statement] = [keys.at(-1), canonical(facts)];
 		const isItself = hex(der) === facts.keyId && isSigned(key, statement, base64(own, file));
 		const follows =
 			facts.previous === (before?.id ?? null) && (!before || isSigned(before.key, statement, base64(endorsement, file)));
@@ -99,12 +91,9 @@ function readKeys(files, trusted) {
 	if (trusted && keys.every(({id}) => id !== trusted)) throw new CannotTell(`no key here is the trusted key ${trusted}`);
 	return keys;
 }
-
 const TYPE = 'application/vnd.in-toto+json';
-const EVENTS = 'log/events.jsonl';
-const SEAL = 'statements/bundle.dsse.json';
-const VERDICT = 'statements/verdict.dsse.json';
-
+const [EVENTS, ERASURE] = ['log/events.jsonl', 'log/erasure/events.jsonl'];
+const [SEAL, VERDICT] = ['statements/bundle.dsse.json', 'statements/verdict.dsse.json'];
 function openEnvelope(files, file, {id, key}) {
 	const {payloadType, payload, signatures, ...more} = readJson(files, file);
 	const [{keyid, sig} = {}, ...others] = signatures ?? [];
@@ -117,90 +106,108 @@ function openEnvelope(files, file, {id, key}) {
 	must(statement._type === 'https://in-toto.io/Statement/v1' && statement.subject.length > 0, file, 'it states nothing');
 	return statement;
 }
-
 function checkSeal(files, key) {
 	const {subject, predicateType} = openEnvelope(files, SEAL, key);
 	must(predicateType === 'urn:writ:bundle/v1', SEAL, 'it is no seal');
 	const sealed = new Map(subject.map(({name, digest}) => [name, digest.sha256]));
 	for (const [name, digest] of sealed) {
 		must(files.has(name) && (!name.startsWith('artifacts/') || name.endsWith(digest)), name, 'it is missing');
-		const isWhole = hex(files.get(name)) === digest;
-		if (!isWhole && name === EVENTS) readEvents(files); // names the event that is wrong, if one is
-		must(isWhole, name, 'it is not what was sealed');
+		if (hex(files.get(name)) === digest) continue;
+		if (name === EVENTS) readEvents(files); // names the event that is wrong, if one is
+		must(false, name, 'it is not what was sealed');
 	}
 	for (const name of files.keys()) must(name === SEAL || sealed.has(name), name, 'it is not part of the export');
-	return `${sealed.size} files`;
+	return `seal: ${sealed.size} files`;
 }
-
 function checkStatements(files, key, events) {
 	const hashes = new Set(events.map(({hash}) => hash));
 	const paths = [...files.keys()].filter((path) => path.startsWith('statements/') && path !== SEAL).sort();
 	const stated = new Map(paths.map((path) => [path, openEnvelope(files, path, key)]));
 	for (const [path, {subject}] of stated)
 		for (const {digest} of subject) must(hashes.has(digest.sha256), path, 'it is about an event that is not here');
-	const proposed = events.filter(({type}) => type === 'action.proposed');
-	for (const [index, {data}] of proposed.entries()) {
+	for (const [index, {data}] of events.filter(({type}) => type === 'action.proposed').entries()) {
 		const path = `statements/action-${String(index + 1).padStart(4, '0')}.dsse.json`;
 		const said = stated.get(path)?.predicate;
-		const of = (type) => events.findLast((event) => event.type === type && event.data.actionId === data.actionId)?.data;
-		const [decision, outcome] = [of('action.decided')?.decision, of('action.outcome')];
+		const of = (type) => events.findLast((event) => event.type === type && event.data.actionId === data.actionId);
+		const [decision, {data: outcome, erased} = {}] = [of('action.decided')?.data.decision, of('action.outcome')];
 		const says = [said?.actionId, said?.decision?.effect, said?.outcome?.status, said?.outcome?.output.sha256];
-		const was = [data.actionId, decision?.effect, outcome?.status, outcome?.outputDigest];
+		const was = [data.actionId, decision?.effect, outcome?.status, erased ?? outcome?.outputDigest];
 		must(String(says) === String(was), path, 'it is missing, or not true of the events');
 		must(!outcome?.isolation || stated.has(path.replace('action-', 'test-')), path, 'its test result is missing');
 	}
 	const inputs = paths.filter((path) => path !== VERDICT).map((uri) => ({uri, digest: {sha256: hex(files.get(uri))}}));
-	const named = stated.get(VERDICT)?.predicate.inputAttestations ?? null;
-	must(canonical(named) === canonical(inputs), VERDICT, 'it is not about these statements');
-	return `${paths.length} envelopes`;
+	const named = canonical(stated.get(VERDICT)?.predicate.inputAttestations ?? null);
+	must(named === canonical(inputs), VERDICT, 'it is not about these statements');
+	return `statements: ${paths.length} envelopes`;
 }
-
-function readEvents(files) {
-	must(files.has(EVENTS), EVENTS, 'it is missing');
-	const lines = files.get(EVENTS).toString('utf8').split('\n');
-	must(lines.pop() === '' && lines.length > 0, EVENTS, 'it does not end with a line', lines.length + 1);
+/** What of each type can be erased: it counts by a salted digest, and that is left when it was. */
+const FIELDS = `run.started question, message.added content suggestions, model.responded requestDigest text toolCalls, model.failed error,
+	action.proposed input inputDigest, approval.requested preview previewDigest, approval.granted previewDigest, run.finished error,
+	action.outcome output outputDigest error, answer.checked numbers warnings`;
+const CONTENT = new Map([...FIELDS.matchAll(/([a-z.]+) ([\w ]+)/g)].map(([, type, names]) => [type, names.split(' ')]));
+function hashOf({salt, erased, ...event}) {
+	const fields = event.v === 2 && CONTENT.get(event.type);
+	if (!fields) return salt === undefined && erased === undefined && hex(canonical(event));
+	const members = Object.entries(event.data ?? {});
+	const [content, data] = [true, false].map((is) => Object.fromEntries(members.filter(([key]) => fields.includes(key) === is)));
+	if (erased !== undefined && (salt !== undefined || Object.keys(content).length > 0)) return null;
+	return hex(canonical({...event, data, content: erased ?? hex(canonical({content, salt}))}));
+}
+function readEvents(files, file = EVENTS) {
+	must(files.has(file), file, 'it is missing');
+	const lines = files.get(file).toString('utf8').split('\n');
+	must(lines.pop() === '' && lines.length > 0, file, 'it does not end with a line', lines.length + 1);
 	let prev = '0'.repeat(64);
 	return lines.map((line, index) => {
 		const position = index + 1;
-		const {hash, ...content} = parse(`${line}\n`, EVENTS, position);
-		must(content.seq === position && content.prev === prev, EVENTS, `event ${position} does not follow`, position);
-		must(hex(canonical(content)) === hash, EVENTS, `event ${position} was changed`, position);
+		const {hash, ...content} = parse(`${line}\n`, file, position);
+		must(content.seq === position && content.prev === prev, file, `event ${position} does not follow`, position);
+		must(hashOf(content) === hash, file, `event ${position} was changed`, position);
 		prev = hash;
 		return {...content, hash};
 	});
 }
-
-function checkChain(files, keys, events) {
-	const file = 'log/head.json';
+function checkEnd(files, keys, events, file) {
 	const {signature, ...head} = readJson(files, file);
 	const last = events.at(-1);
 	const isEnd = last.type === 'run.finished' && head.seq === last.seq && head.hash === last.hash;
 	must(isEnd && events.every(({runId}) => runId === head.runId), file, 'it is not the end of these events', events.length);
 	const signer = keys.find(({id}) => id === head.keyId);
 	must(signer && isSigned(signer.key, canonical(head), base64(signature, file)), file, 'its signature does not match');
-	const allowed = new Map();
+	return {...head, status: last.data.status};
+}
+/** What is gone is what a signed run of the platform says was erased, no more and no less. */
+function checkErasure(files, keys, events) {
+	const gone = events.filter(({erased}) => erased !== undefined).map(({seq, hash}) => ({seq, hash}));
+	if (gone.length === 0 && !files.has(ERASURE)) return 'erased: nothing';
+	must(files.has(ERASURE), EVENTS, `event ${gone[0]?.seq}: it is gone, and nothing says who erased it`, gone[0]?.seq);
+	const record = readEvents(files, ERASURE);
+	checkEnd(files, keys, record, 'log/erasure/head.json');
+	const claim = record.find(({type, data}) => type === 'content.erased' && data.runId === events[0].runId);
+	const isOf = record[0].data.job === 'system' && claim && canonical(claim.data.events) === canonical(gone);
+	must(isOf, ERASURE, 'it is not about what is gone', gone[0]?.seq);
+	return `erased: ${gone.length} events at ${claim.at} by the rule ${claim.data.rule}`;
+}
+function checkChain(files, keys, events) {
+	const [head, allowed] = [checkEnd(files, keys, events, 'log/head.json'), new Map()];
 	for (const {type, data, seq} of events) {
 		if (type === 'action.decided') allowed.set(data.actionId, data.decision.effect === 'allow');
 		if (type === 'approval.granted') allowed.set(data.actionId, true);
 		if (/^approval\.(rejected|expired|cancelled)$/.test(type)) allowed.set(data.actionId, false);
 		must(type !== 'action.intent' || allowed.get(data.actionId), EVENTS, `event ${seq} starts what nobody allowed`, seq);
 	}
-	const {run} = readJson(files, 'evidence.json');
-	must(run.runId === head.runId && run.status === last.data.status, 'evidence.json', 'it is about another run');
-	return `${events.length} events`;
+	const {runId, status} = readJson(files, 'evidence.json').run;
+	must(runId === head.runId && status === head.status, 'evidence.json', 'it is about another run');
+	return `chain: ${events.length} events`;
 }
-
 const leafOf = (entry) => sha256(Buffer.of(0), entry);
 const nodeOf = (left, right) => sha256(Buffer.of(1), left, right);
 const splitOf = (size) => 2 ** Math.floor(Math.log2(size - 1));
-
-/** RFC 6962 2.1, from the definition. */
 function rootOf(leaves) {
 	if (leaves.length < 2) return leaves[0] ?? sha256('');
 	const split = splitOf(leaves.length);
 	return nodeOf(rootOf(leaves.slice(0, split)), rootOf(leaves.slice(split)));
 }
-
 /** The root that a proof, in base64, leads to: its last hash is the sibling next to the root. */
 function climb(leaf, index, size, proof) {
 	if (size === 1) return proof.length === 0 ? leaf : null;
@@ -210,7 +217,6 @@ function climb(leaf, index, size, proof) {
 	const sibling = base64(proof.at(-1) ?? '', 'proof');
 	return below && (isLeft ? nodeOf(below, sibling) : nodeOf(sibling, below));
 }
-
 function readCheckpoint(note, keys, file) {
 	const [, text, origin, size, root, name, signature] = /^((\S+)\n(\d+)\n(\S+)\n)\n— (\S+) (\S+)\n$/.exec(note) ?? [];
 	must(text && origin === name, file, 'it is no checkpoint');
@@ -220,7 +226,6 @@ function readCheckpoint(note, keys, file) {
 	must(keys.some(isOf), file, 'its signature does not match');
 	return {origin, size: Number(size), root: base64(root, file)};
 }
-
 function checkTree(files, key, events) {
 	const file = 'log/checkpoint';
 	const {origin, size, root} = readCheckpoint(String(files.get(file)), [key], file);
@@ -228,17 +233,15 @@ function checkTree(files, key, events) {
 	const leaves = events.map(({seq, hash}) => leafOf(`${seq} ${hash}\n`));
 	must(rootOf(leaves).equals(root), file, 'the events do not lead to its root');
 	const tiles = [...files.keys()].filter((path) => path.startsWith('log/tile/0/')).sort(); // so sorted, in the order of their leaves
-	const hashes = Buffer.concat(tiles.map((path) => files.get(path)));
-	must(hashes.equals(Buffer.concat(leaves)), 'log/tile/0', 'it is not of these events');
+	must(Buffer.concat(tiles.map((path) => files.get(path))).equals(Buffer.concat(leaves)), 'log/tile/0', 'it is of other events');
 	const proofs = readJson(files, 'log/proofs.json');
 	must(proofs.length > 0, 'log/proofs.json', 'it proves nothing');
 	for (const {seq, proof} of proofs) {
-		const found = climb(leaves[seq - 1], seq - 1, size, proof);
-		must(found?.equals(root), 'log/proofs.json', `event ${seq} is not in the tree`, seq);
+		const isIn = climb(leaves[seq - 1], seq - 1, size, proof)?.equals(root);
+		must(isIn, 'log/proofs.json', `event ${seq} is not in the tree`, seq);
 	}
 	return `${size} leaves, ${proofs.length} proofs`;
 }
-
 /** The run's place in the log of all runs, and that log against checkpoints kept elsewhere. */
 function checkServerLog(files, keys, anchor) {
 	const file = 'log/server/checkpoint';
@@ -248,17 +251,18 @@ function checkServerLog(files, keys, anchor) {
 	if (!files.has(file)) throw new CannotTell('the bundle has no place in a log that could be compared with the anchor');
 	const {origin, size, root} = readCheckpoint(String(files.get(file)), keys, file);
 	const {index, proof} = readJson(files, 'log/server/proof.json');
-	const found = climb(leafOf(files.get('log/head.json')), index, size, proof);
-	must(found?.equals(root), file, 'the run is not in the log of all runs');
+	must(
+		climb(leafOf(files.get('log/head.json')), index, size, proof)?.equals(root),
+		file,
+		'the run is not in the log of all runs',
+	);
 	if (anchor === undefined) return `leaf ${index + 1} of ${size}, compared with no anchor`;
 	const lines = anchor.split('\n').filter((line) => line.startsWith(`"${origin}\\n${size}\\n`));
 	const seen = lines.map((line) => readCheckpoint(JSON.parse(line), keys, 'the anchor'));
-	const isSame = seen.every((note) => note.root.equals(root));
-	must(isSame, file, 'it had another root where its size was anchored');
+	for (const note of seen) must(note.root.equals(root), file, 'it had another root where its size was anchored');
 	if (seen.length === 0) throw new CannotTell(`the anchor has no checkpoint of size ${size} by a key of this bundle`);
 	return `leaf ${index + 1} of ${size}, as anchored`;
 }
-
 /** What was found, and where. `source` is the bytes of an archive, or a map of files by path. Throws nothing. */
 export function verifyEvidence(source, {trusted, anchor} = {}) {
 	const checks = [];
@@ -268,30 +272,26 @@ export function verifyEvidence(source, {trusted, anchor} = {}) {
 		const files = Buffer.isBuffer(source) ? readTar(source) : source;
 		const keys = readKeys(files, trusted);
 		const key = keys.at(-1);
-		checks.push(`keys: ${keys.length}, the last ${key.id}${trusted ? '' : ', which nobody vouched for'}`);
-		checks.push(`seal: ${checkSeal(files, key)}`);
+		checks.push(`keys: ${keys.length}, the last ${key.id}${trusted ? '' : ', which nobody vouched for'}`, checkSeal(files, key));
 		const events = readEvents(files);
-		checks.push(`chain: ${checkChain(files, keys, events)}`, `statements: ${checkStatements(files, key, events)}`);
-		checks.push(`tree: ${checkTree(files, key, events)}`, `log of all runs: ${checkServerLog(files, keys, anchor)}`);
+		const found = [checkChain(files, keys, events), checkErasure(files, keys, events), checkStatements(files, key, events)];
+		checks.push(...found, `tree: ${checkTree(files, key, events)}`, `log of all runs: ${checkServerLog(files, keys, anchor)}`);
 		return {verdict: 'valid', file: null, position: null, checks};
 	} catch (fault) {
-		const isOpen = fault instanceof CannotTell;
-		// What Node itself says of a key that is none has no place of its own.
+		const isOpen = fault instanceof CannotTell; // and what Node itself says of a key that is none has no place of its own
 		const {file = isOpen || checks.length > 0 ? null : 'keys.json', position = null, message} = fault;
 		return {verdict: isOpen ? 'cannot_tell' : 'tampered', file, position, checks: [...checks, message]};
 	}
 }
-
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
 	try {
 		const [target, ...options] = process.argv.slice(2);
 		const read = (name) => (options.includes(name) ? readFileSync(options[options.indexOf(name) + 1], 'utf8') : undefined);
 		const source = lstatSync(target).isDirectory() ? readDirectory(target) : readFileSync(target);
-		const pem = read('--key');
-		const trusted = pem && hex(createPublicKey(pem).export({format: 'der', type: 'spki'}));
+		const trusted = read('--key') && hex(createPublicKey(read('--key')).export({format: 'der', type: 'spki'}));
 		const {verdict, file, position, checks} = verifyEvidence(source, {trusted, anchor: read('--anchor')});
-		const where = `${file ? ` at ${file}` : ''}${position ? `, event ${position}` : ''}`;
-		process.stdout.write(`${[...checks, `${verdict.replace('_', ' ')}${where}`].join('\n')}\n`);
+		const said = `${verdict.replace('_', ' ')}${file ? ` at ${file}` : ''}${position ? `, event ${position}` : ''}`;
+		process.stdout.write(`${[...checks, said].join('\n')}\n`);
 		process.exitCode = {valid: 0, tampered: 1, cannot_tell: 2}[verdict];
 	} catch (error) {
 		process.stderr.write(`${error.message}\n`);

@@ -6,7 +6,7 @@ import {DatabaseSync} from 'node:sqlite';
 import {after, beforeEach, test} from 'node:test';
 import type {Verification} from '#contract/api.ts';
 import type {Event} from '#contract/event.ts';
-import {digest} from '#evidence/canonical.ts';
+import {hashOf} from '#evidence/content.ts';
 import {runWrit, startWrit} from './server.ts';
 
 const writ = await startWrit({after}, {env: {WRIT_POOL_SIZE: '1'}});
@@ -77,7 +77,7 @@ test('a signed head of other bytes is found', async () => {
 });
 
 test('text that is no event is found and named', async () => {
-	for (const nonsense of ['', 'null', '{}', '{"seq":2', whole.rows[1]?.replace('"v":1', '"v":2') ?? '']) {
+	for (const nonsense of ['', 'null', '{}', '{"seq":2', whole.rows[1]?.replace('"v":2', '"v":3') ?? '']) {
 		edit((rows) => rows.with(1, nonsense));
 		assert.deepEqual(await verdicts(), tamperedAt(2), nonsense);
 	}
@@ -160,8 +160,8 @@ function flip(row: string): string {
 
 /** With the hash that the changed event would have had: what a forger who has read the documentation writes. */
 function rehash(row: string): string {
-	const {hash: _, ...unhashed} = JSON.parse(row) as Event;
-	return JSON.stringify({...unhashed, hash: digest(unhashed)});
+	const event = JSON.parse(row) as Event;
+	return JSON.stringify({...event, hash: hashOf(event)});
 }
 
 function readRun(): {readonly rows: readonly string[]; readonly head: string} {

@@ -134,7 +134,14 @@ export const blastRadiusSchema = z.object({
 	budget: z.record(z.string(), z.object({limit: z.number(), used: z.number()})),
 });
 
-/** The data of each event type, version 1. All a reviewer relies on is here, and therefore inside the hash. */
+/** `target` is the id of a run, a thread or a dataset; of a tenant its name. */
+const heldSchema = {
+	kind: z.enum(['run', 'thread', 'tenant', 'dataset']),
+	target: z.string().min(1).max(200),
+	reason: z.string().min(1).max(2_000),
+};
+
+/** The data of each event type. All a reviewer relies on is here, and therefore inside the hash. */
 export const EVENTS = {
 	'run.started': z.object({
 		job: z.enum(['analyst', 'quality', 'ops', 'fleet', 'system']),
@@ -275,6 +282,27 @@ export const EVENTS = {
 		asked: z.object({by: principalSchema, mode: modeSchema}).nullable(),
 		origin: originSchema.optional(),
 	}),
+	/** content of another run was erased, in the very transaction that recorded this: what it names, and nothing else, is gone */
+	'content.erased': z.object({
+		runId: z.string(),
+		/** id of the rule of the policy that wanted it, or `request` */
+		rule: z.string(),
+		reason: z.string(),
+		events: z.array(z.object({seq: z.int().positive(), hash: z.string()})).min(1),
+		/** of the events as they were stored, before and after */
+		bytes: z.object({before: z.int(), after: z.int()}),
+	}),
+	/** what must not be erased, whoever asks */
+	'hold.placed': z.object({holdId: z.string(), ...heldSchema, origin: originSchema.optional()}),
+	/** somebody wishes for its release, which takes another person */
+	'hold.release-asked': z.object({holdId: z.string(), reason: z.string(), origin: originSchema.optional()}),
+	'hold.released': z.object({
+		holdId: z.string(),
+		reason: z.string(),
+		/** who wished for it before, where it takes two */
+		asked: z.object({by: principalSchema, reason: z.string()}).nullable(),
+		origin: originSchema.optional(),
+	}),
 	/** something to answer for that happened outside of any work: a login, a token that was made, an export */
 	'audit.recorded': z.object({
 		/** dotted, such as `login.succeeded` */
@@ -304,14 +332,42 @@ export const EVENTS = {
 } as const satisfies Record<string, z.ZodType>;
 
 export type EventType = keyof typeof EVENTS;
+
+const ERASED_ERROR = {code: 'erased', message: '', retry: 'never', details: {}} as const;
+
+/**
+ * What of each type's data is content: what somebody asked, wrote, was shown or computed, and digests of it that could be guessed. It
+ * can be erased; the rest stays for good. The value is what readers find in its place. Who, when, which tool, which rules, what was
+ * answered and how it ended is no content.
+ */
+export const CONTENT: {readonly [T in EventType]?: {readonly [K in keyof EventData<T>]?: EventData<T>[K]}} = {
+	'run.started': {question: null},
+	'message.added': {content: '', suggestions: undefined},
+	'model.responded': {requestDigest: '', text: '', toolCalls: []},
+	'model.failed': {error: {...ERASED_ERROR}},
+	'action.proposed': {input: null, inputDigest: ''},
+	'approval.requested': {preview: '', previewDigest: undefined},
+	'approval.granted': {previewDigest: undefined},
+	'action.outcome': {output: null, outputDigest: '', error: null},
+	'answer.checked': {numbers: [], warnings: []},
+	'run.finished': {error: null},
+};
 export type EventData<T extends EventType> = z.infer<(typeof EVENTS)[T]>;
 
 /** An event as a writer states it, before it has a place in the chain. */
 export type EventBody = {[T in EventType]: {readonly type: T; readonly actor: Principal; readonly data: EventData<T>}}[EventType];
 
-/** One link of a run's chain. `hash` is SHA-256 over the canonical JSON of all other fields; `prev` is the hash before it (64 zeros at first). */
+/**
+ * One link of a run's chain. `hash` is SHA-256 over the canonical JSON of all other fields; `prev` is the hash before it (64 zeros at
+ * first). In version 2, of types that have content, the content does not count itself, but `content`: SHA-256 over the canonical JSON
+ * of `{content, salt}`. So it can be erased, with its salt, and the hash still follows from what is left.
+ */
 export type Event = EventBody & {
-	readonly v: 1;
+	readonly v: 1 | 2;
+	/** 128 random bits, hex: without them nobody can tell content that was erased from its digest */
+	readonly salt?: string;
+	/** the digest of content that was erased, instead of `salt` */
+	readonly erased?: string;
 	readonly runId: string;
 	/** 1, 2, 3, … without gaps */
 	readonly seq: number;
@@ -321,7 +377,15 @@ export type Event = EventBody & {
 };
 
 const envelopeSchema = z.object({
-	v: z.literal(1),
+	v: z.union([z.literal(1), z.literal(2)]),
+	salt: z
+		.string()
+		.regex(/^[0-9a-f]{32}$/)
+		.optional(),
+	erased: z
+		.string()
+		.regex(/^[0-9a-f]{64}$/)
+		.optional(),
 	runId: z.string(),
 	seq: z.int().positive(),
 	at: z.iso.datetime(),
@@ -335,7 +399,13 @@ const envelopeSchema = z.object({
 /** Parses a stored event; throws a `ZodError` on anything this version does not know. */
 export function parseEvent(value: unknown): Event {
 	const envelope = envelopeSchema.parse(value);
-	return {...envelope, data: EVENTS[envelope.type].parse(envelope.data)} as Event;
+	const {v, type, salt, erased} = envelope;
+	const content = v === 2 ? CONTENT[type] : undefined;
+	// Content that could be there or not, under a digest or not, could be slipped in.
+	if (Number(salt !== undefined) + Number(erased !== undefined) !== Number(content !== undefined))
+		throw new z.ZodError([{code: 'custom', path: ['salt'], message: 'content goes with a salt, or was erased', input: salt}]);
+	const data = erased === undefined ? envelope.data : {...content, ...(envelope.data as object)};
+	return {...envelope, data: EVENTS[type].parse(data)} as Event;
 }
 
 /** The signed end of a finished run: whoever holds the public key can tell that the chain is whole. */

@@ -77,6 +77,8 @@ function denialOf(gates: readonly GateResult[]): GateResult | undefined {
 export type Tested = {readonly name: string; readonly status: TestCase['status']; readonly message: string | null};
 
 export function testsOf({proposed, outcome, verified}: ActionRecord): readonly Tested[] {
+	if (outcome?.erased !== undefined)
+		return [{name: `${proposed.data.tool}: ${outcome.data.status}`, status: 'skipped', message: 'what came out was erased'}];
 	const cases = testCaseSchema
 		.array()
 		.min(1)

@@ -9,6 +9,7 @@ import type {Store} from '#kernel/ports.ts';
 import {endOf, frameOf, toActions} from './actions.ts';
 import {canonical} from './canonical.ts';
 import {signCheckpoint} from './checkpoint.ts';
+import {toStored} from './content.ts';
 import {type Resource, type Statement, toEnvelope} from './dsse.ts';
 import {assertChain} from './journal.ts';
 import {genesisRecord, type KeyRecord, type SigningKey} from './keys.ts';
@@ -17,6 +18,9 @@ import {toReports} from './reports.ts';
 import type {LogPlace} from './server-log.ts';
 import {stateActions, stateBundle, stateVerdict} from './statements.ts';
 
+/** The run in which the erasure is recorded. */
+export type Erasure = {readonly events: readonly unknown[]; readonly head: SignedHead | null};
+
 type BundlePorts = {
 	readonly store: Pick<Store, 'rawEvents' | 'head'>;
 	readonly key: SigningKey;
@@ -24,6 +28,8 @@ type BundlePorts = {
 	readonly keys?: readonly KeyRecord[];
 	/** The run's place in the log of all runs; null where there is none. */
 	readonly place?: (runId: string) => Promise<LogPlace | null>;
+	/** What erased content of the run; null when nothing did. */
+	readonly erasure?: (runId: string) => Promise<Erasure | null>;
 	/** The bytes of a file the run left, by its SHA-256; null when they are gone. */
 	readonly readArtifact?: (tenant: string, sha256: string) => Promise<Uint8Array | null>;
 };
@@ -45,13 +51,18 @@ export async function exportBundle(runId: string, ports: BundlePorts): Promise<R
 	const files = new Map<string, Buffer>();
 	const write = (path: string, text: string | Uint8Array) => void files.set(path, Buffer.from(text as string));
 
-	write('log/events.jsonl', events.map((event) => `${canonical(event)}\n`).join(''));
+	write('log/events.jsonl', toLines(events.map(toStored)));
 	write('log/head.json', `${canonical(head)}\n`);
 	for (const [path, bytes] of treeOf(events, key)) write(path, bytes);
 	const place = await ports.place?.(runId);
 	if (place) {
 		write('log/server/checkpoint', place.checkpoint);
 		write('log/server/proof.json', `${canonical({index: place.index, proof: place.proof})}\n`);
+	}
+	const erasure = events.some(({erased}) => erased !== undefined) ? await ports.erasure?.(runId) : null;
+	if (erasure) {
+		write('log/erasure/events.jsonl', toLines(erasure.events));
+		write('log/erasure/head.json', `${canonical(erasure.head)}\n`);
 	}
 	write('keys.json', `${canonical(keys)}\n`);
 	for (const [sha256, bytes] of await artifactsOf(events, ports)) write(`artifacts/${sha256}`, bytes);
@@ -64,6 +75,10 @@ export async function exportBundle(runId: string, ports: BundlePorts): Promise<R
 	state('statements/verdict.dsse.json', stateVerdict(events, inputs));
 	state('statements/bundle.dsse.json', stateBundle(runId, resourcesOf(files)));
 	return files;
+}
+
+function toLines(events: readonly unknown[]): string {
+	return events.map((event) => `${canonical(event)}\n`).join('');
 }
 
 type Run = {readonly events: readonly Event[]; readonly head: SignedHead};
@@ -123,8 +138,8 @@ async function artifactsOf(
 	const artifacts = new Map<string, string | Uint8Array>();
 	const tenant = frameOf(events).started?.principal.tenant ?? '';
 	for (const {proposed, outcome} of toActions(events)) {
-		artifacts.set(proposed.data.inputDigest, canonical(proposed.data.input));
-		if (!outcome) continue;
+		if (proposed.erased === undefined) artifacts.set(proposed.data.inputDigest, canonical(proposed.data.input));
+		if (!outcome || outcome.erased !== undefined) continue;
 		artifacts.set(outcome.data.outputDigest, canonical(outcome.data.output));
 		for (const sha256 of filesIn(outcome.data.output)) {
 			const bytes = await readArtifact?.(tenant, sha256);
@@ -157,6 +172,7 @@ function summaryOf(events: readonly Event[], {seq, hash: of, keyId}: SignedHead,
 		policyVersion: started?.policyVersion ?? null,
 		head: {seq, hash: of, keyId},
 		keyId: key.keyId,
+		...erasedOf(events),
 		actions: toActions(events).map((action) => ({
 			actionId: action.proposed.data.actionId,
 			tool: action.proposed.data.tool,
@@ -165,6 +181,12 @@ function summaryOf(events: readonly Event[], {seq, hash: of, keyId}: SignedHead,
 			end: endOf(action),
 		})),
 	};
+}
+
+/** What is missing: without anything missing, nothing. */
+function erasedOf(events: readonly Event[]) {
+	const gone = events.filter(({erased}) => erased !== undefined);
+	return gone.length === 0 ? {} : {erased: {events: gone.map(({seq}) => seq), record: 'log/erasure/events.jsonl'}};
 }
 
 function resourcesOf(files: ReadonlyMap<string, Buffer>): readonly Resource[] {

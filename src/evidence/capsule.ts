@@ -1,6 +1,7 @@
 import {WritError} from '#contract/errors.ts';
 import {type Event, parseEvent} from '#contract/event.ts';
 import type {Clock, Store} from '#kernel/ports.ts';
+import type {Erasure} from './bundle.ts';
 import {canonical} from './canonical.ts';
 import type {SigningKey} from './keys.ts';
 
@@ -8,6 +9,7 @@ type CapsulePorts = {
 	readonly store: Pick<Store, 'rawEvents' | 'head'>;
 	readonly key: SigningKey;
 	readonly clock: Clock;
+	readonly erasure?: (runId: string) => Promise<Erasure | null>;
 	/** name and version of what exports */
 	readonly software: string;
 };
@@ -31,12 +33,14 @@ export async function exportCapsule(
 			details: {keyId: head.keyId},
 		});
 	}
+	const erasure = await ports.erasure?.(runId);
 	const exportedAt = clock.now().toISOString();
 	const content = {
 		format: 'writ-capsule/1',
 		run: toHeader(runId, events),
 		events,
 		head,
+		...(erasure ? {erasure} : {}),
 		publicKey: key.publicKey,
 		exportedAt,
 		software,

@@ -4,9 +4,9 @@
  * (verify.ts) shares only the canonical form with this file.
  */
 import {WritError} from '#contract/errors.ts';
-import {EVENTS, type Event, type EventBody, type EventData, type Principal, type SignedHead} from '#contract/event.ts';
+import {CONTENT, EVENTS, type Event, type EventBody, type EventData, type Principal, type SignedHead} from '#contract/event.ts';
 import type {AppendBatch, Clock, Journal, Redactor, Store} from '#kernel/ports.ts';
-import {digest} from './canonical.ts';
+import {hashOf, newSalt} from './content.ts';
 
 /** A journal whose lease its holder has to keep. */
 export type RunJournal = Journal & {
@@ -169,18 +169,18 @@ function linkEvent(body: EventBody, {runId, last, now, redact}: Place): Event {
 	const data: unknown = EVENTS[body.type].parse(redact(body.data).value);
 	const at = last && last.at > now ? last.at : now; // a clock set back must not break the order
 	const seq = (last?.seq ?? 0) + 1;
-	const unhashed = {actor: body.actor, at, data, prev: last?.hash ?? GENESIS, runId, seq, type: body.type, v: 1};
-	return {...unhashed, hash: digest(unhashed)} as Event;
+	const salt = CONTENT[body.type] ? {salt: newSalt()} : {};
+	const unhashed = {actor: body.actor, at, data, prev: last?.hash ?? GENESIS, runId, seq, type: body.type, v: 2, ...salt};
+	return {...unhashed, hash: hashOf(unhashed as Omit<Event, 'hash'>)} as Event;
 }
 
 /** Throws `evidence_tampered`, naming the first event that is not linked to the one before or not what was hashed. */
 export function assertChain(events: readonly Event[], runId: string): void {
 	let prev = GENESIS;
 	for (const [index, event] of events.entries()) {
-		const {hash, ...unhashed} = event;
 		const linked = event.seq === index + 1 && event.runId === runId && event.prev === prev;
-		if (!linked || digest(unhashed) !== hash) throw tampered(runId, index + 1);
-		prev = hash;
+		if (!linked || hashOf(event) !== event.hash) throw tampered(runId, index + 1);
+		prev = event.hash;
 	}
 }
 

@@ -67,7 +67,7 @@ function stateDecision(action: ActionRecord, events: readonly Event[]): Statemen
 		predicateType: ACTION_DECISION,
 		predicate: {
 			...{runId, actionId: data.actionId, parentActionId: data.parentActionId ?? null},
-			...{tool: data.tool, toolVersion: data.toolVersion, input: {sha256: data.inputDigest}},
+			...{tool: data.tool, toolVersion: data.toolVersion, input: {sha256: proposed.erased ?? data.inputDigest}},
 			...{proposedAt: at, proposedBy: actor, onBehalfOf: frameOf(events).started?.principal ?? null},
 			decision: decision && {
 				...{effect: decision.effect, policyVersion: decision.policyVersion, quorum: decision.quorum ?? null},
@@ -82,7 +82,11 @@ function stateDecision(action: ActionRecord, events: readonly Event[]): Statemen
 			},
 			labels: outcome?.data.labels ?? [],
 			outcome: outcome && {
-				...{status: outcome.data.status, output: {sha256: outcome.data.outputDigest}, error: outcome.data.error?.code ?? null},
+				...{
+					status: outcome.data.status,
+					output: {sha256: outcome.erased ?? outcome.data.outputDigest},
+					error: outcome.data.error?.code ?? null,
+				},
 				...{durationMs: outcome.data.durationMs, usage: outcome.data.usage, isolation: outcome.data.isolation},
 			},
 			verdict: verified?.data.verdict.kind ?? null,
@@ -95,7 +99,7 @@ function stateApproval({requested, answers, intent}: ActionRecord) {
 	if (!requested) return null;
 	const {approvalId, binding, preview, requestedBy, approveBy} = requested.data;
 	return {
-		...{approvalId, digest: {sha256: binding}, preview: {sha256: digest(preview)}, requestedBy, approveBy},
+		...{approvalId, digest: {sha256: binding}, preview: {sha256: requested.erased ?? digest(preview)}, requestedBy, approveBy},
 		used: intent?.data.approvalId === approvalId,
 		answers: answers.map(({type, at, data}) => ({
 			answer: type.slice('approval.'.length),
@@ -115,7 +119,7 @@ function stateTest(action: ActionRecord, events: readonly Event[]): Statement {
 	const [passed, warned, failed] = [names('passed'), names('skipped'), names('failed', 'error')];
 	const isolation = outcome?.data.isolation;
 	const configuration = [
-		{name: `${proposed.data.tool}@${proposed.data.toolVersion}`, digest: {sha256: proposed.data.inputDigest}},
+		{name: `${proposed.data.tool}@${proposed.data.toolVersion}`, digest: {sha256: proposed.erased ?? proposed.data.inputDigest}},
 		...(started?.dataset ? [{name: `dataset/${started.dataset.id}`, digest: digestOf(started.dataset.hash)}] : []),
 		...(started ? [{name: 'policy', digest: digestOf(started.policyVersion)}] : []),
 		...(isolation ? [{name: `sandbox/${isolation.provider}/${isolation.level}`, digest: {sha256: digest(isolation)}}] : []),

@@ -6,7 +6,7 @@ import {createHash} from 'node:crypto';
 import type {Verification} from '#contract/api.ts';
 import type {Event} from '#contract/event.ts';
 import {isRecord} from '#contract/json.ts';
-import {checkChain, checkHeader, checkRun, conclude, type Signer, tryParse} from './verify.ts';
+import {checkChain, checkErasure, checkHeader, checkRun, conclude, type Signer, tryParse} from './verify.ts';
 import type {Finding} from './verify-conduct.ts';
 import {checkKeys, type KeyChain} from './verify-keys.ts';
 import {checkPlace, checkTree} from './verify-log.ts';
@@ -65,6 +65,7 @@ function verifyFiles(files: Files, {trustedKeyId, anchor}: Trust): Verification 
 			...keys.findings,
 			...(exact ? [] : [{name: 'events', verdict: 'tampered', detail: 'they are not in canonical form', file: EVENTS} as const]),
 			...run,
+			...checkErasure(events, readErasure(files), keys.signers),
 			// What a broken chain is said to show is worth nothing, and its break is what matters.
 			...(isSound ? [...checkContent(sealed, parsed as Event[]), ...place] : []),
 			...checkRevoked(keys, byHead, place),
@@ -84,6 +85,11 @@ function checkContent(sealed: {files: Files; hashes: ReadonlyMap<string, string>
 		checkTree(files, events, events[0]?.runId ?? '', signer),
 		checkArtifacts(files, hashes, events),
 	];
+}
+
+function readErasure(files: Files): unknown {
+	const bytes = files.get('log/erasure/events.jsonl');
+	return bytes && {events: readEvents(bytes).events, head: parseFile(files, 'log/erasure/head.json')?.value};
 }
 
 function inEvents(finding: Finding): Finding {
@@ -129,6 +135,7 @@ function checkArtifacts(files: Files, hashes: ReadonlyMap<string, string>, event
 	const wrong = paths.find((path) => hashes.get(path) !== path.slice('artifacts/'.length));
 	if (wrong) return fail(wrong, 'its name is not its digest');
 	const needed = events.flatMap((event) => {
+		if (event.erased !== undefined) return [];
 		if (event.type === 'action.proposed') return [event.data.inputDigest];
 		return event.type === 'action.outcome' ? [event.data.outputDigest] : [];
 	});

@@ -57,7 +57,7 @@ export function checkConduct(events: readonly Event[]): Finding[] {
 const RULES: Rules = {
 	'action.proposed': {
 		check: 'digests',
-		rule({actionId, input, inputDigest}, {actions}) {
+		rule({actionId, input, inputDigest}, {actions}, {erased}) {
 			if (actions.has(actionId)) return `action ${actionId} was proposed twice`;
 			actions.set(actionId, {
 				inputDigest,
@@ -67,7 +67,9 @@ const RULES: Rules = {
 				rejected: false,
 				withdrawn: false,
 			});
-			return tryDigest(input) === inputDigest ? null : 'the input is not the one whose digest was decided on';
+			return erased !== undefined || tryDigest(input) === inputDigest
+				? null
+				: 'the input is not the one whose digest was decided on';
 		},
 	},
 	'action.decided': {
@@ -148,7 +150,7 @@ const RULES: Rules = {
 	},
 	'action.outcome': {
 		check: 'outcomes',
-		rule({actionId, status, output, outputDigest}, {actions}) {
+		rule({actionId, status, output, outputDigest}, {actions}, {erased}) {
 			const action = actions.get(actionId);
 			if (!action) return `action ${actionId} was never proposed`;
 			if (action.hasOutcome) return `action ${actionId} had an outcome before`;
@@ -158,7 +160,7 @@ const RULES: Rules = {
 			if (!isRefusal && !action.hasIntent) return `action ${actionId} has an outcome without an intent`;
 			if (isRefusal && action.hasIntent) return `action ${actionId} is ${status}, yet it was started`;
 			if (status === 'rejected' && !action.rejected) return `nobody rejected action ${actionId}`;
-			return tryDigest(output) === outputDigest ? null : 'the output does not match its digest';
+			return erased !== undefined || tryDigest(output) === outputDigest ? null : 'the output does not match its digest';
 		},
 	},
 	'action.verified': {

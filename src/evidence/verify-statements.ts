@@ -121,6 +121,7 @@ const RULES: Readonly<Record<'action' | 'test' | 'verdict', Rule>> = {
 		if (about.some(({data}) => !('actionId' in data) || data.actionId !== actionId)) return 'it is about more than one action';
 		const decision = lastOf(about, 'action.decided', actionId)?.decision;
 		const outcome = lastOf(about, 'action.outcome', actionId);
+		const erased = about.findLast(({type}) => type === 'action.outcome')?.erased;
 		const verified = lastOf(about, 'action.verified', actionId);
 		const asked = lastOf(about, 'approval.requested', actionId);
 		const rules = [...new Set(decision?.gates.flatMap((gate) => gate.rules))];
@@ -135,8 +136,8 @@ const RULES: Readonly<Record<'action' | 'test' | 'verdict', Rule>> = {
 			...[predicate.labels, predicate.verdict],
 		];
 		const was = [
-			...[actionId, tool, inputDigest, decision?.effect, decision?.policyVersion, decision?.risk, rules],
-			...[asked?.binding, outcome?.status, outcome?.outputDigest, outcome?.labels ?? [], verified?.verdict.kind],
+			...[actionId, tool, proposed.erased ?? inputDigest, decision?.effect, decision?.policyVersion, decision?.risk, rules],
+			...[asked?.binding, outcome?.status, erased ?? outcome?.outputDigest, outcome?.labels ?? [], verified?.verdict.kind],
 		];
 		return same(says, was) ? null : 'it does not say what the events say of this action';
 	},

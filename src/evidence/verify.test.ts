@@ -3,8 +3,9 @@ import {test} from 'node:test';
 import fc from 'fast-check';
 import type {Verification} from '#contract/api.ts';
 import type {Event, EventBody, SignedHead} from '#contract/event.ts';
-import {canonical, digest} from './canonical.ts';
+import {canonical} from './canonical.ts';
 import {exportCapsule} from './capsule.ts';
+import {hashOf} from './content.ts';
 import {signHead} from './keys.ts';
 import {createTestClock, finishedRun, sampleBodies, sampleKey, startRun} from './sample-run.ts';
 import {verifyCapsule, verifyRun} from './verify.ts';
@@ -26,7 +27,7 @@ function rehash(rows: Raw[], head: SignedHead = one.head): {rows: Raw[]; head: S
 	let prev = '0'.repeat(64);
 	const forged = rows.map((row, index) => {
 		const {hash: _, ...event} = {...row, seq: index + 1, prev};
-		prev = digest(event);
+		prev = hashOf(event as unknown as Event);
 		return {...event, hash: prev} as Raw;
 	});
 	return {rows: forged, head: {...head, seq: forged.length, hash: prev}};

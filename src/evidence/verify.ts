@@ -3,10 +3,11 @@
  */
 import {createHash, createPublicKey, type KeyObject, verify} from 'node:crypto';
 import type {Verification} from '#contract/api.ts';
-import {type Event, parseEvent, type SignedHead, signedHeadSchema} from '#contract/event.ts';
+import {CONTENT, type Event, type EventType, parseEvent, type SignedHead, signedHeadSchema} from '#contract/event.ts';
 import {isRecord} from '#contract/json.ts';
 import {canonical, digest} from './canonical.ts';
 import {checkConduct, type Finding, tryDigest} from './verify-conduct.ts';
+import {compareErasure} from './verify-erasure.ts';
 
 export type Signer = {readonly key: KeyObject; readonly keyId: string};
 
@@ -29,14 +30,30 @@ export function verifyCapsule(capsule: unknown, {trustedKeyId}: {readonly truste
 	if (!signer) findings.push({name: 'key', verdict: 'tampered', detail: 'the public key is not an Ed25519 key'});
 	else findings.push(checkTrust(signer, trustedKeyId), checkSeal(value, signer));
 	findings.push(checkHeader(value.run, events), ...checkRun(events, value.head, signer, 'tampered'));
+	findings.push(...checkErasure(events, value.erasure, signer ? [signer] : []));
 	return conclude(findings, events, signer);
 }
 
+/** What a store has besides: `erasure` is the run that says what was erased of this one; `keys` are all of the platform. */
+type Beside = {readonly erasure?: unknown; readonly keys?: readonly string[]};
+
 /** Checks a run as a store holds it, with the platform's own public key (SPKI DER, base64). Never throws. */
-export function verifyRun(rawEvents: unknown, head: unknown, publicKey: string): Verification {
+export function verifyRun(rawEvents: unknown, head: unknown, publicKey: string, {erasure, keys = []}: Beside = {}): Verification {
 	const events: readonly unknown[] = Array.isArray(rawEvents) ? rawEvents : [];
 	const signer = readSigner(publicKey);
-	return conclude(checkRun(events, head, signer, 'cannot_tell'), events, signer);
+	const signers = [publicKey, ...keys].flatMap((key) => readSigner(key) ?? []);
+	return conclude([...checkRun(events, head, signer, 'cannot_tell'), ...checkErasure(events, erasure, signers)], events, signer);
+}
+
+/** Content that is gone, against the record that says so: a signed run of its own. Nothing when all is here and nothing says otherwise. */
+export function checkErasure(events: readonly unknown[], erasure: unknown, signers: readonly Signer[]): Finding[] {
+	if (!isRecord(erasure)) return compareErasure(events, null);
+	const record: readonly unknown[] = Array.isArray(erasure.events) ? erasure.events : [];
+	const {head} = erasure;
+	const signer = signers.find(({keyId}) => isRecord(head) && head.keyId === keyId) ?? null;
+	const bad = checkRun(record, head, signer, 'tampered').find(({verdict}) => verdict !== 'valid');
+	if (!bad) return compareErasure(events, record.map(tryParse) as Event[]);
+	return [{name: 'erasure', verdict: 'tampered', detail: `the record of what was erased: ${bad.name}: ${bad.detail}`}];
 }
 
 /** The worst of what was found; without anything found, nothing can be told. */
@@ -134,11 +151,28 @@ export function checkChain(events: readonly unknown[]): Finding {
 
 type Place = {readonly seq: number; readonly runId: string | null; readonly prev: string};
 
-function linkFault({hash, ...event}: Readonly<Record<string, unknown>>, {seq, runId, prev}: Place): string | null {
+function linkFault(event: Readonly<Record<string, unknown>>, {seq, runId, prev}: Place): string | null {
 	if (event.seq !== seq) return `its number is ${event.seq}: an event is missing, doubled or out of place`;
 	if (event.runId !== runId) return 'it belongs to another run';
 	if (event.prev !== prev) return 'it does not follow from the event before it';
-	return tryDigest(event) === hash ? null : 'its hash does not match its content';
+	return hashMatches(event) ? null : 'its hash does not match its content';
+}
+
+/** In version 2 content counts by its salted digest, which is all that is left when it was erased. Then nothing may stand in its place. */
+function hashMatches({hash, salt, erased, ...event}: Readonly<Record<string, unknown>>): boolean {
+	const fields = Object.keys(CONTENT[event.type as EventType] ?? {});
+	if (event.v !== 2 || fields.length === 0) return tryDigest({...event, salt, erased}) === hash;
+	if (!isRecord(event.data)) return false;
+	const kept: Record<string, unknown> = {...event.data};
+	const content: Record<string, unknown> = {};
+	for (const field of fields) {
+		if (!Object.hasOwn(kept, field)) continue;
+		content[field] = kept[field];
+		delete kept[field];
+	}
+	if (erased !== undefined && (salt !== undefined || Object.keys(content).length > 0)) return false;
+	const counted = erased ?? tryDigest({content, salt});
+	return counted !== null && tryDigest({...event, data: kept, content: counted}) === hash;
 }
 
 function parseAll(events: readonly unknown[]): {parsed: readonly Event[]; schema: Finding} {

@@ -65,7 +65,7 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	const notes = [...note, decided(action.id, decision, journal.principal)];
 	if (decision.effect === 'deny') return refuse(action.id, decision, notes, journal);
 
-	const question = toQuestion(action, {fingerprint: target.fingerprint, decision, facts}, kernel);
+	const question = toQuestion(action, {fingerprint: target.fingerprint, decision, facts, salt: journal.events[0]?.salt}, kernel);
 	if (!question) {
 		const unshown = refusal('its tool could not show what it would do', kernel);
 		return refuse(action.id, unshown, [...note, decided(action.id, unshown, journal.principal)], journal);

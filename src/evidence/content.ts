@@ -1,0 +1,42 @@
+/** What of an event can be erased, as its writer sees it: hashed by a salted digest, taken out, and how it is stored then. */
+import {randomBytes} from 'node:crypto';
+import {CONTENT, type Event} from '#contract/event.ts';
+import {digest} from './canonical.ts';
+
+type Unhashed = Omit<Event, 'hash'> & {readonly hash?: string};
+type Data = Readonly<Record<string, unknown>>;
+
+export function newSalt(): string {
+	return randomBytes(16).toString('hex');
+}
+
+/** The hash that an event has to have. */
+export function hashOf({hash: _, ...event}: Unhashed): string {
+	const fields = event.v === 2 ? CONTENT[event.type] : undefined;
+	if (!fields) return digest(event);
+	const {salt, erased, data, ...envelope} = event;
+	const {kept, content} = split(data, fields);
+	return digest({...envelope, data: kept, content: erased ?? digest({content, salt})});
+}
+
+/** The event without its content; null when it has none, or is of a version whose hash covers it as it stands. */
+export function eraseContent(event: Event): Event | null {
+	const fields = CONTENT[event.type];
+	if (event.v !== 2 || !fields || event.erased !== undefined) return null;
+	const {salt, data, ...envelope} = event;
+	const {kept, content} = split(data, fields);
+	return {...envelope, data: {...kept, ...fields}, erased: digest({content, salt})} as Event;
+}
+
+/** As it is stored: nothing stands where content was erased. */
+export function toStored(event: Event): unknown {
+	const fields = event.erased === undefined ? undefined : CONTENT[event.type];
+	return fields ? {...event, data: split(event.data, fields).kept} : event;
+}
+
+function split(data: object, fields: object): {readonly kept: Data; readonly content: Data} {
+	const kept: Record<string, unknown> = {};
+	const content: Record<string, unknown> = {};
+	for (const [key, value] of Object.entries(data)) (key in fields ? content : kept)[key] = value;
+	return {kept, content};
+}
