@@ -130,7 +130,8 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const budgeted = withTenantBudgets(store, policy);
 	const recording = {mode, defaults, keyring, facts, finished, redact, clock, durable};
 	const runs = holdRuns({...recording, store: budgeted, leaseMs: LEASE_MS[config.data.storage]});
-	const needsSecond = new Set(config.server.authTokens.map(({id, tenant}) => `${id}@${tenant}`)).size > 1;
+	const needsSecond =
+		config.identity.issuer !== null || new Set(config.server.authTokens.map(({id, tenant}) => `${id}@${tenant}`)).size > 1;
 	const killSwitch = await createKillSwitch({holder: mode, defaults, store, runs, kernel, software, needsSecond});
 	mode.catchUp = killSwitch.catchUp;
 	const answer = answerer({kernel, store, datasets, secrets});

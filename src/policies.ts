@@ -20,6 +20,7 @@ import {createPolicyCache} from '#policy/policy-cache.ts';
 import {type PolicyParts, readPolicy} from '#policy/policy-file.ts';
 import {showProblem} from '#policy/policy-text.ts';
 import {decideAgain, type Past, replayRun, toAction} from '#policy/replay.ts';
+import {isSingleUser} from './single-user.ts';
 
 /** Throws `invalid_config` with the place of every mistake when the policy file is broken. */
 export function openPolicy(config: Config, dataDir: string): LivePolicy {
@@ -41,16 +42,17 @@ export function disabledTools({limits}: Config): ReadonlyMap<string, string> {
 /** Reads its clocks from the policy in force when it is asked, so that a reload counts at once. */
 export function approvalsOf(
 	policy: LivePolicy,
-	{server, governance}: Config,
+	config: Config,
 	newId: ApprovalOptions['newId'],
 ): ReturnType<typeof createApprovals> {
+	const {governance} = config;
 	const {approvers, escalateTo, escalateAfter, grantsInWindow, grantWindowSeconds} = governance;
 	const now = () => {
 		const {approveWithinSeconds, executeWithinSeconds} = policy.current().document.approvals;
 		return createApprovals({
 			approveWithinMs: approveWithinSeconds * 1_000,
 			executeWithinMs: executeWithinSeconds * 1_000,
-			allowSelfApproval: server.authTokens.length === 0,
+			allowSelfApproval: isSingleUser(config),
 			approvers,
 			escalateTo,
 			...(escalateTo.length > 0 && {escalateAfter}),

@@ -16,13 +16,14 @@ export function openStoreOfSecrets({data, secrets}: Config, given: Given): Secre
 }
 
 /** Secrets that settings hold themselves. What is only a name of a secret may be read by all. */
-export function secretsOf({models, server, data, secrets, client, governance}: Config): readonly string[] {
+export function secretsOf({models, server, data, secrets, client, governance, identity}: Config): readonly string[] {
 	const held = [
 		models.openaiApiKey,
 		models.anthropicApiKey,
 		secrets.passphrase,
 		client.token,
 		passwordIn(data.databaseUrl),
+		identity.clientSecret,
 		governance.webhookUrl,
 		governance.webhookSecret,
 	];

@@ -10,6 +10,7 @@ import {startTracing} from '#server/tracing.ts';
 import {createAnswerer} from './answerer.ts';
 import {type Approving, createApproving} from './approving.ts';
 import {doctorChecks, readVersion, readyChecks} from './doctor.ts';
+import {openIdentity} from './identities.ts';
 import {packEvidence, verifyStored} from './pack-evidence.ts';
 import {createPlatform, type Platform} from './platform.ts';
 import {replayRun} from './replay.ts';
@@ -43,13 +44,15 @@ export async function start(loaded: LoadedConfig, level?: 'silent'): Promise<Sta
 	holder.log = log;
 	for (const notice of notices) log.warn('config.notice', {notice});
 	const approving = createApproving(platform, config);
-	const server = createServer(serverDeps(platform, {loaded, version, log, approving}));
+	const options = serverOptions(config, platform.secrets);
+	const identity = await openIdentity(platform, config, {configured: options.authTokens, log});
+	const server = createServer({...serverDeps(platform, {loaded, version, log, approving}), identity, options});
 	return {platform, server, approving, log, config};
 }
 
 type Context = {readonly loaded: LoadedConfig; readonly version: string; readonly log: Log; readonly approving: Approving};
 
-function serverDeps(platform: Platform, {loaded, version, log, approving}: Context): ServerDeps {
+function serverDeps(platform: Platform, {loaded, version, log, approving}: Context): Omit<ServerDeps, 'identity' | 'options'> {
 	const {store, kernel, policy, pool} = platform;
 	const {config} = loaded;
 	const {observability} = config;
@@ -88,7 +91,6 @@ function serverDeps(platform: Platform, {loaded, version, log, approving}: Conte
 		}),
 		clock: kernel.clock,
 		version,
-		options: serverOptions(config, platform.secrets),
 	};
 }
 
@@ -98,10 +100,11 @@ function policyReply(live: Platform['policy']): PolicyReply {
 	return {version, gates: gates.map(({name}) => name), sources: [...live.sources()], document, problems};
 }
 
-function serverOptions({server, data}: Config, secrets: Platform['secrets']): ServerOptions {
+function serverOptions({server, data, identity}: Config, secrets: Platform['secrets']): ServerOptions {
 	const {heartbeatSeconds, disconnectGraceSeconds, shutdownSeconds, ...rest} = server;
 	return {
 		...rest,
+		publicUrl: identity.publicUrl,
 		authTokens: rest.authTokens.map(({token, ...who}) => ({...who, token: tokenOf(token, secrets)})),
 		heartbeatMs: heartbeatSeconds * 1_000,
 		disconnectGraceMs: disconnectGraceSeconds * 1_000,

@@ -1,12 +1,20 @@
 /** Settings that hold several values in one text, so that an environment variable can say them. */
 import {z} from 'zod';
+import {ROLES, type Role} from '#contract/identity.ts';
 
-/** `token=person@tenant`, or `token=account:person@tenant`; the token may hold any character but `=` and `,`. */
+/** `token=person@tenant`, or `token=account:person@tenant`, and `:role+role` for less than all; the token may hold any character but `=` and `,`. */
 export const tokenEntry = z.string().transform((entry, context) => {
-	const [, token, id, person, tenant] =
-		/^([^=,\s]{16,}|secret:[^=,\s]+)=([^@=:,\s]+)(?::([^@=:,\s]+))?@([^@=,\s]+)$/.exec(entry) ?? [];
-	if (token && id && tenant) return {token, id, tenant, ...(person && {person})};
-	context.addIssue({code: 'custom', message: 'write each as token=person@tenant, the token at least 16 characters'});
+	const [, token, id, person, tenant, named] =
+		/^([^=,\s]{16,}|secret:[^=,\s]+)=([^@=:,\s]+)(?::([^@=:,\s]+))?@([^@=:,\s]+)(?::([^@=:,\s]+))?$/.exec(entry) ?? [];
+	if (!token || !id || !tenant) {
+		context.addIssue({code: 'custom', message: 'write each as token=person@tenant, the token at least 16 characters'});
+		return z.NEVER;
+	}
+	const account = {token, id, tenant, ...(person && {person})};
+	if (named === undefined) return account;
+	const unknown = named.split('+').filter((role) => !(ROLES as readonly string[]).includes(role));
+	if (unknown.length === 0) return {...account, roles: named.split('+') as Role[]};
+	context.addIssue({code: 'custom', message: `there is no role \`${unknown.join(', ')}\`; known: ${ROLES.join(', ')}`});
 	return z.NEVER;
 });
 

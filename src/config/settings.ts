@@ -5,26 +5,8 @@
 import {z} from 'zod';
 import {LEVELS} from '#contract/sandbox.ts';
 import {exceptionEntry, injectionEntry, tokenEntry} from './entries.ts';
-
-type Facts = {
-	readonly env: string;
-	readonly unit?: string;
-	/** never printed, only said to be set or not */
-	readonly secret?: boolean;
-};
-
-const facts = z.registry<Facts>();
-
-/** `about` completes the sentence "This setting is …". */
-function setting<T extends z.ZodType>(schema: T, about: string, given: Facts): T {
-	const described = schema.describe(about);
-	facts.add(described, given);
-	return described;
-}
-
-const text = z.string().min(1);
-const optionalText = text.nullable().default(null);
-const count = (min: number, max: number, initial: number) => z.int().min(min).max(max).default(initial);
+import {identity} from './identity-settings.ts';
+import {count, type Facts, facts, optionalText, setting, text} from './setting.ts';
 
 const server = {
 	host: setting(text.default('127.0.0.1'), 'the address to listen on; anything but a loopback address needs auth tokens', {
@@ -38,7 +20,7 @@ const server = {
 	),
 	authTokens: setting(
 		z.array(tokenEntry).default([]),
-		'bearer tokens and who they stand for, each as token=person@tenant, or token=account:person@tenant',
+		'bearer tokens and who they stand for, each as token=person@tenant, or token=account:person@tenant; with :role+role at the end for less than all',
 		{
 			env: 'WRIT_AUTH_TOKENS',
 			secret: true,
@@ -355,6 +337,7 @@ export const configSchema = z.strictObject({
 	kubernetes: section(kubernetes),
 	secrets: section(secrets),
 	egress: section(egress),
+	identity: section(identity),
 	agent: section(agent),
 	governance: section(governance),
 	observability: section(observability),
@@ -373,7 +356,21 @@ export type Setting = Facts & {
 
 /** The table, flat. */
 export function listSettings(): readonly Setting[] {
-	const sections = {server, data, models, limits, sandbox, kubernetes, secrets, egress, agent, governance, observability, client};
+	const sections = {
+		server,
+		data,
+		models,
+		limits,
+		sandbox,
+		kubernetes,
+		secrets,
+		egress,
+		identity,
+		agent,
+		governance,
+		observability,
+		client,
+	};
 	return Object.entries(sections).flatMap(([name, shape]) =>
 		Object.entries(shape).map(([key, schema]) => {
 			const known = facts.get(schema);

@@ -4,6 +4,7 @@ import type {Context} from 'hono';
 import type {ZodError, ZodType} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
+import type {Caller} from '#identity/callers.ts';
 import type {RequestSpan} from './tracing.ts';
 
 /** What middleware leaves for routes. `incoming` is absent when the app is called without a socket. */
@@ -12,6 +13,7 @@ export type AppEnv = {
 	Variables: {
 		requestId: string;
 		principal: Principal;
+		caller: Caller;
 		span: RequestSpan;
 		/** for the access log */
 		runId?: string;

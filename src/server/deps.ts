@@ -7,9 +7,11 @@ import type {Analyst} from '#analyst/analyst.ts';
 import type {Check, ConfigReply, Verification} from '#contract/api.ts';
 import type {ApprovalsReply} from '#contract/approval-api.ts';
 import type {Event, Principal} from '#contract/event.ts';
+import type {Role} from '#contract/identity.ts';
 import type {ModeReply, ModeRequest} from '#contract/mode.ts';
 import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyReply, PolicyText} from '#contract/policy-api.ts';
 import type {ReplayReply} from '#contract/reproducibility.ts';
+import type {Identity} from '#identity/identity.ts';
 import type {ApprovalRow, Clock, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import type {FileStore} from '#tools/files.ts';
@@ -30,12 +32,15 @@ export type ServerOptions = {
 	readonly port: number;
 	/** further Host values, with port, for a loopback server */
 	readonly allowedHosts: readonly string[];
-	/** empty: single-user, loopback only */
+	/** as browsers see it, e.g. https://writ.example.com; null for the address itself */
+	readonly publicUrl: string | null;
+	/** empty and no sign-in: single-user, loopback only */
 	readonly authTokens: readonly {
 		readonly token: string;
 		readonly id: string;
 		readonly tenant: string;
 		readonly person?: string;
+		readonly roles?: readonly Role[];
 	}[];
 	readonly maxJsonBytes: number;
 	readonly maxUploadBytes: number;
@@ -74,6 +79,7 @@ export type ApprovalAnswer = {readonly approvalId: string; readonly approver: Pr
 export type PoolStats = Readonly<Record<string, {readonly idle: number; readonly busy: number}>>;
 
 export type ServerDeps = {
+	readonly identity: Identity;
 	readonly analyst: Analyst;
 	/** what programs and tests read and left */
 	readonly files: Pick<FileStore, 'put' | 'open'>;

@@ -1,23 +1,27 @@
-import {createHash, timingSafeEqual} from 'node:crypto';
 import {createMiddleware} from 'hono/factory';
 import {WritError} from '#contract/errors.ts';
-import type {Principal} from '#contract/event.ts';
-import type {AppEnv} from './context.ts';
-import type {ServerOptions} from './deps.ts';
+import type {AppContext, AppEnv} from './context.ts';
+import type {ServerDeps, ServerOptions} from './deps.ts';
+import {sessionCookie} from './sign-in.ts';
 
 /** Whole addresses of 127.0.0.0/8: `127.0.0.1.evil.example` is a name like any other. */
 const LOOPBACK = /^(localhost|\[?::1\]?|127(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3})$/;
-const LOCAL_USER: Principal = {kind: 'user', id: 'local', tenant: 'local'};
 
 export function isLoopback(host: string): boolean {
 	return LOOPBACK.test(host);
 }
 
-/** Throws `invalid_config`: without tokens, everyone who can reach the address could act. */
-export function assertSafeAddress({host, authTokens}: ServerOptions): void {
-	if (isLoopback(host) || authTokens.length > 0) return;
+/** Throws `invalid_config`: without tokens or sign-in, everyone who can reach the address could act. */
+export function assertSafeAddress({options, identity}: Pick<ServerDeps, 'options' | 'identity'>): void {
+	const {host, authTokens, publicUrl} = options;
+	if (!isLoopback(host) && identity.signIn && publicUrl === null) {
+		throw new WritError('invalid_config', 'signing in needs to know the address that browsers use for this server', {
+			hint: 'set WRIT_PUBLIC_URL, as in https://writ.example.com',
+		});
+	}
+	if (isLoopback(host) || authTokens.length > 0 || identity.signIn) return;
 	throw new WritError('invalid_config', `refusing to listen on ${host} without authentication: anyone who reaches it could act`, {
-		hint: 'set WRIT_AUTH_TOKENS to token=person@tenant, or listen on 127.0.0.1',
+		hint: 'set WRIT_AUTH_TOKENS to token=person@tenant, or OIDC_ISSUER, or listen on 127.0.0.1',
 	});
 }
 
@@ -60,30 +64,48 @@ function printable(value: string): string {
 }
 
 /** What anyone may see: whether the server is alive, and how to talk to it. (The page, which holds no data, comes before.) */
-const PUBLIC = /^\/(healthz|readyz|docs|openapi\.json)$/;
+const PUBLIC = /^\/(healthz|readyz|docs|openapi\.json|auth\/(sign-in|callback))$/;
 
-/** Who asks. Tokens are compared in constant time, all of them, so that timing tells nothing. */
-export function authenticate({authTokens}: ServerOptions) {
-	const known = authTokens.map(({token, ...account}) => ({
-		digest: digest(token),
-		principal: {kind: 'user' as const, ...account},
-	}));
+/** A token in an address is in histories, logs and referrers by now. */
+const TOKEN_IN_ADDRESS = /[?&][^=&#]*=writ_[A-Za-z0-9]{20}/;
+
+/** Who asks. A request that a browser would send for any site is taken from a session only when it says that it came from our own page. */
+export function authenticate({identity, options}: Pick<ServerDeps, 'identity' | 'options'>) {
 	return createMiddleware<AppEnv>(async (c, next) => {
-		if (known.length === 0) c.set('principal', LOCAL_USER);
-		else {
-			const given = digest(/^Bearer (\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '');
-			const [match] = known.filter((entry) => timingSafeEqual(entry.digest, given));
-			if (match) c.set('principal', match.principal);
-			else if (c.req.method !== 'GET' || !PUBLIC.test(c.req.path)) {
-				throw new WritError('unauthenticated', 'a valid bearer token is required', {hint: 'send Authorization: Bearer <token>'});
-			}
+		if (TOKEN_IN_ADDRESS.test(c.req.url)) {
+			throw new WritError('invalid_request', 'a token does not belong into an address', {
+				hint: 'revoke it, make another, and send it as Authorization: Bearer',
+			});
+		}
+		const header = c.req.header('authorization');
+		const bearer = header === undefined ? null : (/^Bearer (\S+)$/i.exec(header)?.[1] ?? '');
+		const caller = await identity.identify(bearer, sessionCookie(c, options));
+		if (caller) {
+			if (caller.by === 'session') assertOwnPage(c);
+			c.set('caller', caller);
+			c.set('principal', caller.principal);
+		} else if (c.req.method !== 'GET' || !PUBLIC.test(c.req.path)) {
+			throw new WritError('unauthenticated', 'a valid bearer token or session is required', {
+				hint: 'send Authorization: Bearer <token>, or sign in with the page',
+				details: {provider: identity.signIn?.label ?? null},
+			});
 		}
 		return next();
 	});
 }
 
-function digest(token: string): Buffer {
-	return createHash('sha256').update(token).digest();
+/** INVARIANT: a wrong Origin was refused before; here one that is absent is, too. */
+function assertOwnPage(c: AppContext): void {
+	if (c.req.method === 'GET' || c.req.method === 'HEAD') return;
+	const site = c.req.header('sec-fetch-site');
+	if (site === 'same-origin' || (site === undefined && c.req.header('origin') !== undefined)) return;
+	throw new WritError(
+		'forbidden_host',
+		'with a session, requests that change something come from the page of this server alone',
+		{
+			hint: 'programs use an API token',
+		},
+	);
 }
 
 /** A form of another site cannot send these types without the browser asking first. */

@@ -20,6 +20,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 test('every route of the contract is described', () => {
 	const routes = operations.map(({method, path}) => `${method} ${path}`).sort();
 	assert.deepEqual(routes, [
+		'get /api/v1/accounts',
 		'get /api/v1/approvals',
 		'get /api/v1/approvals/{approval_id}',
 		'get /api/v1/audit',
@@ -28,7 +29,9 @@ test('every route of the contract is described', () => {
 		'get /api/v1/config',
 		'get /api/v1/doctor',
 		'get /api/v1/kill-switch',
+		'get /api/v1/me',
 		'get /api/v1/policy',
+		'get /api/v1/tokens',
 		'get /api/v1/tools',
 		'get /datasets',
 		'get /datasets/{dataset_id}/schema',
@@ -44,6 +47,7 @@ test('every route of the contract is described', () => {
 		'get /runs/{run_id}/stream',
 		'get /threads',
 		'get /threads/{thread_id}/messages',
+		'post /api/v1/accounts/{account}',
 		'post /api/v1/approvals/{approval_id}/comment',
 		'post /api/v1/approvals/{approval_id}/delegate',
 		'post /api/v1/approvals/{approval_id}/grant',
@@ -56,6 +60,8 @@ test('every route of the contract is described', () => {
 		'post /api/v1/policy/reload',
 		'post /api/v1/runs/{run_id}/replay',
 		'post /api/v1/tests',
+		'post /api/v1/tokens',
+		'post /api/v1/tokens/{token_id}/revoke',
 		'post /chat',
 		'post /chat/stream',
 		'post /datasets',

@@ -46,7 +46,7 @@ const PAGE_CSP = [
 ].join('; ');
 
 /** Paths that answer a browser's address bar with data, not with the page. */
-const DATA = /^\/(api\/|docs|openapi\.json|metrics|healthz|readyz|assets\/)|^\/(runs|datasets|threads)\/[^/]+\/./;
+const DATA = /^\/(api\/|auth\/|docs|openapi\.json|metrics|healthz|readyz|assets\/)|^\/(runs|datasets|threads)\/[^/]+\/./;
 
 const NOT_BUILT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Writ</title>
 <h1>Writ is running</h1><p>The page has not been built. Run <code>make run</code>, then reload.

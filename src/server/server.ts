@@ -17,17 +17,20 @@ import {describeApi, type OpenApiDocument} from './openapi.ts';
 import {servePage} from './page.ts';
 import {limitRate} from './rate-limit.ts';
 import {replyError, replyUnknownRoute} from './reply-error.ts';
+import {requireRole} from './rights.ts';
 import {approvalRoutes} from './routes/approvals.ts';
 import {chatRoutes, type TurnContext} from './routes/chat.ts';
 import {codeRoutes} from './routes/code.ts';
 import {datasetRoutes} from './routes/datasets.ts';
 import {evidenceRoutes} from './routes/evidence.ts';
 import {governanceRoutes} from './routes/governance.ts';
+import {identityRoutes} from './routes/identity.ts';
 import {operationRoutes} from './routes/operation.ts';
 import {policyRoutes} from './routes/policy.ts';
 import {runRoutes} from './routes/runs.ts';
 import {streamRoutes} from './routes/streams.ts';
 import {threadRoutes} from './routes/threads.ts';
+import {signInRoutes} from './sign-in.ts';
 import {createTurns, type Turns} from './turns.ts';
 
 export type Running = {
@@ -52,7 +55,7 @@ export type Api = ReturnType<typeof mountRoutes>;
 /** Throws `invalid_config` for an address that others reach and no tokens. */
 export function createServer(deps: ServerDeps): Server {
 	const {options, log} = deps;
-	assertSafeAddress(options);
+	assertSafeAddress(deps);
 	const stopping = new AbortController();
 	const state = {port: null as number | null, draining: false};
 	const turns = createTurns({
@@ -78,14 +81,15 @@ export function createServer(deps: ServerDeps): Server {
 		refuseWhile(() => state.draining),
 	);
 	app.use(
-		authenticate(options),
+		authenticate(deps),
 		limitRate(options, () => deps.clock.now().getTime()),
 	);
-	app.use(requireJson, limitBody(options.maxJsonBytes));
+	app.use(requireRole, requireJson, limitBody(options.maxJsonBytes));
 	const openapi = lazily(() => describeApi(app, deps.version));
 	const docs = lazily(() => renderDocs(openapi()));
 	app.get('/openapi.json', (c) => c.json(openapi()));
 	app.get('/docs', (c) => c.html(docs(), 200, {'content-security-policy': DOCS_CSP}));
+	app.route('/', signInRoutes(deps));
 	mountRoutes(app, {deps, turns, metrics, stopping: stopping.signal}, () => state.draining);
 
 	const stop = lazily(async () => {
@@ -130,6 +134,7 @@ function mountRoutes(app: ReturnType<typeof createRouter>, context: TurnContext,
 		.route('/', governanceRoutes(context))
 		.route('/', evidenceRoutes(context))
 		.route('/', policyRoutes(context.deps))
+		.route('/', identityRoutes(context.deps))
 		.route('/', operationRoutes(context.deps, context.metrics, isDraining));
 }
 

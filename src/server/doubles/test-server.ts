@@ -1,10 +1,12 @@
 /** A whole server on an in-memory store, with an analyst that does as its question says. */
+import {randomUUID} from 'node:crypto';
 import {mkdtempSync} from 'node:fs';
 import {mkdtemp, readFile, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {WritError} from '#contract/errors.ts';
 import type {ModeReply} from '#contract/mode.ts';
+import {createIdentity} from '#identity/identity.ts';
 import type {Store} from '#kernel/ports.ts';
 import {openMemory} from '#store/memory.ts';
 import type {ServerDeps, ServerOptions} from '../deps.ts';
@@ -48,7 +50,7 @@ export function testServer(changes: Partial<ServerOptions> = {}, more: Partial<S
 		redact: (value) => ({value, count: 0}),
 		destination: {write: (line: string) => void logged.push(line)},
 	});
-	const server = createServer({...ports(store), analyst, log, options, ...more});
+	const server = createServer({...ports(store), analyst, log, options, identity: identityOf(store, options, more), ...more});
 	const ask = async (path: string, init?: RequestInit) => server.fetch(new Request(new URL(path, ORIGIN), init));
 	const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
 		ask(path, {method: 'POST', body: JSON.stringify(body), headers: {'content-type': 'application/json', ...headers}});
@@ -59,6 +61,7 @@ const DEFAULTS = {
 	host: '127.0.0.1',
 	port: 0,
 	allowedHosts: [],
+	publicUrl: null,
 	authTokens: [],
 	maxJsonBytes: 2 ** 20,
 	maxUploadBytes: 2 ** 20,
@@ -73,7 +76,21 @@ const DEFAULTS = {
 	pageDir: null,
 } satisfies ServerOptions;
 
-function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options'> {
+/** As in a real server; only what is put on record is kept nowhere. */
+function identityOf(
+	{identity: store}: Store,
+	{authTokens}: ServerOptions,
+	{clock = {now: () => new Date()}}: Partial<ServerDeps>,
+) {
+	return createIdentity({
+		...{store, clock, configured: authTokens, signIn: null, sessionIdleMs: 60_000},
+		newId: (prefix) => `${prefix}_${randomUUID()}`,
+		single: authTokens.length === 0 ? {kind: 'user', id: 'local', tenant: 'local'} : null,
+		record: async () => {},
+	});
+}
+
+function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options' | 'identity'> {
 	return {
 		store,
 		files: {put: async () => '', open: () => Promise.reject(new WritError('not_found', 'File not found'))},

@@ -71,7 +71,7 @@ export function datasetRoutes({deps, turns}: TurnContext) {
 			return c.json(await toDatasetSchema(analyst, tenantOf(c), dataset), 200);
 		})
 		.openapi(add, async (c) => {
-			if (!isLoopback(options.host) || options.authTokens.length > 0) {
+			if (!isLoopback(options.host) || c.get('caller').by !== 'open') {
 				throw new WritError('forbidden', 'adding files by path is for a single-user server on this machine', {
 					hint: 'upload them as multipart/form-data',
 				});
