@@ -73,10 +73,23 @@ function text(value: Json, name = ''): string {
 /** Digits as they came when they are few, else as many as say something: 95.24180967 is 95.24, 0.000123456 is 0.0001235. */
 function number(value: number): string {
 	const short = Number(value.toFixed(4)) === value || value === 0;
-	if (short) return value.toLocaleString('en-US', {maximumFractionDigits: 4});
-	return Math.abs(value) >= 10
-		? value.toLocaleString('en-US', {maximumFractionDigits: 2})
-		: value.toLocaleString('en-US', {maximumSignificantDigits: 4});
+	if (short) return inDigits('short', value);
+	return inDigits(Math.abs(value) >= 10 ? 'large' : 'small', value);
+}
+
+const DIGITS = {
+	short: {maximumFractionDigits: 4},
+	large: {maximumFractionDigits: 2},
+	small: {maximumSignificantDigits: 4},
+} as const;
+
+/** Made when first used and kept: the first takes longer than a start can spare, and another for each number much longer than the number. */
+const formats = new Map<keyof typeof DIGITS, Intl.NumberFormat>();
+
+function inDigits(digits: keyof typeof DIGITS, value: number): string {
+	const format = formats.get(digits) ?? new Intl.NumberFormat('en-US', DIGITS[digits]);
+	formats.set(digits, format);
+	return format.format(value);
 }
 
 const UNITS: Readonly<Record<string, string>> = {

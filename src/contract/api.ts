@@ -7,7 +7,7 @@ import {relationshipSchema} from './dataset.ts';
 import {actionStateSchema, effectSchema, errorBodySchema, riskSchema, runStatusSchema, verdictSchema} from './event.ts';
 import {actionLimitsSchema} from './limits.ts';
 import {networkSchema, testFrameworkSchema} from './sandbox.ts';
-import {columnTypeSchema, truncationSchema} from './table.ts';
+import {cellSchema, columnTypeSchema, truncationSchema} from './table.ts';
 
 const queryModeSchema = z.enum(['sql', 'python', 'plan', 'chat', 'export', 'ingest']);
 export type QueryMode = z.infer<typeof queryModeSchema>;
@@ -33,7 +33,7 @@ export type RunRequest = z.infer<typeof runRequestSchema>;
 export const resultSchema = z.object({
 	columns: z.array(z.string()),
 	column_types: z.array(columnTypeSchema),
-	rows: z.array(z.array(z.json())),
+	rows: z.array(z.array(cellSchema)),
 	/** rows in this reply */
 	row_count: z.int(),
 	/** rows the query produced; null where they were not counted */

@@ -5,11 +5,16 @@
 import type {DatabaseSync} from 'node:sqlite';
 import {parentPort, workerData} from 'node:worker_threads';
 import {WritError} from '#contract/errors.ts';
+import type {AppendBatch} from '#kernel/ports.ts';
 import {changesMode} from './admit.ts';
 import type {Settled} from './group.ts';
 import {openForWriting} from './sqlite-connection.ts';
 import {toStoreError} from './sqlite-errors.ts';
-import {createWrites, type Operation, type Written} from './sqlite-writes.ts';
+import {createWrites, type Operation, type SentOperation, type Written} from './sqlite-writes.ts';
+
+function toOperation(sent: SentOperation): Operation {
+	return sent.kind === 'append' ? {kind: 'append', batch: JSON.parse(sent.batch) as AppendBatch} : sent;
+}
 
 /** A failure that can cross threads: an `Error` would lose its class. */
 export type Failure = {readonly known: ReturnType<WritError['toJSON']>} | {readonly bug: string};
@@ -24,13 +29,13 @@ function serve(port: NonNullable<typeof parentPort>, path: string): void {
 	if (!opened.ok) return;
 	const db = opened.value;
 	const write = createWrites(db);
-	port.on('message', (operations: readonly Operation[] | 'close') => {
-		if (operations === 'close') {
+	port.on('message', (sent: readonly SentOperation[] | 'close') => {
+		if (sent === 'close') {
 			db.close();
 			port.close();
 			return;
 		}
-		const group = attempt(() => commit(db, operations, write).map(toReply));
+		const group = attempt(() => commit(db, sent.map(toOperation), write).map(toReply));
 		port.postMessage(toReply(group));
 	});
 }

@@ -1,5 +1,6 @@
 import type {DatabaseSync, SQLInputValue, StatementSync} from 'node:sqlite';
-import type {AppendBatch, ApprovalRow, Spend} from '#kernel/ports.ts';
+import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
+import type {Spend} from '#kernel/spend.ts';
 import {admit, awaitedChange, type Changes, type RunState, touchesApprovals} from './admit.ts';
 import {storable, toInstant} from './project.ts';
 import {
@@ -36,6 +37,9 @@ export type Operation =
 	| {readonly kind: 'renew'; readonly runId: string; readonly fence: Fence}
 	| {readonly kind: 'execute'; readonly sql: string; readonly parameters: readonly SQLInputValue[]}
 	| {readonly kind: 'check'};
+
+/** An operation on its way to the writing thread. A batch goes as text: copying its many small values takes several times as long. */
+export type SentOperation = Exclude<Operation, {kind: 'append'}> | {readonly kind: 'append'; readonly batch: string};
 
 export type Written = null | boolean | number | {readonly runId: string; readonly token: number};
 

@@ -3,14 +3,16 @@ import {Worker} from 'node:worker_threads';
 import {Kysely} from 'kysely';
 import {WritError} from '#contract/errors.ts';
 import type {Store} from '#kernel/ports.ts';
+import {changesMode} from './admit.ts';
 import {Group, type Settled} from './group.ts';
 import {createIdentityStore} from './identity.ts';
 import {nodeSqliteDialect} from './node-sqlite-dialect.ts';
 import {createQueries} from './queries.ts';
 import type {Tables} from './schema.ts';
+import {openBell} from './sqlite-bell.ts';
 import {openForReading} from './sqlite-connection.ts';
 import type {Failure, WriterReply} from './sqlite-writer.ts';
-import type {Operation, Written} from './sqlite-writes.ts';
+import type {Operation, SentOperation, Written} from './sqlite-writes.ts';
 import {Watchers} from './watchers.ts';
 
 /** How soon a commit of another process is noticed. Our own commits are announced at once. */
@@ -40,12 +42,14 @@ export async function openSqlite(path: string): Promise<Store> {
 	};
 	const execute = async ({sql, parameters}: {readonly sql: string; readonly parameters: readonly unknown[]}) =>
 		(await writer.submit({kind: 'execute', sql, parameters: parameters as readonly SQLInputValue[]})) as number;
+	const bell = openBell(path, pollOnce);
 	return {
 		...queries,
 		identity: createIdentityStore(db, execute),
 		async append(batch) {
 			await writer.submit({kind: 'append', batch});
 			watchers.wake(batch.runId);
+			if (changesMode(batch)) bell.ring();
 		},
 		subscribe: (runId, after, signal) => watchers.follow(runId, after, signal),
 		async claim(holder, now, leaseMs, runId) {
@@ -59,6 +63,7 @@ export async function openSqlite(path: string): Promise<Store> {
 		},
 		async close() {
 			clearInterval(poll.timer);
+			bell.close();
 			watchers.close();
 			await writer.close();
 			await db.destroy();
@@ -97,7 +102,7 @@ async function startWriter(path: string): Promise<Writer> {
 	}
 	const group = new Group<Operation, Written>(async (operations) => {
 		const reply = replies.next();
-		worker.postMessage(operations);
+		worker.postMessage(operations.map(toSent));
 		const group = await reply;
 		if (!group.ok) throw toError(group.failure);
 		return group.value.map(toSettled);
@@ -111,6 +116,10 @@ async function startWriter(path: string): Promise<Writer> {
 			await exited;
 		},
 	};
+}
+
+function toSent(operation: Operation): SentOperation {
+	return operation.kind === 'append' ? {kind: 'append', batch: JSON.stringify(operation.batch)} : operation;
 }
 
 /** Pairs what is sent to the writer with its answers. The writer keeps the process alive only while one is awaited. */

@@ -34,6 +34,7 @@ function lockdown({limits, roots, read, write}: EngineOptions): Setting[] {
 	const directories = [read, ...(write === null ? [] : [write])].map((path) => `${path.replace(/\/+$/, '')}/`);
 	return [
 		...OFF.map(off),
+		['parquet_metadata_cache', 'true', 'true'], // snapshots do not change, and each statement reads their footers more than once
 		['temp_directory', text(roots.scratch), roots.scratch],
 		['max_temp_directory_size', text(`${scratch}MiB`), size(scratch)],
 		['memory_limit', text(`${memory}MiB`), size(memory)],

@@ -9,11 +9,12 @@ import {openEngine} from './engine.ts';
 import {toEngineError} from './engine-errors.ts';
 import {parseArguments, RunnerError, serve} from './frames.ts';
 import {admit} from './gate.ts';
-import {columnsOf, sendResult, toRow} from './result-rows.ts';
+import {columnsOf, rowsOf, sendResult} from './result-rows.ts';
 import {createViews, literal} from './views.ts';
 
-const REHEARSAL = `SELECT range % 2 AS k, count(*) AS n, sum(range::DOUBLE) AS total, min(DATE '2024-01-01') AS day, max('text') AS text
-FROM range(3) WHERE range >= 0 GROUP BY k ORDER BY n DESC LIMIT 2`;
+const REHEARSAL = `SELECT range % 64 AS k, count(*) AS n, sum(range::DOUBLE) AS total, sum(range::DECIMAL(12, 2)) AS exact,
+min(TIMESTAMP '2024-01-01') AS at, min(DATE '2024-01-01') AS day, max('text') AS text
+FROM range(65) WHERE range >= 0 GROUP BY k ORDER BY n DESC LIMIT 64`;
 
 const {limits, roots} = parseArguments(process.argv[2]);
 const connection = await openEngine({limits, roots, read: roots.data, write: roots.out});
@@ -29,7 +30,9 @@ async function rehearse(): Promise<void> {
 	const result = await prepared.stream();
 	columnsOf(result);
 	const chunk = await result.fetchChunk();
-	JSON.stringify(toRow(chunk?.getRowValues(0) ?? [], result.columnTypes(), {count: 0}));
+	if (!chunk) return;
+	const rowAt = rowsOf(chunk, result.columnTypes());
+	for (let index = 0; index < chunk.rowCount; index += 1) JSON.stringify(rowAt(index, {count: 0}));
 }
 
 async function answer(request: RunnerRequest): Promise<void> {
