@@ -1,6 +1,7 @@
 import type {Event, EventData} from '#contract/event.ts';
 import type {PolicyDocument, TenantBudget} from '#contract/policy.ts';
-import type {Amounts, AppendBatch, Spend, Store} from '#kernel/ports.ts';
+import type {AppendBatch, Store} from '#kernel/ports.ts';
+import type {Amounts, Spend} from '#kernel/spend.ts';
 import type {LivePolicy} from '#policy/live.ts';
 
 /**

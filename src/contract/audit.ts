@@ -1,6 +1,7 @@
 /** The audit: what people and agents did, across runs. Each entry names its place in a chain, where the evidence is. */
 import {z} from 'zod';
-import {EVENTS, type EventType, effectSchema, principalSchema, riskSchema} from './event.ts';
+import {EVENTS, type EventType, effectSchema, riskSchema} from './event.ts';
+import {principalSchema} from './principal.ts';
 
 const decisionSchema = z.enum(['allow', 'ask', 'deny']);
 const typeSchema = z.enum(Object.keys(EVENTS) as [EventType, ...EventType[]]);

@@ -1,6 +1,7 @@
 /** What is asked about policies, over HTTP and in files of test cases. */
 import {z} from 'zod';
-import {decisionSchema, effectSchema, principalSchema, riskSchema} from './event.ts';
+import {decisionSchema, effectSchema, riskSchema} from './event.ts';
+import {principalSchema} from './principal.ts';
 import {LEVELS} from './sandbox.ts';
 
 /** Lines and columns count from 1; both are null when the whole file is meant. */

@@ -19,6 +19,7 @@ import type {Level, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Scope} from '#contract/scope.ts';
 import type {HasIdentity} from './identity-store.ts';
 import type {Permit} from './permit.ts';
+import type {Spend} from './spend.ts';
 import type {AnswerCall, AnyTool, SandboxResult, Stopwatch} from './tool.ts';
 
 export type Clock = {now(): Date};
@@ -337,21 +338,6 @@ export type AppendBatch = {
 	/** what starting the run reserves of its tenant's budget, or what ending it settles; in the same transaction */
 	readonly spend?: Spend;
 };
-
-/** Whole numbers; money in millionths of a US dollar. */
-export type Amounts = {readonly tokens: number; readonly costMicros: number; readonly bytes: number};
-
-export type Spend =
-	| {
-			readonly kind: 'reserve';
-			readonly tenant: string;
-			/** the hour, day or month it counts for, as ISO 8601 writes it */
-			readonly window: string;
-			readonly wants: Amounts;
-			/** without a number as much as there is */
-			readonly limits: Partial<Amounts> & {readonly runs?: number; readonly concurrency?: number};
-	  }
-	| {readonly kind: 'settle'; readonly tenant: string; readonly used: Amounts};
 
 /** The only durable state. Events and the rows projected from them change in one transaction. */
 export type Store = HasIdentity & {

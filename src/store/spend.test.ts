@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import type {Spend, Store} from '#kernel/ports.ts';
+import type {Store} from '#kernel/ports.ts';
+import type {Spend} from '#kernel/spend.ts';
 import {batch, FENCE, finished, started} from './sample-run.ts';
 import {eachSharedStore, eachStore} from './test-stores.ts';
 

@@ -3,7 +3,7 @@
  * Pure, and the same for every implementation: they load the rows under a lock, ask here, and write the answer with the events.
  */
 import {WritError} from '#contract/errors.ts';
-import type {Amounts, Spend} from '#kernel/ports.ts';
+import type {Amounts, Spend} from '#kernel/spend.ts';
 import {storable} from './project.ts';
 
 /** What a tenant's runs have used or reserved in one window. */
