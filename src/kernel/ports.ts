@@ -19,6 +19,7 @@ import type {Level, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Scope} from '#contract/scope.ts';
 import type {HasIdentity} from './identity-store.ts';
 import type {Permit} from './permit.ts';
+import type {HasRetention} from './retention-store.ts';
 import type {Spend} from './spend.ts';
 import type {AnswerCall, AnyTool, SandboxResult, Stopwatch} from './tool.ts';
 
@@ -340,50 +341,51 @@ export type AppendBatch = {
 };
 
 /** The only durable state. Events and the rows projected from them change in one transaction. */
-export type Store = HasIdentity & {
-	/**
-	 * Throws `conflict` (sequence, fence, or an approval that is not `granted` any more; with `details.modeNumber` for an intent that was
-	 * decided before a mode was changed), `budget_exceeded` or `store_unavailable`; then nothing was written.
-	 */
-	append(batch: AppendBatch): Promise<void>;
-	read(runId: string, after?: number): Promise<readonly Event[]>;
-	/** The stored events as they are, unparsed and unchecked, in the order of their rows: what a verifier looks at. */
-	rawEvents(runId: string): Promise<readonly unknown[]>;
-	/** All durable events after `after` (a run's seq), then new ones as they become durable, until aborted. */
-	subscribe(runId: string, after: number, signal: AbortSignal): AsyncIterable<Event>;
-	head(runId: string): Promise<SignedHead | null>;
-	/** The heads of all runs in the order in which they finished, from position `from` (0, 1, 2, …) on; at most `limit`, 1..200. */
-	heads(from: number, limit: number): Promise<readonly SignedHead[]>;
-	/** Where a run's head is among them; null until the run has finished. */
-	headPosition(runId: string): Promise<number | null>;
-	/**
-	 * Takes over one unfinished run whose lease has run out and, if it awaits approval, whose time to be approved is over; or, given a
-	 * `runId`, that run if its lease has run out, is the holder's own, or it awaits approval; null when there is none. The token is
-	 * greater than every one before.
-	 */
-	claim(
-		holder: string,
-		now: Date,
-		leaseMs: number,
-		runId?: string,
-	): Promise<{readonly runId: string; readonly token: number} | null>;
-	/** False when the lease was lost. */
-	renew(runId: string, fence: {readonly holder: string; readonly token: number; readonly until: string}): Promise<boolean>;
-	run(runId: string): Promise<RunRow | null>;
-	runs(filter: RunFilter): Promise<{readonly rows: readonly RunRow[]; readonly next: string | null}>;
-	/** What people and agents did, across runs, newest first. */
-	audit(filter: AuditFilter): Promise<{readonly rows: readonly AuditRow[]; readonly next: string | null}>;
-	/** The latest `limit` messages, oldest first. */
-	messages(tenant: string, threadId: string, limit: number): Promise<readonly MessageRow[]>;
-	threads(tenant: string, limit: number): Promise<readonly ThreadRow[]>;
-	approval(approvalId: string): Promise<ApprovalRow | null>;
-	/** Of a tenant, or with null of all of them. */
-	approvals(tenant: string | null, state?: ApprovalRow['state']): Promise<readonly ApprovalRow[]>;
-	/** Grants that a person gave at or after `since`, taken back or not. */
-	grants(tenant: string, person: string, since: string): Promise<number>;
-	/** Pending approvals, of all tenants, of which further people are to be told by now. */
-	overdue(now: Date): Promise<readonly ApprovalRow[]>;
-	/** Writes and removes a row: proves that the store can be written to. */
-	check(): Promise<void>;
-	close(): Promise<void>;
-};
+export type Store = HasIdentity &
+	HasRetention & {
+		/**
+		 * Throws `conflict` (sequence, fence, or an approval that is not `granted` any more; with `details.modeNumber` for an intent that was
+		 * decided before a mode was changed), `budget_exceeded` or `store_unavailable`; then nothing was written.
+		 */
+		append(batch: AppendBatch): Promise<void>;
+		read(runId: string, after?: number): Promise<readonly Event[]>;
+		/** The stored events as they are, unparsed and unchecked, in the order of their rows: what a verifier looks at. */
+		rawEvents(runId: string): Promise<readonly unknown[]>;
+		/** All durable events after `after` (a run's seq), then new ones as they become durable, until aborted. */
+		subscribe(runId: string, after: number, signal: AbortSignal): AsyncIterable<Event>;
+		head(runId: string): Promise<SignedHead | null>;
+		/** The heads of all runs in the order in which they finished, from position `from` (0, 1, 2, …) on; at most `limit`, 1..200. */
+		heads(from: number, limit: number): Promise<readonly SignedHead[]>;
+		/** Where a run's head is among them; null until the run has finished. */
+		headPosition(runId: string): Promise<number | null>;
+		/**
+		 * Takes over one unfinished run whose lease has run out and, if it awaits approval, whose time to be approved is over; or, given a
+		 * `runId`, that run if its lease has run out, is the holder's own, or it awaits approval; null when there is none. The token is
+		 * greater than every one before.
+		 */
+		claim(
+			holder: string,
+			now: Date,
+			leaseMs: number,
+			runId?: string,
+		): Promise<{readonly runId: string; readonly token: number} | null>;
+		/** False when the lease was lost. */
+		renew(runId: string, fence: {readonly holder: string; readonly token: number; readonly until: string}): Promise<boolean>;
+		run(runId: string): Promise<RunRow | null>;
+		runs(filter: RunFilter): Promise<{readonly rows: readonly RunRow[]; readonly next: string | null}>;
+		/** What people and agents did, across runs, newest first. */
+		audit(filter: AuditFilter): Promise<{readonly rows: readonly AuditRow[]; readonly next: string | null}>;
+		/** The latest `limit` messages, oldest first. */
+		messages(tenant: string, threadId: string, limit: number): Promise<readonly MessageRow[]>;
+		threads(tenant: string, limit: number): Promise<readonly ThreadRow[]>;
+		approval(approvalId: string): Promise<ApprovalRow | null>;
+		/** Of a tenant, or with null of all of them. */
+		approvals(tenant: string | null, state?: ApprovalRow['state']): Promise<readonly ApprovalRow[]>;
+		/** Grants that a person gave at or after `since`, taken back or not. */
+		grants(tenant: string, person: string, since: string): Promise<number>;
+		/** Pending approvals, of all tenants, of which further people are to be told by now. */
+		overdue(now: Date): Promise<readonly ApprovalRow[]>;
+		/** Writes and removes a row: proves that the store can be written to. */
+		check(): Promise<void>;
+		close(): Promise<void>;
+	};

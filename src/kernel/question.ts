@@ -2,7 +2,12 @@ import {createHash} from 'node:crypto';
 import type {Decision} from '#contract/event.ts';
 import type {Action, Facts, Kernel, Question} from './ports.ts';
 
-type Grounds = {readonly fingerprint: string | null; readonly decision: Decision; readonly facts: Facts; readonly salt?: string | undefined};
+type Grounds = {
+	readonly fingerprint: string | null;
+	readonly decision: Decision;
+	readonly facts: Facts;
+	readonly salt?: string | undefined;
+};
 
 /**
  * What an action is bound to, and what a person reads when it has to be approved: changing any part of it asks again. Null when the

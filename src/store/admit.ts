@@ -13,6 +13,7 @@ import {
 	projectStart,
 	toInstant,
 } from './project.ts';
+import {type Citation, citationsOf} from './retain.ts';
 import {type Ledger, type LedgerChange, spendFrom} from './spend.ts';
 
 /** A run with the lease of its writer. */
@@ -37,6 +38,7 @@ export type Changes = {
 	readonly grants: readonly GrantRow[];
 	readonly messages: readonly MessageDraft[];
 	readonly audit: readonly AuditDraft[];
+	readonly citations: readonly Citation[];
 	readonly head: SignedHead | null;
 	readonly spending: LedgerChange | null;
 };
@@ -79,6 +81,7 @@ export function admit(batch: AppendBatch, before: Before): Changes {
 		grants: events.flatMap((event) => projectGrant(event, tenant) ?? []),
 		messages,
 		audit: events.flatMap((event) => projectAudit(event, of) ?? []),
+		citations: citationsOf(events, of),
 		head: batch.head ?? null,
 		spending: batch.spend ? spendFrom(before.ledger, batch.runId, batch.spend) : null,
 	};

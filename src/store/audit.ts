@@ -63,6 +63,13 @@ function describe(event: Event): string | null {
 			const whose = Object.entries(scope ?? {platform: 'all'}).map(([name, value]) => `${name} ${value}`);
 			return `${mode} for ${whose.join(', ')}${reason === '' ? '' : `: ${reason}`}`;
 		}
+		case 'content.erased':
+			return `${event.data.runId}: ${event.data.events.length} events, by the rule ${event.data.rule}: ${event.data.reason}`;
+		case 'hold.placed':
+			return `${event.data.holdId}: ${event.data.kind} ${event.data.target}: ${event.data.reason}`;
+		case 'hold.release-asked':
+		case 'hold.released':
+			return `${event.data.holdId}: ${event.data.reason}`;
 		case 'audit.recorded':
 			return [event.data.what, event.data.target, event.data.detail].filter(Boolean).join(': ');
 		case 'action.outcome':

@@ -38,7 +38,7 @@ eachSharedStore(process.env, ({place: make}) => {
 		await place.damage("INSERT INTO migrations (id, name, checksum, applied_at) VALUES (99, 'future', 'x', 'now')");
 		await assert.rejects(place.open(), {
 			code: 'store_unavailable',
-			message: 'the database was written by a newer version of writ: it has migration 99, this version knows 5',
+			message: 'the database was written by a newer version of writ: it has migration 99, this version knows 7',
 			hint: 'upgrade writ, or point it at another database',
 		});
 	});

@@ -9,6 +9,7 @@ import {type AuditDraft, matchAudit, parseAuditFilter, toAuditPage} from './audi
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
 import {openMemoryIdentity} from './memory-identity.ts';
 import {fold, storable, toInstant} from './project.ts';
+import {NO_RETENTION} from './retention.ts';
 import {changed, type Ledger, NO_LEDGER} from './spend.ts';
 import {parseRows, type StoredEvent, toRaw} from './stored-event.ts';
 import {Watchers} from './watchers.ts';
@@ -41,6 +42,7 @@ export function openMemory(): Store {
 	const watchers = new Watchers({read});
 	return {
 		identity: openMemoryIdentity(),
+		retention: NO_RETENTION,
 		async append(batch) {
 			write(tables, admit(batch, before(tables, batch)));
 			watchers.wake(batch.runId);

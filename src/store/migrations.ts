@@ -121,6 +121,26 @@ CREATE TABLE sign_ins (
 	digest ${text} PRIMARY KEY, state ${text} NOT NULL, nonce ${text} NOT NULL, verifier ${text} NOT NULL, expires_at ${text} NOT NULL
 );`,
 	},
+	{
+		name: 'holds and erasures',
+		sql: ({text, int}) => `
+CREATE TABLE holds (
+	hold_id ${text} PRIMARY KEY, tenant ${text} NOT NULL, kind ${text} NOT NULL, target ${text} NOT NULL, reason ${text} NOT NULL,
+	placed_by ${text} NOT NULL, placed_at ${text} NOT NULL, state ${text} NOT NULL, asked_by ${text}, ask_reason ${text},
+	released_by ${text}, released_at ${text}, release_reason ${text}
+);
+CREATE INDEX holds_of_tenant ON holds (tenant, placed_at);
+CREATE TABLE erasures (
+	run_id ${text} PRIMARY KEY REFERENCES runs, by_run_id ${text} NOT NULL REFERENCES runs, at ${text} NOT NULL, rule ${text} NOT NULL,
+	bytes_before ${int} NOT NULL, bytes_after ${int} NOT NULL
+);
+CREATE TABLE citations (
+	tenant ${text} NOT NULL, sha256 ${text} NOT NULL, run_id ${text} NOT NULL REFERENCES runs, PRIMARY KEY (tenant, sha256, run_id)
+);
+CREATE INDEX citations_of_run ON citations (run_id);
+CREATE INDEX runs_finished ON runs (finished_at, run_id);
+CREATE TABLE leases (name ${text} PRIMARY KEY, holder ${text} NOT NULL, until ${text} NOT NULL);`,
+	},
 ];
 
 export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);

@@ -1,9 +1,10 @@
-import {type Kysely, sql, type Transaction} from 'kysely';
+import {CompiledQuery, type Kysely, sql, type Transaction} from 'kysely';
 import type {SignedHead} from '#contract/event.ts';
 import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
 import {admit, awaitedChange, type Changes, changesMode, type RunState, touchesApprovals} from './admit.ts';
 import type {Settled} from './group.ts';
 import {storable} from './project.ts';
+import {RETENTION_LOCK, retain, retains} from './retain.ts';
 import {
 	APPROVAL_ROW,
 	MERGE_APPROVAL,
@@ -152,6 +153,9 @@ async function save(tx: Tx, changes: readonly Changes[]): Promise<void> {
 		'audit',
 		changes.flatMap(({audit}) => audit),
 	);
+	const citations = changes.flatMap((change) => change.citations);
+	await insert(tx, 'citations', citations, 'ON CONFLICT DO NOTHING');
+	for (const change of changes) if (retains(change.events)) await perform(tx, retain(change.events, change.run.tenant));
 	await insert(tx, 'approvals', approvals.map(toApprovalRecord), MERGE_APPROVAL);
 	await insert(tx, 'grants', changes.flatMap(({grants}) => grants).map(toGrantRecord));
 	await insert(tx, 'heads', heads, 'ON CONFLICT (run_id) DO UPDATE SET head = excluded.head');
@@ -197,6 +201,16 @@ async function insert(
 	const rows = JSON.stringify(records);
 	await sql`INSERT INTO ${sql.table(table)} (${names}) SELECT ${names} FROM json_populate_recordset(NULL::${sql.table(table)}, ${rows})
 		${sql.raw(conflict)}`.execute(tx);
+}
+
+/** INVARIANT: holds and erasures are judged one after the other, on what is committed: the lock is held until this is. */
+async function perform(tx: Tx, steps: ReturnType<typeof retain>): Promise<void> {
+	await sql`SELECT pg_advisory_xact_lock(${RETENTION_LOCK}, current_schema()::regnamespace::oid::int)`.execute(tx);
+	for (let step = steps.next([]); !step.done; ) {
+		const text = step.value.sql.split('?').reduce((before, after, index) => `${before}$${index}${after}`);
+		const {rows} = await tx.executeQuery(CompiledQuery.raw(text, [...step.value.parameters]));
+		step = steps.next(rows as Record<string, unknown>[]);
+	}
 }
 
 async function updateRuns(tx: Tx, runs: readonly RunState[]): Promise<void> {

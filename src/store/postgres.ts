@@ -2,7 +2,7 @@ import {Kysely, PostgresDialect, sql} from 'kysely';
 import {WritError} from '#contract/errors.ts';
 import type {AppendBatch, Store} from '#kernel/ports.ts';
 import {Group, type Settled} from './group.ts';
-import {createIdentityStore} from './identity.ts';
+import {createIdentityStore, type Execute} from './identity.ts';
 import {appendGroup} from './postgres-append.ts';
 import {isRace} from './postgres-errors.ts';
 import {PostgresListener} from './postgres-listener.ts';
@@ -10,6 +10,8 @@ import {migrate} from './postgres-migrate.ts';
 import {createPool} from './postgres-pool.ts';
 import {toInstant} from './project.ts';
 import {createQueries} from './queries.ts';
+import {retains} from './retain.ts';
+import {createRetentionStore} from './retention.ts';
 import type {Tables} from './schema.ts';
 import {Watchers} from './watchers.ts';
 
@@ -40,11 +42,13 @@ export async function openPostgres(url: string): Promise<Store> {
 		onConnected: () => watchers.wakeAll(),
 	});
 	await listener.connect();
+	const execute: Execute = async (query) => Number((await db.executeQuery(query)).numAffectedRows ?? 0);
 	const group = new Group<AppendBatch, null>((batches) => commit(db, batches));
 	return {
 		...queries,
 		...createLeases(db),
-		identity: createIdentityStore(db, async (query) => Number((await db.executeQuery(query)).numAffectedRows ?? 0)),
+		identity: createIdentityStore(db, execute),
+		retention: createRetentionStore(db, execute),
 		async append(batch) {
 			await group.submit(batch);
 			watchers.wake(batch.runId);
@@ -87,6 +91,8 @@ async function commit(
 	batches: readonly AppendBatch[],
 	{race = 1, settling = false} = {},
 ): Promise<readonly Settled<null>[]> {
+	// Alone: what it is judged by is read when it is written.
+	if (batches.length > 1 && batches.some(({events}) => retains(events))) return commitEach(db, batches);
 	const progress = {decided: false};
 	try {
 		return await appendGroup(db, batches, () => {
@@ -96,10 +102,14 @@ async function commit(
 		if (isRace(error) && race < RACES) return commit(db, batches, {race: race + 1, settling});
 		if (isUnavailable(error) && progress.decided && !settling) return settleAll(db, batches);
 		if (isUnavailable(error) || batches.length === 1) return batches.map(() => ({ok: false, error}));
-		const settled: Settled<null>[] = [];
-		for (const batch of batches) settled.push(...(await commit(db, [batch])));
-		return settled;
+		return commitEach(db, batches);
 	}
+}
+
+async function commitEach(db: Kysely<Tables>, batches: readonly AppendBatch[]): Promise<readonly Settled<null>[]> {
+	const settled: Settled<null>[] = [];
+	for (const batch of batches) settled.push(...(await commit(db, [batch])));
+	return settled;
 }
 
 function isUnavailable(error: unknown): boolean {

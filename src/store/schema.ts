@@ -6,6 +6,8 @@ import type {ApprovalRow, GrantRow, MessageRow, RunRow, ThreadRow} from '#kernel
 import type {RunState} from './admit.ts';
 import type {IdentityTables} from './identity-tables.ts';
 import {fold, type MessageDraft} from './project.ts';
+import type {Citation} from './retain.ts';
+import type {ErasureTable, HoldTable} from './retention.ts';
 import type {ReservationRow, UseRow} from './spend.ts';
 
 export type Tables = IdentityTables & {
@@ -88,6 +90,11 @@ export type Tables = IdentityTables & {
 	};
 	grants: {approval_id: string; tenant: string; person: string; at: string};
 	uses: {tenant: string; window_start: string; runs: number; tokens: number; cost_micros: number; bytes: number};
+	holds: HoldTable;
+	erasures: ErasureTable;
+	citations: Citation;
+	leases: {name: string; holder: string; until: string};
+	migrations: {id: number; name: string; checksum: string; applied_at: string};
 	reservations: {
 		run_id: string;
 		tenant: string;

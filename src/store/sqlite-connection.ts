@@ -10,7 +10,7 @@ const BUSY_TIMEOUT_MS = 5_000;
 export function openForWriting(path: string): DatabaseSync {
 	reserve(path);
 	return opened(path, false, (db) => {
-		db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
+		db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON');
 		assertOurs(db);
 		migrate(db);
 	});

@@ -3,6 +3,7 @@ import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
 import type {Spend} from '#kernel/spend.ts';
 import {admit, awaitedChange, type Changes, type RunState, touchesApprovals} from './admit.ts';
 import {storable, toInstant} from './project.ts';
+import {retain, retains} from './retain.ts';
 import {
 	APPROVAL_ROW,
 	MERGE_APPROVAL,
@@ -131,13 +132,15 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 		statement.run(...Object.values(record));
 	};
 	const release = db.prepare('DELETE FROM reservations WHERE run_id = ?');
-	return ({isNew, run, events, approvals, grants, messages, audit, head, spending}) => {
+	return ({isNew, run, events, approvals, grants, messages, audit, citations, head, spending}) => {
 		if (isNew) insert('runs', toRunRecord(run));
 		else saving.updateRun.run(...Object.values(toRunUpdate(run)));
 		for (const event of events) saving.event.run(run.runId, event.seq, JSON.stringify(event));
 		for (const row of approvals) insert('approvals', toApprovalRecord(row), MERGE_APPROVAL);
 		for (const row of grants) insert('grants', toGrantRecord(row));
 		for (const row of audit) insert('audit', row);
+		for (const row of citations) insert('citations', row, 'ON CONFLICT DO NOTHING');
+		if (retains(events)) perform(db, retain(events, run.tenant));
 		for (const message of messages) {
 			insert('messages', toMessageRecord(message));
 			insert('threads', toThreadRecord(message), MERGE_THREAD);
@@ -148,6 +151,11 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 		if (spending.added) insert('reservations', toReservationRecord(spending.added));
 		if (spending.removed) release.run(spending.removed.runId);
 	};
+}
+
+function perform(db: DatabaseSync, steps: ReturnType<typeof retain>): void {
+	for (let step = steps.next([]); !step.done; )
+		step = steps.next(db.prepare(step.value.sql).all(...step.value.parameters) as Record<string, unknown>[]);
 }
 
 function createClaim(db: DatabaseSync): (operation: Extract<Operation, {kind: 'claim'}>) => Written {

@@ -8,6 +8,7 @@ import {Group, type Settled} from './group.ts';
 import {createIdentityStore} from './identity.ts';
 import {nodeSqliteDialect} from './node-sqlite-dialect.ts';
 import {createQueries} from './queries.ts';
+import {createRetentionStore} from './retention.ts';
 import type {Tables} from './schema.ts';
 import {openBell} from './sqlite-bell.ts';
 import {openForReading} from './sqlite-connection.ts';
@@ -46,6 +47,7 @@ export async function openSqlite(path: string): Promise<Store> {
 	return {
 		...queries,
 		identity: createIdentityStore(db, execute),
+		retention: createRetentionStore(db, execute),
 		async append(batch) {
 			await writer.submit({kind: 'append', batch});
 			watchers.wake(batch.runId);
