@@ -529,11 +529,23 @@ def answer(channel, request, replies):
     channel.send(frame)
 
 
+class Nowhere(Channel):
+    """For what is only practised."""
+
+    def __init__(self):
+        self.process = os.getpid()
+        self.descriptor = os.open(os.devnull, os.O_WRONLY)
+
+
 def warm_up():
-    """Takes the paths that nearly every query takes, so that the first one does not pay for them."""
-    table = pa.table({"k": ["a", "b"], "v": [1, None]})
-    frame = table.to_pandas(types_mapper=NULLABLE.get, use_threads=False)
-    frame.groupby("k")["v"].sum().reset_index().sort_values("v")
+    """Takes the way that nearly every request takes, so that the first one does not pay for it."""
+    frame = pa.table({"k": ["a", "b"], "v": [1, None]}).to_pandas(types_mapper=NULLABLE.get, use_threads=False)
+    given = {"pd": pd, "np": np, "frame": frame}
+    code = 'pd.DataFrame({"k": frame["k"], "n": 1})\nframe.groupby("k")["v"].sum().reset_index().sort_values("v")'
+    names, trailing = execute(code, given)
+    nowhere = Nowhere()
+    send_table(nowhere, choose_result(names, given, trailing), {"maxRows": 2, "maxBytes": 1000}, set())
+    os.close(nowhere.descriptor)
 
 
 def main():

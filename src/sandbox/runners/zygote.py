@@ -171,6 +171,7 @@ def become_runner(runner, orders, streams):
     os.closerange(STREAMS, LAST_DESCRIPTOR)
     reseed()
     sys.argv = [runner.__file__, *orders["arguments"]]
+    warm_up(runner)
     runner.main()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -253,11 +254,16 @@ def serve(runner, config):
         call("setns", here, NEWPID)
 
 
+def warm_up(runner):
+    """Once before all forks, and in each child again: there it pays for its own copies of the memory that a run writes to."""
+    if hasattr(runner, "warm_up"):
+        runner.warm_up()
+
+
 def main():
     config = json.loads(sys.argv[1])
     runner = load(config["script"])
-    if hasattr(runner, "warm_up"):
-        runner.warm_up()
+    warm_up(runner)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
     gc.collect()
     gc.freeze()
