@@ -258,9 +258,9 @@ function holdRuns({mode, defaults, store, keyring, facts, finished, redact, cloc
 		newRunId: () => newId('run'),
 		assertMayStart: (principal) => assertRunning(mode, defaults(), principal),
 		journals: {
-			async open(runId, given, principal) {
+			async open(runId, given, principal, rest = []) {
 				const started = {...given, facts: await facts(given)};
-				return openJournal({...journal, runId, principal, started, fence: {holder, leaseMs}});
+				return openJournal({...journal, runId, principal, started, fence: {holder, leaseMs}, rest});
 			},
 			resume: (runId, token) => resumeJournal({...journal, runId, fence: {holder, token, leaseMs}}),
 		},

@@ -54,7 +54,7 @@ test('a tenant that is stopped starts nothing, and no other tenant notices', asy
 	assert.equal(await run(writ, 'ann'), 'succeeded');
 });
 
-test('a tool that only proposes asks a person, one that is observed is denied, and both are on record', async (t) => {
+test('a tool that only proposes asks a person, one that is observed does nothing, and both are on record', async (t) => {
 	const writ = await serve(t);
 	await set(writ, 'ann', {mode: 'propose', scope: {tool: 'code.javascript'}, reason: 'look at each'});
 	const {body} = await ask<WorkReply>(writ, 'ben', '/api/v1/code', JS);
@@ -63,7 +63,7 @@ test('a tool that only proposes asks a person, one that is observed is denied, a
 	await set(writ, 'ann', {mode: 'observe', scope: {tool: 'code.*'}, reason: 'enough'});
 	const cancelled = await ask<WorkReply>(writ, 'ben', `/api/v1/code/${body.runId}`);
 	assert.equal(cancelled.body.status, 'cancelled', 'what waited for it is over');
-	assert.equal(await run(writ, 'ben'), 'denied');
+	assert.equal(await run(writ, 'ben'), 'rejected');
 	const {entries} = (await ask<AuditReply>(writ, 'ben', '/api/v1/audit?type=mode.changed')).body;
 	assert.deepEqual(
 		entries.map(({actor, detail}) => [actor, detail]),

@@ -100,9 +100,11 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 				const next = {mode, reason, by, since: kernel.clock.now().toISOString(), number: 0, asked: null};
 				held.set(nameOf(scope ?? {}), {scope, next});
 				show();
-				void endStopped(holder.state, runs).catch(kernel.report);
 			}
-			await record(entry, by, options);
+			const recorded = record(entry, by, options);
+			// The others hear of it before this server is busy with the ends of its runs, which nothing here needs to wait for.
+			if (isHeld) setImmediate(() => void endStopped(holder.state, runs).catch(kernel.report));
+			await recorded;
 			while (durable.state.number < entry.number) await once(heard);
 			if (entry.mode === 'observe' && entry.asked === null) await cancelWaiting(holder.state, options);
 			return view(by);
@@ -230,12 +232,11 @@ async function record(entry: Entry, by: Principal, {runs, kernel, software}: Kil
 		...{question: entry.reason === '' ? null : entry.reason, principal: by, policyVersion: kernel.policy().version},
 	};
 	const id = idOf(entry.number);
-	const run = await runs.open(started, by, new AbortController().signal, id).catch(async (error: unknown) => {
+	const data = kernel.redact(entry).value as Entry;
+	await runs.record(started, by, id, {type: 'mode.changed', actor: by, data}).catch(async (error: unknown) => {
 		await closeAbandoned(id, runs);
 		throw error;
 	});
-	const data = kernel.redact(entry).value as Entry;
-	await run.finish({status: 'succeeded', resultActionId: null, error: null}, {type: 'mode.changed', actor: by, data});
 }
 
 /** A change whose server died before it was made would keep its number from everybody. One that is being made is left alone. */

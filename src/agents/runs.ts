@@ -30,6 +30,8 @@ export type Runs = {
 	 * principal that `started` names, and is judged as an agent.
 	 */
 	open(started: EventData<'run.started'>, actor: Principal, caller: AbortSignal, ownId?: string): Promise<OpenRun>;
+	/** A whole run of no actions, under an id of its own, in one transaction. Throws `conflict` when there is one already. */
+	record(started: EventData<'run.started'>, actor: Principal, ownId: string, ...last: readonly EventBody[]): Promise<void>;
 	/** Takes up a run that waits or was abandoned. Throws `not_found`, or `conflict` when somebody else holds it. */
 	take(runId: string, caller: AbortSignal): Promise<OpenRun>;
 	/**
@@ -37,7 +39,7 @@ export type Runs = {
 	 * run up for that moment. Throws what `decide` throws, `not_found`, or `conflict` when another server holds it.
 	 */
 	write(runId: string, decide: (events: readonly Event[]) => EventBody): Promise<void>;
-	/** Takes over abandoned runs one after another, hands each to `continueRun`, and says how many there were. */
+	/** Takes over abandoned runs, some at a time, hands each to `continueRun`, and says how many there were. What failed for one is thrown last. */
 	recover(continueRun: (run: OpenRun) => Promise<void>): Promise<number>;
 	/**
 	 * Cancels what is running, or those of it that `which` picks, and waits until each run has recorded its end; not those that were
@@ -57,10 +59,13 @@ export type RunsOptions = {
 	/** Throws while this principal's runs may not start, or without one while none may be recovered. One with an id of its own starts all the same. */
 	readonly assertMayStart?: (principal?: Principal) => void;
 	readonly journals: {
-		open(runId: string, started: EventData<'run.started'>, actor: Principal): Promise<Journal>;
+		open(runId: string, started: EventData<'run.started'>, actor: Principal, rest?: readonly EventBody[]): Promise<Journal>;
 		resume(runId: string, token: number): Promise<Journal>;
 	};
 };
+
+/** Enough to share their commits; what runs in a sandbox waits for its place there. */
+const RECOVERED_AT_ONCE = 16;
 
 type Live = {
 	readonly isExempt: boolean;
@@ -95,6 +100,10 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, assertMaySt
 			if (refusal) live.get(run.id)?.cancel.abort(refusal);
 			return run;
 		},
+		async record(started, actor, ownId, ...last) {
+			const data = {status: 'succeeded', resultActionId: null, error: null, durationMs: 0} as const;
+			await journals.open(ownId, started, actor, [...last, {type: 'run.finished', actor, data}]);
+		},
 		async abortAll(reason, which = () => true) {
 			const running = [...live.values()].filter((run) => !run.isExempt && which(run.journal));
 			for (const run of running) run.cancel.abort(reason);
@@ -119,12 +128,20 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, assertMaySt
 			if (refusalOf(assertMayStart)) return 0;
 			// A machine that slept wakes up to leases that have run out, its own among them: those are not abandoned.
 			await Promise.all([...live.values()].map((run) => run.renew()));
-			for (let recovered = 0; ; recovered += 1) {
-				const claim = await store.claim(holder, clock.now(), leaseMs);
-				if (!claim) return recovered;
-				const run = hold(await journals.resume(claim.runId, claim.token), new AbortController().signal, claim.token);
-				await continueRun(run).finally(run.park);
-			}
+			const claim = () => store.claim(holder, clock.now(), leaseMs);
+			const first = await claim();
+			const counts = {recovered: 0};
+			const takeUp = async (one: typeof first): Promise<void> => {
+				for (let next = one; next; next = await claim()) {
+					const run = hold(await journals.resume(next.runId, next.token), new AbortController().signal, next.token);
+					await continueRun(run).finally(run.park);
+					counts.recovered += 1;
+				}
+			};
+			const others = Array.from({length: first ? RECOVERED_AT_ONCE - 1 : 0}, async () => takeUp(await claim()));
+			const ended = await Promise.allSettled([takeUp(first), ...others]);
+			for (const one of ended) if (one.status === 'rejected') throw one.reason;
+			return counts.recovered;
 		},
 		async close() {
 			const stopping = new WritError('cancelled', 'the server is stopping');

@@ -31,11 +31,13 @@ export async function openJournal(
 		readonly fence: Omit<Fence, 'token'>;
 		/** names a principal of its own when the run is an agent's, on behalf of somebody */
 		readonly started: Omit<EventData<'run.started'>, 'principal'> & {readonly principal?: Principal};
+		/** what else is recorded in the same transaction */
+		readonly rest?: readonly EventBody[];
 	},
 ): Promise<RunJournal> {
-	const {principal, started, fence, ...ports} = options;
+	const {principal, started, fence, rest = [], ...ports} = options;
 	const journal = createJournal(ports, {...fence, token: 1}, {principal, events: []});
-	await journal.append({type: 'run.started', actor: principal, data: {principal, ...started}});
+	await journal.append({type: 'run.started', actor: principal, data: {principal, ...started}}, ...rest);
 	return journal;
 }
 

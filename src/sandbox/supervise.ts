@@ -149,7 +149,10 @@ async function converse(talk: Conversation, request: RunnerRequest, signal: Abor
 		// The timer stands still while a call waits for a person. Only waiting costs no time: who computes meanwhile uses up its own.
 		if (used() > most) stop(beyond('cpus', limits));
 	}, WATCH_MS);
-	const onAbort = () => stop(cancelled());
+	const onAbort = () => {
+		stop(cancelled());
+		runner.kill(); // before anybody asks what it ran into: that may take an engine a while
+	};
 	signal.addEventListener('abort', onAbort, {once: true});
 	if (signal.aborted) onAbort();
 	try {

@@ -192,5 +192,10 @@ test('nobody but its owner can read a new database', async () => {
 	const names = (await readdir(place.dir)).filter((name) => name.startsWith('private.db'));
 	const modes = await Promise.all(names.map(async (name) => [name, ((await stat(file(name))).mode & 0o777).toString(8)]));
 	await store.close();
-	assert.deepEqual(Object.fromEntries(modes), {'private.db': '600', 'private.db-shm': '600', 'private.db-wal': '600'});
+	assert.deepEqual(Object.fromEntries(modes), {
+		'private.db': '600',
+		'private.db-bell': '600',
+		'private.db-shm': '600',
+		'private.db-wal': '600',
+	});
 });
