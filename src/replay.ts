@@ -28,6 +28,7 @@ export async function replayRun(
 	const {job, question, threadId, software} = first.data;
 	const started = {
 		...{job, question, threadId, software, dataset},
+		...(first.data.scope && {scope: first.data.scope}),
 		mode: 'replay',
 		policyVersion: kernel.policy().version,
 		principal,

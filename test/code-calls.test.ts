@@ -237,3 +237,14 @@ export default 1;`;
 	const other = await writ.get(`/api/v1/code/${reply.runId}/artifacts/${'0'.repeat(64)}`);
 	assert.equal(other.status, 404);
 });
+
+test('a program that was started with a scope may call what the scope names, and no more', async () => {
+	const code = `
+const call = (sql) => writ.call('analyst.sql', {dataset_id: 'support', sql}).then(() => 'done', ({code}) => code);
+export default [await call('SELECT 1'), await call('SELECT 2'), await call('SELECT 1')];`;
+	const steps = [{id: 'count', tool: 'analyst.sql', input: {dataset_id: {is: 'support'}, sql: {is: 'SELECT 1'}}}];
+	assert.deepEqual(resultOf(await run(code, {scope: {steps}})), ['done', 'policy_denied', 'policy_denied']);
+	assert.deepEqual(resultOf(await run(code)), ['done', 'done', 'done']);
+	const broken = await writ.post('/api/v1/code', {language: 'javascript', code, scope: {steps: [...steps, ...steps]}});
+	assert.equal(broken.status, 422);
+});

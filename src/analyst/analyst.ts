@@ -6,6 +6,7 @@ import type {Capsule, ChatRequest, ChatResponse, RunRequest} from '#contract/api
 import type {Dataset} from '#contract/dataset.ts';
 import type {Principal} from '#contract/event.ts';
 import type {Json} from '#contract/json.ts';
+import type {Scope} from '#contract/scope.ts';
 import type {TurnEvent} from '#contract/stream.ts';
 import type {IngestInput} from './ingest.ts';
 
@@ -23,6 +24,14 @@ export type UploadedFile = IngestInput['files'][number];
 
 /** Files and what their owner says of them beyond their values; what is left out is inferred. */
 export type NewDataset = IngestInput;
+
+export type Task = {
+	readonly tool: string;
+	readonly input: Readonly<Record<string, unknown>>;
+	readonly mode: string;
+	/** all that may be done besides: what the tool's code may call */
+	readonly scope?: Scope;
+};
 
 export type ExportFormat = 'csv' | 'xlsx' | 'parquet' | 'json';
 export type ExportedFile = {
@@ -49,7 +58,7 @@ export type Analyst = {
 	/** Direct execution without an agent. Throws `invalid_plan`, `invalid_request`, `not_found`. */
 	run(request: RunRequest, caller: Caller): Promise<ChatResponse>;
 	/** Runs one tool as a run of its own, for code that is about no dataset. Failures are in the response. */
-	perform(task: {readonly tool: string; readonly input: unknown; readonly mode: string}, caller: Caller): Promise<ChatResponse>;
+	perform(task: Task, caller: Caller): Promise<ChatResponse>;
 	/** The same question or code again, on the dataset's present snapshot, as a new run. */
 	rerun(runId: string, caller: Caller): Promise<ChatResponse>;
 	/** Goes on with a run whose approval was answered. */

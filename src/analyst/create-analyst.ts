@@ -6,10 +6,11 @@ import type {Dataset} from '#contract/dataset.ts';
 import {toErrorBody, WritError} from '#contract/errors.ts';
 import type {Event, EventData, Principal} from '#contract/event.ts';
 import type {Json} from '#contract/json.ts';
+import type {Scope} from '#contract/scope.ts';
 import {agentFor} from '#kernel/delegate.ts';
 import type {Outcome} from '#kernel/govern.ts';
 import type {Store} from '#kernel/ports.ts';
-import type {Analyst, Caller, ExportedFile, ExportFormat, NewDataset} from './analyst.ts';
+import type {Analyst, Caller, ExportedFile, ExportFormat, NewDataset, Task} from './analyst.ts';
 import {resultAction, toCapsule} from './answer.ts';
 import type {Computed} from './compute.ts';
 import type {Datasets} from './datasets.ts';
@@ -34,6 +35,7 @@ type Beginning = {
 	/** who proposes: the caller, or an agent on the caller's behalf */
 	readonly actor?: Principal;
 	readonly job?: 'analyst' | 'system';
+	readonly scope?: Scope;
 };
 
 /** What a chat prefix or a `query_type` names directly. */
@@ -87,8 +89,10 @@ export class AnalystRoom implements Analyst {
 		return this.#direct(turn, {tool: TOOLS[query_type], input: {dataset_id, [query_type === 'plan' ? 'plan' : field]: content}});
 	}
 
-	async perform({tool, input, mode}: Parameters<Analyst['perform']>[0], caller: Caller): Promise<ChatResponse> {
-		return this.#direct(await this.#begin({dataset: null, mode}, caller), {tool, input});
+	async perform(task: Task, caller: Caller): Promise<ChatResponse> {
+		const {tool, input, mode, scope} = task;
+		const confined = scope === undefined ? {} : {scope: withTask(task, scope)};
+		return this.#direct(await this.#begin({dataset: null, mode, ...confined}, caller), {tool, input});
 	}
 
 	async rerun(runId: string, caller: Caller): Promise<ChatResponse> {
@@ -164,7 +168,7 @@ export class AnalystRoom implements Analyst {
 		};
 	}
 
-	async #begin({dataset, mode, threadId, question, actor, job = 'analyst'}: Beginning, caller: Caller): Promise<Turn> {
+	async #begin({dataset, mode, threadId, question, actor, job = 'analyst', scope}: Beginning, caller: Caller): Promise<Turn> {
 		const {runs, kernel, software} = this.#options;
 		const started: EventData<'run.started'> = {
 			job,
@@ -175,6 +179,7 @@ export class AnalystRoom implements Analyst {
 			principal: caller.principal,
 			software,
 			policyVersion: kernel.policy().version,
+			...(scope && {scope}),
 		};
 		const run = await runs.open(started, actor ?? caller.principal, caller.signal);
 		caller.accepted?.(run.id);
@@ -251,6 +256,12 @@ export class AnalystRoom implements Analyst {
 			throw new WritError('not_found', `there is no run \`${runId}\``, {hint: 'list them with `writ runs`'});
 		return this.#options.store.read(runId);
 	}
+}
+
+/** What the caller asks for is in the scope of the run too: exactly so, and once. */
+function withTask({tool, input}: Task, {steps}: Scope): Scope {
+	const exact = Object.entries(input).flatMap(([name, value]) => (value === undefined ? [] : [[name, {is: value as Json}]]));
+	return {steps: [{id: 'asked-for', tool, times: 1, after: [], input: Object.fromEntries(exact)}, ...steps]};
 }
 
 /** A failure the platform can name; anything else is thrown on. */

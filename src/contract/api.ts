@@ -7,6 +7,7 @@ import {relationshipSchema} from './dataset.ts';
 import {actionStateSchema, effectSchema, errorBodySchema, riskSchema, runStatusSchema, verdictSchema} from './event.ts';
 import {actionLimitsSchema} from './limits.ts';
 import {networkSchema, testFrameworkSchema} from './sandbox.ts';
+import {scopeSchema} from './scope.ts';
 import {cellSchema, columnTypeSchema, truncationSchema} from './table.ts';
 
 const queryModeSchema = z.enum(['sql', 'python', 'plan', 'chat', 'export', 'ingest']);
@@ -287,6 +288,8 @@ export const codeRequestSchema = z.strictObject({
 	artifacts: z.boolean().default(false),
 	/** hosts that it may reach, where policy allows them */
 	network: networkSchema.optional(),
+	/** all that it may call; without it whatever policy allows */
+	scope: scopeSchema.optional(),
 });
 export type CodeRequest = z.infer<typeof codeRequestSchema>;
 

@@ -1,8 +1,10 @@
 import {extname, join, relative, resolve} from 'node:path';
 import {Option, type Command as Program} from 'commander';
+import {parse, YAMLParseError} from 'yaml';
 import type {CodeRequest, GivenFile, TestsRequest, WorkReply} from '#contract/api.ts';
 import {ERRORS, WritError} from '#contract/errors.ts';
 import {type TestCase, testFrameworkSchema} from '#contract/sandbox.ts';
+import type {Scope} from '#contract/scope.ts';
 import {createProgress} from '../answer.ts';
 import {type Act, type Command, type Io, paint, print, printable, printJson} from '../io.ts';
 
@@ -18,7 +20,12 @@ const LANGUAGES: Readonly<Record<string, CodeRequest['language']>> = {
 	'.sh': 'shell',
 };
 
-type CodeOptions = {readonly lang?: CodeRequest['language']; readonly in: readonly string[]; readonly out?: string};
+type CodeOptions = {
+	readonly lang?: CodeRequest['language'];
+	readonly in: readonly string[];
+	readonly out?: string;
+	readonly scope?: string;
+};
 
 function codeCommand(program: Program, act: Act): void {
 	program
@@ -30,6 +37,7 @@ function codeCommand(program: Program, act: Act): void {
 		)
 		.option('--in <path>', 'a file or directory that the program finds in /in; more than once if need be', collect, [])
 		.option('--out <directory>', 'where to put the files that it leaves in /out')
+		.option('--scope <file>', 'all that it may call, as YAML; without it whatever policy allows')
 		.addHelpText(
 			'after',
 			'\nExamples:\n  writ code report.mjs --in data/ --out results/\n  echo "uname -a" | writ code - --lang shell',
@@ -41,7 +49,8 @@ function codeCommand(program: Program, act: Act): void {
 					throw new WritError('invalid_request', 'the language is not known from the name of the file', {hint: 'give --lang'});
 				const code = file === '-' ? await command.io.stdin() : await command.io.readFile(file);
 				const files = (await Promise.all(options.in.map((path) => readFiles(path, command.io)))).flat();
-				const request: CodeRequest = {language, code, files, artifacts: options.out !== undefined};
+				const scope = options.scope === undefined ? {} : {scope: await readScope(options.scope, command.io)};
+				const request: CodeRequest = {language, code, files, artifacts: options.out !== undefined, ...scope};
 				const reply = await send('/api/v1/code', request, command);
 				if (options.out !== undefined) await download(reply, options.out, command);
 				return printCode(reply, command);
@@ -77,6 +86,16 @@ function testCommand(program: Program, act: Act): void {
 
 function collect(path: string, before: readonly string[]): readonly string[] {
 	return [...before, path];
+}
+
+/** What the server parses; here only as YAML. */
+async function readScope(path: string, io: Io): Promise<Scope> {
+	try {
+		return parse(await io.readFile(path));
+	} catch (error) {
+		if (!(error instanceof YAMLParseError)) throw error;
+		throw new WritError('invalid_request', `${path}: ${error.message}`, {cause: error});
+	}
 }
 
 async function readFiles(path: string, io: Io): Promise<GivenFile[]> {

@@ -61,9 +61,9 @@ export function codeRoutes(context: TurnContext) {
 	const {deps} = context;
 	return createRouter()
 		.openapi(code, async (c) => {
-			const {language, files, ...rest} = c.req.valid('json');
+			const {language, files, scope, ...rest} = c.req.valid('json');
 			const input = {...rest, files: await keep(files, c, deps)};
-			return c.json(await perform({tool: LANGUAGES[language], mode: language, input}, c, context), 200);
+			return c.json(await perform({tool: LANGUAGES[language], mode: language, input, ...(scope && {scope})}, c, context), 200);
 		})
 		.openapi(tests, async (c) => {
 			const {files, ...rest} = c.req.valid('json');
