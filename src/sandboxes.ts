@@ -75,7 +75,8 @@ function onThisMachine(config: Config, root: string, secrets: Secrets): readonly
 			best: 'kernel-isolated',
 			async create() {
 				const {createDockerProvider} = await import('#sandbox/docker/docker.ts');
-				return createDockerProvider({root, host: dockerHost, image, runtime: dockerRuntime});
+				const egress = await egressOf(config, secrets);
+				return createDockerProvider({root, host: dockerHost, image, runtime: dockerRuntime, egress});
 			},
 		},
 		{

@@ -5,6 +5,8 @@ import {join} from 'node:path';
 import {after, describe, test} from 'node:test';
 import {z} from 'zod';
 import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
+import {createEgress} from '../egress/egress.ts';
+import {startInternet} from '../egress/fixtures/internet.ts';
 import {attack, limits, MIB, permit, said, spec} from '../fixtures/attack.ts';
 import {testProvider} from '../fixtures/conformance.ts';
 import {api, attackedProvider, realProvider, whyNot} from '../fixtures/engine.ts';
@@ -88,6 +90,43 @@ for (const runtime of ['runc', 'runsc'] as const) {
 			const write = (path: string) => `attempt(lambda: open("/data/${path}", "w").write("x"))`;
 			assert.deepEqual(await said(provider, `answer([${write('a.csv')}, ${write('b.csv')}])`, of), ['OSError 30', 'OSError 30']);
 			rmSync(directory, {recursive: true});
+		});
+
+		test('the way out leads to what is allowed, where there is one', async (t) => {
+			const net = await startInternet();
+			t.after(() => net.close());
+			const port = await net.https();
+			const directory = mkdtempSync(join(tmpdir(), 'egress-'));
+			chmodSync(directory, 0o755);
+			t.after(() => rmSync(directory, {recursive: true}));
+			const egress = createEgress({
+				...{secrets: () => undefined, directory, resolvers: [net.resolver], trust: [net.authority.certificate]},
+				exceptions: [{host: 'allowed.test', cidr: '127.0.0.0/8'}],
+			});
+			const open = attackedProvider(runtime, {egress});
+			t.after(() => open.close());
+			const network = {allow: [{host: 'allowed.test', ports: [port]}], maxBytes: MIB};
+			const code = `import socket, urllib.request
+def fetch(url): return json.loads(urllib.request.urlopen(url, timeout=10).read())["url"]
+def dial(kind, where, protocol=0): socket.socket(socket.AF_INET, kind, protocol).connect(where)
+answer([fetch("https://allowed.test:${port}/a"), attempt(lambda: fetch("https://evil.test/")),
+  attempt(lambda: dial(socket.SOCK_STREAM, ("127.0.0.1", ${port}))), attempt(lambda: dial(socket.SOCK_STREAM, ("93.184.216.34", 443))),
+  attempt(lambda: dial(socket.SOCK_DGRAM, ("93.184.216.34", 53))), attempt(lambda: dial(socket.SOCK_RAW, ("93.184.216.34", 0), 1))])`;
+			const of = spec({network, limits: {memoryBytes: 512 * MIB, processes: 64, wallMs: 20_000}});
+			if (runtime === 'runsc') {
+				const refused = {code: 'sandbox_unavailable', message: /no way out to a network can be opened/};
+				await assert.rejects(said(open, code, of), refused);
+				return;
+			}
+			const expected = [
+				'/a',
+				'URLError None',
+				'ConnectionRefusedError 111',
+				'OSError 101',
+				'PermissionError 1',
+				'PermissionError 1',
+			];
+			assert.deepEqual(await said(open, code, of), expected);
 		});
 
 		test('programs cannot be run from scratch', async () => {

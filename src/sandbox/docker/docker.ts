@@ -2,6 +2,8 @@
 import {text} from 'node:stream/consumers';
 import {WritError} from '#contract/errors.ts';
 import type {Isolation, SandboxSpec} from '#contract/sandbox.ts';
+import {withEgress} from '../egress/attach.ts';
+import type {Egress} from '../egress/egress.ts';
 import {cancelled, notStarted} from '../endings.ts';
 import {createOpenSandboxes} from '../open-sandboxes.ts';
 import {reclaim, watchOutput} from '../output.ts';
@@ -26,6 +28,7 @@ export type DockerProviderOptions = {
 	readonly image: string | null;
 	/** `auto` takes gVisor where the engine has it; what is asked for by name and is not there is not replaced */
 	readonly runtime: RuntimeChoice;
+	readonly egress?: Egress | undefined;
 	/** how a runner is started in the image */
 	readonly program?: (spec: SandboxSpec) => Pick<Program, 'command' | 'mounts' | 'environment'>;
 };
@@ -34,6 +37,7 @@ type Provider = {
 	readonly api: DockerApi;
 	readonly owner: Owner;
 	readonly program: NonNullable<DockerProviderOptions['program']>;
+	readonly egress: Egress | undefined;
 	/** the name of every container that is ours and not gone */
 	readonly live: Set<string>;
 	readonly state: {serial: number; engine: Promise<Engine> | undefined};
@@ -44,7 +48,7 @@ export function createDockerProvider(options: DockerProviderOptions): SandboxPro
 	const program = options.program ?? ((spec: SandboxSpec) => programIn(options.root, spec));
 	const [api, owner] = [createDockerApi(options.host), createOwner()];
 	const provider: Provider = {
-		...{api, owner, program, live: new Set(), state: {serial: 0, engine: undefined}},
+		...{api, owner, program, egress: options.egress, live: new Set(), state: {serial: 0, engine: undefined}},
 		inspect: () => inspectEngine(api, options),
 	};
 	const {state} = provider;
@@ -91,8 +95,22 @@ function isCancelled(error: unknown): boolean {
 async function openSandbox(provider: Provider, spec: SandboxSpec, options: OpenOptions): Promise<Sandbox> {
 	if (options.signal.aborted) throw cancelled();
 	const engine = await engineOf(provider, options.signal);
+	// Its memory is what the control group counts, and no address space.
+	const program = {...provider.program(spec), reservedBytes: 0};
+	if (spec.network !== 'none' && engine.clientSeccomp === null)
+		throw unavailable('no way out to a network can be opened from a container here', {
+			hint: 'set WRIT_DOCKER_RUNTIME=runc or SANDBOX_PROVIDER=process for runs that need one',
+		});
+	return withEgress(spec, program, provider.egress, (behind) =>
+		openContainer(provider, engine, {spec, program: behind}, options),
+	);
+}
+
+type Given = Pick<Start, 'spec' | 'program'>;
+
+async function openContainer(provider: Provider, engine: Engine, given: Given, options: OpenOptions): Promise<Sandbox> {
 	const {live, state} = provider;
-	const {name, runner} = await startIn(provider, engine, {spec, program: provider.program(spec), warm: options.warm});
+	const {name, runner} = await startIn(provider, engine, {...given, warm: options.warm});
 	try {
 		const sandbox = await supervise(runner, options);
 		// What could not be removed is found by the sweep that comes with asking the engine anew.
@@ -122,7 +140,8 @@ async function startIn(
 	const id = user === NOBODY ? INSIDE_ID : undefined;
 	const {mounts, output} = await resolveMounts([...program.mounts, ...spec.mounts], spec.output, id);
 	const labels = owner.labels();
-	const body = containerBody({...engine, user, program, mounts, output, limits: spec.limits, labels});
+	const seccomp = spec.network === 'none' ? engine.seccomp : engine.clientSeccomp;
+	const body = containerBody({...engine, seccomp, user, program, mounts, output, limits: spec.limits, labels});
 	const cleanUp = async () => {
 		if (spec.output !== undefined) await reclaim(spec.output, id);
 	};
@@ -130,7 +149,7 @@ async function startIn(
 	const name = `writ-${owner.instance}-${state.serial}`;
 	live.add(name);
 	try {
-		const isolation = isolationOf(engine, warm);
+		const isolation = isolationOf(engine, spec, warm);
 		return {name, runner: watched(await startContainer({api, name, body, spec, isolation, cleanUp}))};
 	} catch (error) {
 		live.delete(name);
@@ -165,16 +184,19 @@ function userFor({output}: SandboxSpec, {isRootless}: Engine): string {
 	return isRootless ? '0:0' : `${id}:${process.getgid?.() ?? id}`;
 }
 
-function isolationOf({level, namespaces, seccomp, limits}: Engine, warm: boolean): Isolation {
-	return {provider: 'docker', level, namespaces: [...namespaces], seccomp: seccomp !== null, limits, network: 'none', warm};
+function isolationOf({level, namespaces, seccomp, limits}: Engine, {network}: SandboxSpec, warm: boolean): Isolation {
+	return {
+		...{provider: 'docker', level, namespaces: [...namespaces], seccomp: seccomp !== null, limits},
+		...{network: network === 'none' ? 'none' : 'allow-list', warm},
+	};
 }
 
 async function factsOf(provider: Provider): Promise<ProviderFacts> {
 	const base = {name: 'docker', egress: false} as const;
 	try {
-		const {level, namespaces, seccomp, runs, limits, versions: found, weaknesses} = await engineOf(provider);
+		const {level, namespaces, seccomp, clientSeccomp, runs, limits, versions: found, weaknesses} = await engineOf(provider);
 		const facts = {level, namespaces, runs, limits, versions: found, weaknesses, availability: {kind: 'available'}} as const;
-		return {...base, ...facts, seccomp: seccomp !== null};
+		return {...base, ...facts, seccomp: seccomp !== null, egress: provider.egress !== undefined && clientSeccomp !== null};
 	} catch (error) {
 		if (!(error instanceof WritError)) throw error;
 		const availability = {kind: 'unavailable', reason: error.message, hint: error.hint ?? ''} as const;
@@ -189,7 +211,8 @@ async function versions(provider: Provider): Promise<Readonly<Record<string, str
 	return Object.fromEntries(lines.flatMap(([name, version]) => (name && version ? [[name, version]] : [])));
 }
 
-const ASK_VERSIONS = `echo "node: $(/runtime/node --version | cut -c 2-)"
+const ASK_VERSIONS = `node=$(/runtime/node --version) || exit
+echo "node: \${node#v}"
 python3 -I -c 'import sys, pandas; print("python: " + sys.version.split()[0] + ", pandas " + pandas.__version__)' 2>/dev/null || true`;
 
 const MIB = 2 ** 20;

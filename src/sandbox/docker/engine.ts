@@ -17,6 +17,8 @@ export type Engine = {
 	readonly runs: readonly RunnerName[];
 	/** null where no filter would be applied */
 	readonly seccomp: string | null;
+	/** the same for what has a way out; null where none can be opened */
+	readonly clientSeccomp: string | null;
 	readonly limits: Record<keyof SandboxLimits, Isolation['limits'][string]>;
 	readonly namespaces: readonly string[];
 	readonly isRootless: boolean;
@@ -70,10 +72,12 @@ export async function inspectEngine(api: DockerApi, {root, image, runtime}: Want
 	const security = info.SecurityOptions ?? [];
 	const isRootless = security.some((option) => option.startsWith('name=rootless'));
 	const runcVersion = version.Components.find((component) => component.Name === 'runc')?.Version;
-	const seccomp = filterFor(info, chosen, runsc);
+	const seccomp = filterFor(info, chosen, {gvisor: runsc, confined: 'runner'});
+	// gVisor opens no socket of the host, which is where the way out begins.
+	const clientSeccomp = runsc ? null : filterFor(info, chosen, {gvisor: false, confined: 'client'});
 	const limits = enforcement(info, runsc);
 	return {
-		...{runtime: chosen, image: found.Id, isRootless, isGvisor: runsc, seccomp, limits},
+		...{runtime: chosen, image: found.Id, isRootless, isGvisor: runsc, seccomp, clientSeccomp, limits},
 		level: runsc ? 'kernel-isolated' : 'kernel-shared',
 		runs: runnersIn(found.Config?.Labels ?? {}),
 		namespaces: [
@@ -134,12 +138,12 @@ function isRunsc({Runtimes}: Info, name: string): boolean {
 	return name === 'runsc' || basename(Runtimes[name]?.path ?? '') === 'runsc';
 }
 
-function filterFor(info: Info, runtime: string, runsc: boolean): string | null {
+function filterFor(info: Info, runtime: string, filter: Parameters<typeof seccompProfile>[1]): string | null {
 	if (!hasFilter(process.arch)) return null;
-	const applies = runsc
+	const applies = filter.gvisor
 		? info.Runtimes[runtime]?.runtimeArgs?.some((argument) => /^--?oci-seccomp(=true)?$/.test(argument))
 		: info.SecurityOptions?.some((option) => option.startsWith('name=seccomp'));
-	return applies ? seccompProfile(process.arch, {gvisor: runsc}) : null;
+	return applies ? seccompProfile(process.arch, filter) : null;
 }
 
 /** The kernel of gVisor serves one sandbox, so that its count of a user's processes is the count of the sandbox's. */

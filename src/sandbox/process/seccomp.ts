@@ -27,11 +27,11 @@ const THIRD_ARGUMENT = 32;
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET. (NEWTIME cannot be asked of `clone`.) */
 export const NAMESPACE_FLAGS = 0x7e020000;
 export const AF_UNIX = 1;
-const AF_INET = 2;
-const SOCK_STREAM = 1;
+export const AF_INET = 2;
+export const SOCK_STREAM = 1;
 /** what may be said with the type of a socket: SOCK_NONBLOCK and SOCK_CLOEXEC */
-const TYPE_BITS = 0xf;
-const IPPROTO_TCP = 6;
+export const TYPE_BITS = 0xf;
+export const IPPROTO_TCP = 6;
 /** FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, TCGETS and TIOCGWINSZ: what libraries ask of a descriptor. No TIOCSTI, no FICLONE. */
 export const DESCRIPTOR_REQUESTS = [0x541b, 0x5421, 0x5451, 0x5450, 0x5401, 0x5413];
 /** PR_SET_PDEATHSIG, GET_DUMPABLE, SET_NAME, GET_NAME, CAPBSET_READ, GET_TIMERSLACK, SET_NO_NEW_PRIVS, GET_NO_NEW_PRIVS and PR_SET_VMA. */

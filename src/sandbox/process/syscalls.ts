@@ -73,8 +73,8 @@ export function allowedCalls(architecture: Architecture, confined: Confined): re
 }
 
 /** The same calls by name, for those who know the numbers themselves. */
-export function allowedNames(architecture: Architecture): readonly string[] {
-	return entriesFor(architecture, ALLOWED).map(([name = '']) => name);
+export function allowedNames(architecture: Architecture, confined: Confined): readonly string[] {
+	return entriesFor(architecture, TABLES[confined]).map(([name = '']) => name);
 }
 
 function entriesFor(architecture: Architecture, table: string): readonly string[][] {

@@ -182,6 +182,7 @@ def watch_over(child, control):
     nothing = os.open("/dev/null", os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one signal that Python handles, and that code inside could send
     os.dup2(control, CHANNEL)
     os.closerange(CHANNEL + 1, LAST_DESCRIPTOR)
     while True:
