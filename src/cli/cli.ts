@@ -18,6 +18,7 @@ import {runCommands} from './commands/runs.ts';
 import {secretCommands} from './commands/secrets.ts';
 import {serveCommand} from './commands/serve.ts';
 import {stopCommands} from './commands/stop.ts';
+import {tokenCommands} from './commands/tokens.ts';
 import {type Act, type CliPorts, paint, printable} from './io.ts';
 
 /** Runs one command line, `argv` without program and script, and returns its exit code. Never throws. */
@@ -53,6 +54,7 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 		policyCommands,
 		secretCommands,
 		stopCommands,
+		tokenCommands,
 	])
 		add(program, act);
 	prepare(program, io);

@@ -24,7 +24,13 @@ export function projectAudit(event: Event, run: RunRow): AuditDraft | null {
 	const {data, type} = event;
 	return {
 		...{run_id: event.runId, seq: event.seq, hash: event.hash, at: toInstant(event.at), tenant: run.tenant, type},
-		...{actor: storable(event.actor.id), actor_kind: event.actor.kind, principal: run.principal, job: run.job, mode: run.mode},
+		...{
+			actor: storable(event.actor.id),
+			actor_kind: event.actor.kind,
+			principal: storable(event.actor.onBehalfOf ?? run.principal),
+			job: run.job,
+			mode: run.mode,
+		},
 		action_id: 'actionId' in data && typeof data.actionId === 'string' ? storable(data.actionId) : null,
 		tool: type === 'action.proposed' ? storable(data.tool) : null,
 		decision: type === 'action.decided' ? data.decision.effect : null,
