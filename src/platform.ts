@@ -1,4 +1,4 @@
-import {randomBytes, randomUUID} from 'node:crypto';
+import {randomBytes} from 'node:crypto';
 import {accessSync, constants, mkdirSync} from 'node:fs';
 import path from 'node:path';
 import {createAuditRecorder, type RecordAudit} from '#agents/audit-record.ts';
@@ -40,6 +40,7 @@ import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
 import {createShellTool} from '#tools/shell.ts';
 import {createTestsTool} from '#tools/tests.ts';
 import {createClock} from './clock.ts';
+import {isGone, nameHolder} from './holder.ts';
 import {openLog} from './open-log.ts';
 import {approvalsOf, createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from './policies.ts';
 import type {createFacts} from './reproducibility.ts';
@@ -247,7 +248,7 @@ type Holding = Pick<Platform, 'store' | 'keyring' | 'redact'> & {
 };
 
 function holdRuns({mode, defaults, store, keyring, facts, finished, redact, clock, durable, leaseMs}: Holding): Runs {
-	const holder = `writ-${randomUUID()}`;
+	const holder = nameHolder();
 	const sign = (end: Parameters<typeof signHead>[1]) => signHead(keyring.current(), end);
 	const journal = {store: publishing(store, durable, finished), clock, redact, sign};
 	return createRuns({
@@ -256,6 +257,7 @@ function holdRuns({mode, defaults, store, keyring, facts, finished, redact, cloc
 		holder,
 		leaseMs,
 		newRunId: () => newId('run'),
+		isGone,
 		assertMayStart: (principal) => assertRunning(mode, defaults(), principal),
 		journals: {
 			async open(runId, given, principal, rest = []) {

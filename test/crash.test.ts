@@ -1,6 +1,9 @@
 /** A slice of `npm run crash`: crashes of recoveries that test/faults.test.ts does not make, and some histories on each store. */
 import assert from 'node:assert/strict';
+import {spawnSync} from 'node:child_process';
+import path from 'node:path';
 import {suite, test} from 'node:test';
+import {isGone, nameHolder} from '../src/holder.ts';
 import {crashEverywhere, postgres, show, sqlite} from './crash/matrix.ts';
 import {SCENARIOS} from './crash/scenarios.ts';
 import {type StoreName, simulateMany, survivors} from './crash/simulations.ts';
@@ -31,6 +34,16 @@ suite('kill -9 at a durable write, and again in the recovery', {concurrency: 2},
 				assert.ok(crashes.length >= (store === 'sqlite' ? 3 : 1), `only ${crashes.length} crashes`);
 				t.diagnostic(`${crashes.length} crashes`);
 			});
+});
+
+test('a server of this machine that died is known to be gone; whoever lives, or was elsewhere, is not', () => {
+	const source = `import {nameHolder} from ${JSON.stringify(path.join(import.meta.dirname, '../src/holder.ts'))};
+		process.stdout.write(nameHolder());`;
+	const {stdout: dead} = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', source], {encoding: 'utf8'});
+	const elsewhere = dead.replace(/^writ\/[^/]+/, 'writ/another-boot:1');
+	assert.match(dead, /^writ\//);
+	assert.deepEqual([nameHolder(), dead, elsewhere, 'writ-0815', 'one'].map(isGone), [false, true, false, false, false]);
+	assert.notEqual(nameHolder(), nameHolder());
 });
 
 const HISTORIES: Readonly<Record<StoreName, number>> = {memory: 150, sqlite: 25, postgres: 15};

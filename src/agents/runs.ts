@@ -56,6 +56,8 @@ export type RunsOptions = {
 	readonly holder: string;
 	readonly leaseMs: number;
 	readonly newRunId: () => string;
+	/** Whether a holder is known to be no more; without it everybody is waited for until their lease has run out. */
+	readonly isGone?: (holder: string) => boolean;
 	/** Throws while this principal's runs may not start, or without one while none may be recovered. One with an id of its own starts all the same. */
 	readonly assertMayStart?: (principal?: Principal) => void;
 	readonly journals: {
@@ -75,7 +77,7 @@ type Live = {
 	renew(): Promise<void>;
 };
 
-export function createRuns({store, clock, holder, leaseMs, newRunId, assertMayStart, journals}: RunsOptions): Runs {
+export function createRuns({store, clock, holder, leaseMs, newRunId, isGone, assertMayStart, journals}: RunsOptions): Runs {
 	const live = new Map<string, Live>();
 	const inTurn = createQueues();
 
@@ -128,6 +130,7 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, assertMaySt
 			if (refusalOf(assertMayStart)) return 0;
 			// A machine that slept wakes up to leases that have run out, its own among them: those are not abandoned.
 			await Promise.all([...live.values()].map((run) => run.renew()));
+			if (isGone) for (const other of (await store.holders()).filter(isGone)) await store.abandon(other);
 			const claim = () => store.claim(holder, clock.now(), leaseMs);
 			const first = await claim();
 			const counts = {recovered: 0};

@@ -369,6 +369,10 @@ export type Store = HasIdentity &
 			leaseMs: number,
 			runId?: string,
 		): Promise<{readonly runId: string; readonly token: number} | null>;
+		/** Who holds runs that are under way, or did when they last said so. */
+		holders(): Promise<readonly string[]>;
+		/** Ends the leases of a holder that is known to be gone: whatever it held can be claimed at once. */
+		abandon(holder: string): Promise<void>;
 		/** False when the lease was lost. */
 		renew(runId: string, fence: {readonly holder: string; readonly token: number; readonly until: string}): Promise<boolean>;
 		run(runId: string): Promise<RunRow | null>;

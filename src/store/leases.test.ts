@@ -87,6 +87,24 @@ eachStore(process.env, ({store: fresh}) => {
 		assert.deepEqual(await store.claim('two', LATER, 1000, 'busy'), {runId: 'busy', token: 3});
 	});
 
+	test('what somebody holds who is gone is claimed at once, and nobody else’s', async () => {
+		const store = await fresh();
+		const other: Fence = {...FENCE, holder: 'other'};
+		await appendAll(
+			store,
+			batch({runId: 'r', expectedSeq: 0}, started()),
+			batch({runId: 'waiting', expectedSeq: 0}, started(), asked()),
+			batch({runId: 'done', expectedSeq: 0, fence: {...FENCE, holder: 'third'}}, started(), finished()),
+			batch({runId: 's', expectedSeq: 0, fence: other}, started()),
+		);
+		assert.deepEqual((await store.holders()).toSorted(), ['one', 'other']);
+		await store.abandon('one');
+		const now = new Date(at(0));
+		assert.deepEqual(await store.claim('two', now, 1000), {runId: 'r', token: 2});
+		assert.equal(await store.claim('two', now, 1000), null);
+		await assert.rejects(store.append(batch({runId: 'r', expectedSeq: 1}, intent())), conflict);
+	});
+
 	test('many claimers get each run once', async () => {
 		const store = await fresh();
 		const runIds = [1, 2, 3, 4, 5, 6].map((n) => `r${n}`);

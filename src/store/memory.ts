@@ -8,7 +8,7 @@ import {admit, awaitedChange, type Changes, type RunState} from './admit.ts';
 import {type AuditDraft, matchAudit, parseAuditFilter, toAuditPage} from './audit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
 import {openMemoryIdentity} from './memory-identity.ts';
-import {fold, storable, toInstant} from './project.ts';
+import {fold, NO_LEASE, storable, toInstant} from './project.ts';
 import {NO_RETENTION} from './retention.ts';
 import {changed, type Ledger, NO_LEDGER} from './spend.ts';
 import {parseRows, type StoredEvent, toRaw} from './stored-event.ts';
@@ -52,13 +52,7 @@ export function openMemory(): Store {
 		subscribe: (runId, after, signal) => watchers.follow(runId, after, signal),
 		...createLists(tables),
 		head: async (runId) => JSON.parse(tables.heads.get(runId) ?? 'null'),
-		claim: async (holder, now, leaseMs, runId) => claim(tables, {holder, now, leaseMs, runId}),
-		async renew(runId, {holder, token, until}) {
-			const run = tables.runs.get(runId);
-			if (!run || run.finishedAt || run.holder !== holder || run.token !== token) return false;
-			tables.runs.set(runId, {...run, leaseUntil: new Date(until).toISOString()});
-			return true;
-		},
+		...createLeases(tables),
 		run: async (runId) => toRow(tables.runs.get(runId)),
 		async runs(filter) {
 			const parsed = parseFilter(filter);
@@ -134,6 +128,27 @@ function write(tables: Tables, {run, events, approvals, grants, messages, audit,
 	for (const message of messages) tables.messages.push({...message, id: tables.messages.length + 1});
 	tables.audit.push(...audit);
 	if (head) tables.heads.set(run.runId, JSON.stringify(head));
+}
+
+function createLeases(tables: Tables): Pick<Store, 'claim' | 'holders' | 'abandon' | 'renew'> {
+	return {
+		claim: async (holder, now, leaseMs, runId) => claim(tables, {holder, now, leaseMs, runId}),
+		holders: async () => [...new Set([...tables.runs.values()].filter(isRunning).map(({holder}) => holder))],
+		async abandon(holder) {
+			for (const run of [...tables.runs.values()].filter(isRunning))
+				if (run.holder === holder) tables.runs.set(run.runId, {...run, leaseUntil: NO_LEASE});
+		},
+		async renew(runId, {holder, token, until}) {
+			const run = tables.runs.get(runId);
+			if (!run || run.finishedAt || run.holder !== holder || run.token !== token) return false;
+			tables.runs.set(runId, {...run, leaseUntil: new Date(until).toISOString()});
+			return true;
+		},
+	};
+}
+
+function isRunning({status}: RunState): boolean {
+	return status === 'running';
 }
 
 type Claim = {readonly holder: string; readonly now: Date; readonly leaseMs: number; readonly runId: string | undefined};

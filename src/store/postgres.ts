@@ -8,7 +8,7 @@ import {isRace} from './postgres-errors.ts';
 import {PostgresListener} from './postgres-listener.ts';
 import {migrate} from './postgres-migrate.ts';
 import {createPool} from './postgres-pool.ts';
-import {toInstant} from './project.ts';
+import {NO_LEASE, toInstant} from './project.ts';
 import {createQueries} from './queries.ts';
 import {retains} from './retain.ts';
 import {createRetentionStore} from './retention.ts';
@@ -149,7 +149,7 @@ async function isStored(db: Kysely<Tables>, {runId, events}: AppendBatch): Promi
 	return (await stored.executeTakeFirst())?.event === JSON.stringify(last);
 }
 
-function createLeases(db: Kysely<Tables>): Pick<Store, 'claim' | 'renew'> {
+function createLeases(db: Kysely<Tables>): Pick<Store, 'claim' | 'abandon' | 'renew'> {
 	return {
 		async claim(holder, now, leaseMs, runId) {
 			const at = now.toISOString();
@@ -184,6 +184,11 @@ function createLeases(db: Kysely<Tables>): Pick<Store, 'claim' | 'renew'> {
 				.returning(['run_id as runId', 'token'])
 				.executeTakeFirst();
 			return taken ?? null;
+		},
+		async abandon(holder) {
+			const held = db.selectFrom('runs').select('run_id').where('status', '=', 'running').where('holder', '=', holder);
+			// What another replica has locked it is taking over, or abandons itself.
+			await db.updateTable('runs').set({lease_until: NO_LEASE}).where('run_id', 'in', held.forUpdate().skipLocked()).execute();
 		},
 		async renew(runId, {holder, token, until}) {
 			const {numUpdatedRows} = await db

@@ -29,6 +29,9 @@ export function toInstant(time: string): string {
 	return new Date(time).toISOString();
 }
 
+/** A lease that has run out, whatever the clock. */
+export const NO_LEASE = toInstant('1970-01-01');
+
 /** The first row of a run. */
 export function projectStart(event: Extract<Event, {type: 'run.started'}>): RunRow {
 	const {job, mode, threadId, question, dataset, principal} = event.data;

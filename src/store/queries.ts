@@ -13,6 +13,7 @@ type Queries = Pick<
 	| 'head'
 	| 'heads'
 	| 'headPosition'
+	| 'holders'
 	| 'run'
 	| 'runs'
 	| 'audit'
@@ -35,6 +36,7 @@ export function createQueries(db: Kysely<Tables>): Queries {
 			.orderBy('seq')
 			.execute();
 	return {
+		holders: () => listHolders(db),
 		read: async (runId, after = 0) => parseRows(runId, after, await events(runId, after)),
 		rawEvents: async (runId) => (await events(runId, 0)).map(toRaw),
 		async head(runId) {
@@ -98,6 +100,11 @@ export function createQueries(db: Kysely<Tables>): Queries {
 			return waiting.where('escalate_at', '<=', now.toISOString()).orderBy('escalate_at').limit(MOST_OVERDUE).execute();
 		},
 	};
+}
+
+async function listHolders(db: Kysely<Tables>): Promise<string[]> {
+	const rows = db.selectFrom('runs').select('holder').distinct().where('status', '=', 'running');
+	return (await rows.execute()).map(({holder}) => holder);
 }
 
 /** At a time; the next pass finds the rest. */

@@ -2,7 +2,7 @@ import type {DatabaseSync, SQLInputValue, StatementSync} from 'node:sqlite';
 import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
 import type {Spend} from '#kernel/spend.ts';
 import {admit, awaitedChange, type Changes, type RunState, touchesApprovals} from './admit.ts';
-import {storable, toInstant} from './project.ts';
+import {NO_LEASE, storable, toInstant} from './project.ts';
 import {retain, retains} from './retain.ts';
 import {
 	APPROVAL_ROW,
@@ -37,6 +37,7 @@ export type Operation =
 	  }
 	| {readonly kind: 'renew'; readonly runId: string; readonly fence: Fence}
 	| {readonly kind: 'execute'; readonly sql: string; readonly parameters: readonly SQLInputValue[]}
+	| {readonly kind: 'abandon'; readonly holder: string}
 	| {readonly kind: 'check'};
 
 /** An operation on its way to the writing thread. A batch goes as text: copying its many small values takes several times as long. */
@@ -55,6 +56,7 @@ export function createWrites(db: DatabaseSync): (operation: Operation) => Writte
 	const renew = db.prepare(
 		'UPDATE runs SET lease_until = ? WHERE run_id = ? AND holder = ? AND token = ? AND finished_at IS NULL',
 	);
+	const abandon = db.prepare("UPDATE runs SET lease_until = ? WHERE holder = ? AND status = 'running'");
 	const addCheck = db.prepare('INSERT OR REPLACE INTO checks (id) VALUES (1)');
 	const removeCheck = db.prepare('DELETE FROM checks');
 	return (operation) => {
@@ -70,6 +72,9 @@ export function createWrites(db: DatabaseSync): (operation: Operation) => Writte
 			}
 			case 'execute':
 				return Number(db.prepare(operation.sql).run(...operation.parameters).changes);
+			case 'abandon':
+				abandon.run(NO_LEASE, operation.holder);
+				return null;
 			case 'check':
 				addCheck.run();
 				removeCheck.run();

@@ -60,6 +60,9 @@ export async function openSqlite(path: string): Promise<Store> {
 		async renew(runId, fence) {
 			return (await writer.submit({kind: 'renew', runId, fence})) as boolean;
 		},
+		async abandon(holder) {
+			await writer.submit({kind: 'abandon', holder});
+		},
 		async check() {
 			await writer.submit({kind: 'check'});
 		},
