@@ -164,6 +164,11 @@ export function createChatSession(queries: QueryClient) {
 	};
 }
 
+/** The next visitor of this browser begins with nothing. */
+export function forgetConversation(): void {
+	for (const key of [THREAD_KEY, DATASET_KEY, USER_KEY]) localStorage.removeItem(key);
+}
+
 async function load(threadId: string): Promise<{exchanges: Exchange[]; datasetId: string | null}> {
 	const id = encodeURIComponent(threadId);
 	const [{messages}, {runs}] = await Promise.all([
