@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
+import {isDeepStrictEqual} from 'node:util';
+import fc from 'fast-check';
 import {z} from 'zod';
 import {type ScopeInput, scopeSchema} from '#contract/scope.ts';
 import type {Action, Facts, Taken} from '#kernel/ports.ts';
@@ -57,6 +59,30 @@ for (const [name, action, rule] of [
 		assert.deepEqual(decide(action, TO_BOB), [['policy', 'deny', rule]]);
 	});
 }
+
+test('an input without arguments is in no scope', () => {
+	const scope: ScopeInput = {steps: [{id: 'any', tool: 'mail.send'}]};
+	const action = sampleAction({input: ['bob@example.com']}, {...MAIL, input: z.unknown()});
+	assert.deepEqual(decide(action, scope), [['policy', 'deny', 'out-of-scope']]);
+});
+
+test('whatever the scope spells out, no other input gets through without a person, and that one does', () => {
+	const members = {to: fc.string(), body: fc.string(), cc: fc.array(fc.string(), {maxLength: 3})};
+	const inputs = fc.record(members, {noNullPrototype: true});
+	const seen = {same: 0, other: 0};
+	fc.assert(
+		fc.property(inputs, inputs, fc.boolean(), (wanted, other, isSame) => {
+			const rules = Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name, {is: value}]));
+			const input = isSame ? structuredClone(wanted) : other;
+			const [first] = decide(mail(input), {steps: [{id: 'tell', tool: 'mail.send', input: rules}]});
+			const equal = isDeepStrictEqual(input, wanted);
+			seen[equal ? 'same' : 'other'] += 1;
+			return first?.[1] === (equal ? 'allow' : 'deny');
+		}),
+		{numRuns: 500, seed: 7},
+	);
+	assert.ok(seen.same > 100 && seen.other > 100, JSON.stringify(seen));
+});
 
 test('a step is started as often as it says, whatever came of it', () => {
 	assert.deepEqual(decide(SPELLED_OUT, TO_BOB, [past('tell', {state: 'started'})]), [['policy', 'deny', 'scope-used-up']]);
@@ -153,6 +179,8 @@ test('the scope of a run is on record and holds on the whole path, and without o
 	assert.equal((await confined.propose(tool.name, {text: 'other'}, {id: 'act_1'})).kind, 'denied');
 	assert.equal((await confined.propose(tool.name, {text: 'hello'}, {id: 'act_2'})).kind, 'succeeded');
 	assert.equal((await confined.propose(tool.name, {text: 'hello'}, {id: 'act_3'})).kind, 'denied');
+	const resumed = await confined.resume();
+	assert.equal((await confined.propose(tool.name, {text: 'hello'}, {id: 'act_4', journal: resumed})).kind, 'denied');
 	const [first] = await confined.durable();
 	assert.deepEqual(first?.type === 'run.started' && first.data.scope, scope);
 	const free = await testKernel({tools: [tool]});

@@ -79,11 +79,14 @@ function requests(stepId: string, taken: readonly Taken[]): number {
 type Match = {readonly mismatch: string | null; readonly chosen: boolean};
 
 function matchInput({id, input: rules}: ScopeStep, {tool, input}: Action, within: Within): Match {
-	const given = isRecord(input) ? input : {};
-	const answers = Object.entries(rules).map(([name, rule]) => ({name, fit: fitOf(rule, given[name], within)}));
+	if (!isRecord(input)) return {mismatch: 'its input has no arguments that a scope could name', chosen: false};
+	const answers = Object.entries(rules).map(([name, rule]) => ({
+		name,
+		fit: fitOf(rule, Object.hasOwn(input, name) ? input[name] : undefined, within),
+	}));
 	const wrong = answers.find(({fit}) => fit === 'no');
 	if (wrong) return {mismatch: `its \`${wrong.name}\` is not what the step \`${id}\` says`, chosen: false};
-	const unsaid = Object.keys(given).find((name) => !Object.hasOwn(rules, name) && !isDefault(name, given, tool));
+	const unsaid = Object.keys(input).find((name) => !Object.hasOwn(rules, name) && !isDefault(name, input, tool));
 	if (unsaid !== undefined) return {mismatch: `the step \`${id}\` says nothing of \`${unsaid}\``, chosen: false};
 	return {mismatch: null, chosen: answers.some(({fit}) => fit === 'chosen')};
 }
