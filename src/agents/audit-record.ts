@@ -1,4 +1,5 @@
-import type {EventData, Origin, Principal} from '#contract/event.ts';
+import {WritError} from '#contract/errors.ts';
+import type {EventBody, Origin, Principal} from '#contract/event.ts';
 import type {Kernel} from '#kernel/ports.ts';
 import type {Runs} from './runs.ts';
 
@@ -17,21 +18,37 @@ export type AuditNote = {
  */
 export type RecordAudit = (note: AuditNote, by: Principal) => Promise<void>;
 
-type Ports = {readonly runs: Runs; readonly kernel: Pick<Kernel, 'newId' | 'policy' | 'redact'>; readonly software: string};
+export type Ports = {readonly runs: Runs; readonly kernel: Pick<Kernel, 'newId' | 'policy' | 'redact'>; readonly software: string};
 
-export function createAuditRecorder({runs, kernel, software}: Ports): RecordAudit {
+export function createAuditRecorder(ports: Ports): RecordAudit {
 	return async ({what, target = null, detail = '', origin}, by) => {
-		const started = {
-			...({job: 'system', mode: 'audit', threadId: null, question: null, dataset: null} as const),
-			...{principal: by, software, policyVersion: kernel.policy().version},
-		};
 		const data = {what, target, detail, ...(origin === undefined ? {} : {origin})};
-		// Under an id of its own: a platform that was stopped still records who comes and goes.
-		const run = await runs.open(started, by, new AbortController().signal, kernel.newId('run'));
-		const redacted = kernel.redact(data).value as EventData<'audit.recorded'>;
-		await run.finish(
-			{status: 'succeeded', resultActionId: null, error: null},
-			{type: 'audit.recorded', actor: by, data: redacted},
-		);
+		await recordAlone('audit', {type: 'audit.recorded', actor: by, data}, ports);
 	};
+}
+
+/**
+ * Records one event as a run of its own, durable when this resolves to the run's id. Throws `conflict` when the store refuses the
+ * event; then the run says that it failed.
+ */
+export async function recordAlone(mode: string, body: EventBody, {runs, kernel, software}: Ports): Promise<string> {
+	const {actor} = body;
+	const started = {
+		...({job: 'system', mode, threadId: null, question: null, dataset: null} as const),
+		...{principal: actor, software, policyVersion: kernel.policy().version},
+	};
+	// Under an id of its own: a platform that was stopped still records who comes and goes.
+	const run = await runs.open(started, actor, new AbortController().signal, kernel.newId('run'));
+	const data = kernel.redact(body.data).value;
+	try {
+		await run.finish({status: 'succeeded', resultActionId: null, error: null}, {...body, data} as EventBody);
+		return run.id;
+	} catch (error) {
+		const failure = error instanceof WritError ? error.toJSON() : null;
+		await runs
+			.take(run.id, new AbortController().signal)
+			.then((again) => again.finish({status: 'failed', resultActionId: null, error: failure}))
+			.catch(() => {}); // whoever recovers abandoned runs ends it
+		throw error;
+	}
 }

@@ -223,17 +223,29 @@ export const policyDocumentSchema = z
 			.strictObject({
 				/** how long finished runs are kept; without it for good */
 				days: z.int().min(1).max(36_500).optional(),
+				/** for some longer or shorter; the first that matches counts */
+				rules: z
+					.array(
+						z.strictObject({
+							id: idSchema,
+							days: z.int().min(1).max(36_500),
+							tenants: z.array(z.string().min(1)).min(1).optional(),
+							jobs: z.array(z.enum(['analyst', 'quality', 'ops', 'fleet', 'system'])).min(1).optional(),
+						}),
+					)
+					.default([]),
 				/** runs, threads and tenants that are kept whatever their age */
 				legalHold: z.array(z.string().min(1)).default([]),
 			})
 			.prefault({}),
 	})
-	.superRefine(({risk, approvals, flow}, context) => {
+	.superRefine(({risk, approvals, flow, retention}, context) => {
 		const lists = [
 			[['risk', 'rules'], risk.rules],
 			[['risk', 'session', 'escalations'], risk.session.escalations],
 			[['approvals', 'rules'], approvals.rules],
 			[['flow', 'rules'], flow.rules],
+			[['retention', 'rules'], retention.rules],
 		] as const;
 		for (const [path, list] of lists) {
 			for (const [index, {id}] of list.entries()) {

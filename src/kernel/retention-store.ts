@@ -57,6 +57,8 @@ export type RetentionStore = {
 	erasable(filter: ErasableFilter): Promise<readonly ErasableRow[]>;
 	/** Whether a run with content names this file, or names this snapshot of a dataset. */
 	isCited(tenant: string, sha256: string): Promise<boolean>;
+	/** Everyone who has runs. */
+	tenants(): Promise<readonly string[]>;
 	/** Since when the files that runs name are known; what is older may be named without that being known. */
 	citedSince(): Promise<string>;
 	/** True for one holder at a time, until `leaseMs` after it asked last. */

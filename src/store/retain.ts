@@ -83,7 +83,7 @@ function* erase(event: EventOf<'content.erased'>, tenant: string): Steps {
 		sql: `SELECT ${RUN_COLUMNS} FROM runs WHERE run_id = ?`,
 		parameters: [storable(runId)],
 	}) as readonly unknown[] as readonly RunRow[];
-	if (!run || run.tenant !== tenant || run.finishedAt === null || run.job === 'system') throw no('it is not one to erase');
+	if (!run || run.tenant !== tenant || run.finishedAt === null || isOfThePlatform(run)) throw no('it is not one to erase');
 	const [hold] = yield {
 		sql: `SELECT holds.hold_id AS "holdId" FROM holds, runs r WHERE r.run_id = ? AND ${HOLDS_RUN} LIMIT 1`,
 		parameters: [storable(runId)],
@@ -109,6 +109,11 @@ function* erase(event: EventOf<'content.erased'>, tenant: string): Steps {
 	const values = [storable(runId), event.runId, toInstant(event.at), storable(rule), bytes.before, bytes.after];
 	const columns = 'run_id, by_run_id, at, rule, bytes_before, bytes_after';
 	yield {sql: `INSERT INTO erasures (${columns}) VALUES (?, ?, ?, ?, ?, ?)`, parameters: values};
+}
+
+/** What the platform says of itself is the record of everything else; what it looks up in a dataset is content like any other. */
+function isOfThePlatform({job, datasetId}: RunRow): boolean {
+	return job === 'system' && datasetId === null;
 }
 
 /** What lists show of it. */

@@ -60,7 +60,7 @@ export function createRetentionStore(db: Kysely<Tables>, execute: Execute): Rete
 		async erasable({tenant, before, after, limit}) {
 			const {rows} = await sql<ErasableRow>`SELECT r.run_id AS "runId", r.tenant, r.job, r.thread_id AS "threadId",
 				r.finished_at AS "finishedAt", (SELECT sum(length(e.event)) FROM events e WHERE e.run_id = r.run_id) AS bytes
-				FROM runs r WHERE r.finished_at < ${before} AND r.job <> 'system'
+				FROM runs r WHERE r.finished_at < ${before} AND (r.job <> 'system' OR r.dataset_id IS NOT NULL)
 				AND (r.finished_at, r.run_id) > (${after?.finishedAt ?? ''}, ${after?.runId ?? ''})
 				AND ${tenant === null ? sql`true` : sql`r.tenant = ${storable(tenant)}`}
 				AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.run_id = r.run_id)
@@ -75,6 +75,9 @@ export function createRetentionStore(db: Kysely<Tables>, execute: Execute): Rete
 			if (file) return true;
 			const snapshot = db.selectFrom('runs').select('run_id').where('tenant', '=', storable(tenant));
 			return (await snapshot.where('dataset_hash', '=', storable(sha256)).limit(1).executeTakeFirst()) !== undefined;
+		},
+		async tenants() {
+			return (await db.selectFrom('runs').select('tenant').distinct().execute()).map(({tenant}) => tenant);
 		},
 		async citedSince() {
 			const step = db.selectFrom('migrations').select('applied_at').where('name', '=', KNOWN_SINCE);
@@ -104,6 +107,7 @@ export const NO_RETENTION: RetentionStore = {
 	erasure: async () => null,
 	erasable: async () => [],
 	isCited: async () => true,
+	tenants: async () => [],
 	citedSince: async () => '9999',
 	lease: async () => true,
 };
