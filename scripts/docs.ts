@@ -36,6 +36,8 @@ const MEANINGS: Record<ErrorCode, string> = {
 	model_unavailable: 'The model provider did not answer.',
 	model_rejected: 'The model provider refused the request.',
 	agent_recursion_limit: 'The agent did not come to an answer within its reasoning limit.',
+	content_erased:
+		'What this needs was erased by a rule of the policy. What decided, who approved and how it ended is still there, and verifies.',
 	evidence_tampered: 'The evidence of a run is not what was recorded; the position is named.',
 	store_unavailable: 'The state cannot be read or written now; nothing was done.',
 	interrupted: 'The platform stopped in the middle; what can be known of the effect is said.',

@@ -2,7 +2,7 @@
 import {randomBytes} from 'node:crypto';
 import {type Ports, recordAlone} from '#agents/audit-record.ts';
 import {WritError} from '#contract/errors.ts';
-import type {EventBody, Origin, Principal} from '#contract/event.ts';
+import type {EventBody, EventData, Origin, Principal} from '#contract/event.ts';
 import type {Hold, HoldRequest} from '#contract/retention.ts';
 import type {Store} from '#kernel/ports.ts';
 import type {HoldRow} from '#kernel/retention-store.ts';
@@ -50,16 +50,21 @@ export function createHolds(options: Options): Holds {
 			const row = await find(holdId, by.tenant);
 			if (row.state === 'released') throw new WritError('conflict', `hold \`${holdId}\` was released already`);
 			const from = {holdId, reason, ...(origin ? {origin} : {})};
-			const isFirst = row.state === 'held' || row.askedBy === personOf(by);
-			if (needsSecond && isFirst) {
-				if (row.state === 'held') await record({type: 'hold.release-asked', actor: by, data: from});
-				return toHold(await find(holdId, by.tenant));
-			}
-			const asked = row.askedBy === null ? null : {by: personNamed(row.askedBy, by.tenant), reason: row.askReason ?? ''};
-			await record({type: 'hold.released', actor: by, data: {...from, asked: needsSecond ? asked : null}});
+			const body = releaseOf(row, {needsSecond, by, from});
+			if (body) await record(body);
 			return toHold(await find(holdId, by.tenant));
 		},
 	};
+}
+
+type Wish = {readonly needsSecond: boolean; readonly by: Principal; readonly from: EventData<'hold.release-asked'>};
+
+/** Null when the same person asks again. */
+function releaseOf({state, askedBy, askReason, tenant}: HoldRow, {needsSecond, by, from}: Wish): EventBody | null {
+	if (!needsSecond) return {type: 'hold.released', actor: by, data: {...from, asked: null}};
+	if (askedBy === null || state === 'held') return {type: 'hold.release-asked', actor: by, data: from};
+	const asked = {by: personNamed(askedBy, tenant), reason: askReason ?? ''};
+	return askedBy === personOf(by) ? null : {type: 'hold.released', actor: by, data: {...from, asked}};
 }
 
 function personNamed(id: string, tenant: string): Principal {

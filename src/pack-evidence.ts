@@ -1,5 +1,5 @@
 import type {Verification} from '#contract/api.ts';
-import {exportBundle} from '#evidence/bundle.ts';
+import {type Erasure, exportBundle} from '#evidence/bundle.ts';
 import {exportCapsule} from '#evidence/capsule.ts';
 import {packTar} from '#evidence/tar.ts';
 import {verifyRun} from '#evidence/verify.ts';
@@ -14,12 +14,20 @@ export async function verifyStored({store, keyring}: Platform, runId: string): P
 	const head = await store.head(runId);
 	const records = keyring.records();
 	const signer = records.find(({keyId}) => keyId === head?.keyId);
-	const verification = verifyRun(await store.rawEvents(runId), head, signer?.publicKey ?? keyring.current().publicKey);
+	const beside = {erasure: await erasureOf(store, runId), keys: records.map(({publicKey}) => publicKey)};
+	const events = await store.rawEvents(runId);
+	const verification = verifyRun(events, head, signer?.publicKey ?? keyring.current().publicKey, beside);
 	const revoked = records.find(({revokes}) => revokes !== null && revokes.keyId === signer?.keyId)?.revokes;
 	if (!revoked) return verification;
 	const detail = `${revoked.keyId} was revoked: ${revoked.reason}; a bundle and an anchor tell whether the run is older`;
 	const verdict = verification.verdict === 'valid' ? 'cannot_tell' : verification.verdict;
 	return {...verification, verdict, checks: [...verification.checks, {name: 'revoked key', passed: false, detail}]};
+}
+
+/** The run in which the erasure of this one is recorded; null when nothing was erased. */
+async function erasureOf(store: Platform['store'], runId: string): Promise<Erasure | null> {
+	const row = await store.retention.erasure(runId);
+	return row && {events: await store.rawEvents(row.byRunId), head: await store.head(row.byRunId)};
 }
 
 /** The evidence of a run as one file. */
@@ -30,12 +38,13 @@ export async function packEvidence(
 	software: string,
 ): ReturnType<Evidence['pack']> {
 	const {store, key, keyring, serverLog, kernel, files} = platform;
+	const erasure = (erased: string) => erasureOf(store, erased);
 	if (format === 'capsule') {
-		const {name, bytes} = await exportCapsule(runId, {store, key, clock: kernel.clock, software});
+		const {name, bytes} = await exportCapsule(runId, {store, key, clock: kernel.clock, software, erasure});
 		return {name, mediaType: 'application/json', body: new Uint8Array(bytes)};
 	}
 	const readArtifact = (tenant: string, sha256: string) => readKept(files, tenant, sha256);
-	const bundle = await exportBundle(runId, {store, key, keys: keyring.records(), place: serverLog.place, readArtifact});
+	const bundle = await exportBundle(runId, {store, key, keys: keyring.records(), place: serverLog.place, readArtifact, erasure});
 	return {name: `${runId}.tar`, mediaType: 'application/x-tar', body: new Uint8Array(packTar(bundle))};
 }
 

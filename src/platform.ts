@@ -1,7 +1,6 @@
 import {randomBytes} from 'node:crypto';
 import {accessSync, constants, mkdirSync} from 'node:fs';
 import path from 'node:path';
-import {createAuditRecorder, type RecordAudit} from '#agents/audit-record.ts';
 import {assertRunning, createKillSwitch, INITIAL, type KillSwitch, type ModeHolder} from '#agents/kill-switch.ts';
 import {createNews, type News} from '#agents/news.ts';
 import {createRuns, type Runs} from '#agents/runs.ts';
@@ -41,6 +40,7 @@ import {createShellTool} from '#tools/shell.ts';
 import {createTestsTool} from '#tools/tests.ts';
 import {createClock} from './clock.ts';
 import {isGone, nameHolder} from './holder.ts';
+import {createKeeping, type Keeping} from './keeping.ts';
 import {openLog} from './open-log.ts';
 import {approvalsOf, createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from './policies.ts';
 import type {createFacts} from './reproducibility.ts';
@@ -49,7 +49,7 @@ import {knownSecrets, openStoreOfSecrets} from './secrets.ts';
 import {withTenantBudgets} from './tenant-budgets.ts';
 
 /** Every room built and joined; nothing listens yet. */
-export type Platform = {
+export type Platform = Keeping & {
 	readonly kernel: Kernel;
 	readonly store: Store;
 	readonly runs: Runs;
@@ -69,7 +69,6 @@ export type Platform = {
 	readonly redact: Redactor;
 	readonly secrets: Secrets;
 	readonly killSwitch: KillSwitch;
-	readonly recordAudit: RecordAudit;
 	/** every event this process made durable; returns how to stop */
 	watch(listener: (event: Event) => void): () => void;
 	/** Fills the pool for the datasets there are. */
@@ -139,10 +138,11 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer});
 
 	const policies = createPolicyRoom({live: policy, kernel, store, runs, config, dataDir, software});
+	const sweep = () => sweepAll(dataDir, datasets);
 	return {
 		...{kernel, store, runs, datasets, analyst, files, approvals, policy, policies, sandboxing, pool},
 		...{keyring, serverLog, redact, secrets, killSwitch},
-		recordAudit: createAuditRecorder({runs, kernel, software}),
+		...createKeeping({store, runs, kernel, files, policy, sweep, software, needsSecond}),
 		get key() {
 			return keyring.current();
 		},
@@ -153,7 +153,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 				all.map((dataset) => ({tenant: LOCAL, spec: specOver(datasets.source(LOCAL, dataset).mounts, limits, 'sql')})),
 			);
 		},
-		sweep: () => sweepAll(dataDir, datasets),
+		sweep,
 		async close() {
 			await killSwitch.close();
 			await runs.close();

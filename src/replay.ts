@@ -24,6 +24,11 @@ export async function replayRun(
 	const events = await store.read(runId);
 	const [first] = events;
 	if (first?.type !== 'run.started') throw new WritError('not_found', `there is no run \`${runId}\``);
+	if (events.some(({erased}) => erased !== undefined))
+		throw new WritError('content_erased', `what run \`${runId}\` was asked and returned was erased: it cannot be done again`, {
+			hint: '`writ evidence verify` says when, and by which rule of the policy',
+			details: {runId},
+		});
 	const dataset = await presentDataset(platform, principal.tenant, first.data.dataset);
 	const {job, question, threadId, software} = first.data;
 	const started = {

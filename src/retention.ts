@@ -77,6 +77,7 @@ export function createRetention(options: Options): Retention {
 				reply.bytesAfter += bytes.after;
 				await breathe(); // others have their turn
 			}
+			if (reply.erased > 0) await store.retention.forget();
 			await options.sweep();
 			for (const one of tenant === null ? await store.retention.tenants() : [tenant])
 				reply.files += await eraseFiles(one, {...by, tenant: one}, {...options, recordAudit});

@@ -11,6 +11,7 @@ import {createAnswerer} from './answerer.ts';
 import {type Approving, createApproving} from './approving.ts';
 import {doctorChecks, readVersion, readyChecks} from './doctor.ts';
 import {openIdentity} from './identities.ts';
+import {keepErasing} from './keeping.ts';
 import {packEvidence, verifyStored} from './pack-evidence.ts';
 import {createPlatform, type Platform} from './platform.ts';
 import {replayRun} from './replay.ts';
@@ -77,7 +78,7 @@ function serverDeps(platform: Platform, {loaded, version, log, approving}: Conte
 		ready: () => readyChecks(platform),
 		doctor: () => doctorChecks(platform, config, ROOT),
 		killSwitch: platform.killSwitch,
-		recordAudit: platform.recordAudit,
+		...{recordAudit: platform.recordAudit, holds: platform.holds, retention: platform.retention},
 		config: () => publicConfig(loaded),
 		watch: platform.watch,
 		redact: platform.redact,
@@ -160,11 +161,15 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 	void platform.sweep().catch((error: unknown) => log.warn('data.not_swept', {error}));
 	void recover();
 	const unwatch = platform.policies.watch();
+	const stopErasing = keepErasing(platform, loaded.config.data.retentionMinutes, (error) =>
+		log.error('retention.failed', {error}),
+	);
 	const timer = setInterval(recover, RECOVERY_MS);
 	await new Promise<void>((resolve) =>
 		signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), {once: true}),
 	);
 	clearInterval(timer);
+	await stopErasing();
 	unwatch();
 	await running.close();
 	unheard();

@@ -18,7 +18,11 @@ export type AuditNote = {
  */
 export type RecordAudit = (note: AuditNote, by: Principal) => Promise<void>;
 
-export type Ports = {readonly runs: Runs; readonly kernel: Pick<Kernel, 'newId' | 'policy' | 'redact'>; readonly software: string};
+export type Ports = {
+	readonly runs: Runs;
+	readonly kernel: Pick<Kernel, 'newId' | 'policy' | 'redact'>;
+	readonly software: string;
+};
 
 export function createAuditRecorder(ports: Ports): RecordAudit {
 	return async ({what, target = null, detail = '', origin}, by) => {

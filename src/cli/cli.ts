@@ -11,9 +11,11 @@ import {codeCommands} from './commands/code.ts';
 import {datasetCommands} from './commands/datasets.ts';
 import {evidenceCommands} from './commands/evidence.ts';
 import {governanceCommands} from './commands/governance.ts';
+import {holdCommands} from './commands/hold.ts';
 import {keyCommands} from './commands/keys.ts';
 import {policyCommands} from './commands/policy.ts';
 import {replayCommand} from './commands/replay.ts';
+import {retentionCommands} from './commands/retention.ts';
 import {runCommands} from './commands/runs.ts';
 import {secretCommands} from './commands/secrets.ts';
 import {serveCommand} from './commands/serve.ts';
@@ -51,6 +53,8 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 		keyCommands,
 		replayCommand,
 		auditCommands,
+		holdCommands,
+		retentionCommands,
 		policyCommands,
 		secretCommands,
 		stopCommands,

@@ -18,6 +18,11 @@ const server = {
 		'further Host header values, with port, that a loopback server answers to; for tunnels and port forwards',
 		{env: 'WRIT_ALLOWED_HOSTS'},
 	),
+	trustedProxies: setting(
+		z.array(text).default([]),
+		'addresses of proxies in front of the server; only what they say of where a request came from goes on record',
+		{env: 'WRIT_TRUSTED_PROXIES'},
+	),
 	authTokens: setting(
 		z.array(tokenEntry).default([]),
 		'bearer tokens and who they stand for, each as token=person@tenant, or token=account:person@tenant; with :role+role at the end for less than all',
@@ -70,6 +75,11 @@ const data = {
 		{env: 'STORAGE_PROVIDER'},
 	),
 	sqlitePath: setting(optionalText, 'the SQLite file; by default `writ.db` under the data directory', {env: 'CAPSULE_DB_PATH'}),
+	retentionMinutes: setting(
+		count(0, 10_080, 60),
+		'how often content whose time is over by the policy is looked for and erased; 0 leaves it to `writ retention run`',
+		{env: 'WRIT_RETENTION_MINUTES', unit: 'min'},
+	),
 	anchor: setting(
 		optionalText,
 		'a file, or a directory, outside of the data directory to which the checkpoint of every finished run is appended: what tells that the log was cut or rewritten',

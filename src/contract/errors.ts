@@ -41,6 +41,7 @@ export const ERRORS = {
 	model_rejected: {status: 502, retry: 'never', exit: 1},
 	agent_recursion_limit: {status: 429, retry: 'never', exit: 1},
 	// evidence and state
+	content_erased: {status: 410, retry: 'never', exit: 1},
 	evidence_tampered: {status: 409, retry: 'never', exit: 1},
 	store_unavailable: {status: 503, retry: 'later', exit: 1},
 	interrupted: {status: 503, retry: 'now', exit: 1},

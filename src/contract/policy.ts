@@ -230,7 +230,10 @@ export const policyDocumentSchema = z
 							id: idSchema,
 							days: z.int().min(1).max(36_500),
 							tenants: z.array(z.string().min(1)).min(1).optional(),
-							jobs: z.array(z.enum(['analyst', 'quality', 'ops', 'fleet', 'system'])).min(1).optional(),
+							jobs: z
+								.array(z.enum(['analyst', 'quality', 'ops', 'fleet', 'system']))
+								.min(1)
+								.optional(),
 						}),
 					)
 					.default([]),

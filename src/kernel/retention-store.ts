@@ -61,6 +61,8 @@ export type RetentionStore = {
 	tenants(): Promise<readonly string[]>;
 	/** Since when the files that runs name are known; what is older may be named without that being known. */
 	citedSince(): Promise<string>;
+	/** Removes the remains of what was erased from where the store itself keeps older states; backups are not its own. */
+	forget(): Promise<void>;
 	/** True for one holder at a time, until `leaseMs` after it asked last. */
 	lease(name: string, holder: string, now: Date, leaseMs: number): Promise<boolean>;
 };

@@ -227,7 +227,7 @@ test('the version changes with everything that can change a decision, and with n
 		samplePolicy(),
 		samplePolicy({policies: PERMIT}),
 		samplePolicy({schema: `${schema} entity Ticket;`}),
-		samplePolicy({document: {...BUILT_IN, retention: {days: 30, legalHold: []}}}),
+		samplePolicy({document: {...BUILT_IN, retention: {days: 30, rules: [], legalHold: []}}}),
 		samplePolicy({disabledTools: new Map([['analyst.python', 'set it']])}),
 	].map(({version}) => version);
 	assert.equal(new Set(versions).size, versions.length);

@@ -23,6 +23,7 @@ export type Client = {
 export function createClient({url, token, fetch: send = globalThis.fetch, close = async () => {}}: ClientOptions): Client {
 	const request = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
 		const headers = new Headers(init?.headers);
+		headers.set('user-agent', 'writ/cli');
 		if (token) headers.set('authorization', `Bearer ${token}`);
 		const response = await answer(send, new Request(input, {...init, headers}), url);
 		if (!response.ok) throw await toError(response);

@@ -6,11 +6,12 @@ import type {RecordAudit} from '#agents/audit-record.ts';
 import type {Analyst} from '#analyst/analyst.ts';
 import type {Check, ConfigReply, Verification} from '#contract/api.ts';
 import type {ApprovalsReply} from '#contract/approval-api.ts';
-import type {Event, Principal} from '#contract/event.ts';
+import type {Event, Origin, Principal} from '#contract/event.ts';
 import type {Role} from '#contract/identity.ts';
 import type {ModeReply, ModeRequest} from '#contract/mode.ts';
 import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyReply, PolicyText} from '#contract/policy-api.ts';
 import type {ReplayReply} from '#contract/reproducibility.ts';
+import type {Hold, HoldRequest, RetentionPreview, RetentionReply} from '#contract/retention.ts';
 import type {Identity} from '#identity/identity.ts';
 import type {ApprovalRow, Clock, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
@@ -35,6 +36,8 @@ export type ServerOptions = {
 	/** as browsers see it, e.g. https://writ.example.com; null for the address itself */
 	readonly publicUrl: string | null;
 	/** empty and no sign-in: single-user, loopback only */
+	/** addresses whose `X-Forwarded-For` is believed */
+	readonly trustedProxies?: readonly string[];
 	readonly authTokens: readonly {
 		readonly token: string;
 		readonly id: string;
@@ -105,6 +108,18 @@ export type ServerDeps = {
 	};
 	/** on record before it happens, or it does not happen */
 	readonly recordAudit: RecordAudit;
+	readonly holds: {
+		list(tenant: string): Promise<readonly Hold[]>;
+		/** Throws `not_found`, or `forbidden` for who is no person. */
+		place(request: HoldRequest, by: Principal, origin?: Origin): Promise<Hold>;
+		/** Throws `not_found`, `forbidden` or `conflict`. */
+		release(holdId: string, reason: string, caller: {readonly by: Principal; readonly origin?: Origin}): Promise<Hold>;
+	};
+	readonly retention: {
+		preview(tenant: string): Promise<RetentionPreview>;
+		/** Throws `conflict` while another server erases. */
+		run(tenant: string | null, by: Principal): Promise<RetentionReply>;
+	};
 	readonly config: () => ConfigReply;
 	/** every durable event of this process, after it became durable; returns the way to stop */
 	readonly watch: (listener: (event: Event) => void) => () => void;

@@ -68,6 +68,11 @@ export const RIGHTS: Readonly<Record<string, readonly Role[] | 'self' | 'public'
 	'POST /api/v1/approvals/{approval_id}/delegate': ANSWER,
 
 	'GET /api/v1/audit': AUDIT,
+	'GET /api/v1/holds': ['auditor', 'admin'],
+	'POST /api/v1/holds': ['auditor', 'admin'],
+	'POST /api/v1/holds/{hold_id}/release': ['auditor', 'admin'],
+	'GET /api/v1/retention/preview': ['auditor', 'admin'],
+	'POST /api/v1/retention/run': ADMIN,
 	'GET /api/v1/policy': GOVERNANCE,
 	'POST /api/v1/policy/explain': GOVERNANCE,
 	'POST /api/v1/policy/backtest': ['auditor', 'admin'],

@@ -27,6 +27,7 @@ import {governanceRoutes} from './routes/governance.ts';
 import {identityRoutes} from './routes/identity.ts';
 import {operationRoutes} from './routes/operation.ts';
 import {policyRoutes} from './routes/policy.ts';
+import {retentionRoutes} from './routes/retention.ts';
 import {runRoutes} from './routes/runs.ts';
 import {streamRoutes} from './routes/streams.ts';
 import {threadRoutes} from './routes/threads.ts';
@@ -133,6 +134,7 @@ function mountRoutes(app: ReturnType<typeof createRouter>, context: TurnContext,
 		.route('/', approvalRoutes(context))
 		.route('/', governanceRoutes(context))
 		.route('/', evidenceRoutes(context))
+		.route('/', retentionRoutes(context.deps))
 		.route('/', policyRoutes(context.deps))
 		.route('/', identityRoutes(context.deps))
 		.route('/', operationRoutes(context.deps, context.metrics, isDraining));

@@ -83,6 +83,7 @@ export function createRetentionStore(db: Kysely<Tables>, execute: Execute): Rete
 			const step = db.selectFrom('migrations').select('applied_at').where('name', '=', KNOWN_SINCE);
 			return (await step.executeTakeFirstOrThrow()).applied_at;
 		},
+		async forget() {},
 		async lease(name, holder, now, leaseMs) {
 			const until = new Date(now.getTime() + leaseMs).toISOString();
 			const mine = db.insertInto('leases').values({name, holder, until});
@@ -106,6 +107,7 @@ export const NO_RETENTION: RetentionStore = {
 	holds: async () => [],
 	erasure: async () => null,
 	erasable: async () => [],
+	forget: async () => {},
 	isCited: async () => true,
 	tenants: async () => [],
 	citedSince: async () => '9999',

@@ -25,6 +25,19 @@ function reserve(path: string): void {
 	}
 }
 
+/**
+ * Brings what was committed into the file itself and empties the log beside it, in which pages are as they were before something was
+ * erased. What somebody reads at this moment stays there until the next time.
+ */
+export function emptyLog(path: string): void {
+	const db = new DatabaseSync(path, {timeout: BUSY_TIMEOUT_MS});
+	try {
+		db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+	} finally {
+		db.close();
+	}
+}
+
 /** A connection that can only read. It sees every commit that happened before the read. */
 export function openForReading(path: string): DatabaseSync {
 	return opened(path, true, () => {});

@@ -11,7 +11,7 @@ import {createQueries} from './queries.ts';
 import {createRetentionStore} from './retention.ts';
 import type {Tables} from './schema.ts';
 import {openBell} from './sqlite-bell.ts';
-import {openForReading} from './sqlite-connection.ts';
+import {emptyLog, openForReading} from './sqlite-connection.ts';
 import type {Failure, WriterReply} from './sqlite-writer.ts';
 import type {Operation, SentOperation, Written} from './sqlite-writes.ts';
 import {Watchers} from './watchers.ts';
@@ -47,7 +47,7 @@ export async function openSqlite(path: string): Promise<Store> {
 	return {
 		...queries,
 		identity: createIdentityStore(db, execute),
-		retention: createRetentionStore(db, execute),
+		retention: {...createRetentionStore(db, execute), forget: async () => emptyLog(path)},
 		async append(batch) {
 			await writer.submit({kind: 'append', batch});
 			watchers.wake(batch.runId);

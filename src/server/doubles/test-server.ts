@@ -123,6 +123,15 @@ function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options' | '
 		},
 		ready: async () => [{name: 'store', ok: true, required: true, why: 'it can be written', fix: null}],
 		recordAudit: async () => {},
+		holds: {
+			list: async () => [],
+			place: () => Promise.reject(new WritError('not_found', 'no such run')),
+			release: () => Promise.reject(new WritError('not_found', 'no such hold')),
+		},
+		retention: {
+			preview: async () => ({rules: [], runs: 0, bytes: 0, holds: 0}),
+			run: async () => ({erased: 0, bytesBefore: 0, bytesAfter: 0, files: 0, isDone: true}),
+		},
 		killSwitch: {state: () => RUNNING, change: async ({mode, reason}, by) => ({...RUNNING, number: 1, mode, reason, by})},
 		redact: (value: unknown) => ({value, count: 0}),
 		doctor: async () => [{name: 'node', ok: true, required: true, why: 'it is new enough', fix: null}],

@@ -1,0 +1,135 @@
+/** Retention and holds on a whole platform: real runs, gates and sandboxes; only the clock of what is due is moved. */
+import assert from 'node:assert/strict';
+import {existsSync, globSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {after, test} from 'node:test';
+import type {Principal} from '#contract/event.ts';
+import {verifyBundle} from '#evidence/verify-bundle.ts';
+import {createHolds} from '../src/holds.ts';
+import {packEvidence, verifyStored} from '../src/pack-evidence.ts';
+import {replayRun} from '../src/replay.ts';
+import {createRetention} from '../src/retention.ts';
+import {OWNER, wholePlatform} from './platform.ts';
+
+const directory = mkdtempSync(path.join(tmpdir(), 'writ-retention-'));
+after(() => rmSync(directory, {recursive: true, force: true}));
+const policyFile = path.join(directory, 'policy.yaml');
+writeFileSync(policyFile, 'version: 1\nretention:\n  days: 30\n  rules:\n    - {id: code, days: 400, jobs: [quality]}\n');
+const {platform, add, run} = await wholePlatform({after}, {WRIT_POLICY_FILE: policyFile, POLICY_FILE: policyFile});
+const csv = path.join(directory, 'people.csv');
+writeFileSync(csv, 'name,salary\nCarla,4000\nDora,5000\n');
+await add('people', [{name: 'people.csv', path: csv}]);
+const {store, runs, kernel} = platform;
+const SECRET = 'Carla';
+const ask = async (sql = `SELECT salary FROM people WHERE name = '${SECRET}'`) => {
+	await run('people', 'sql', sql);
+	return (await store.runs({tenant: 'local', mode: 'sql', limit: 1})).rows[0]?.runId ?? '';
+};
+const text = async (runId: string) => JSON.stringify(await store.rawEvents(runId));
+
+/** Retention as it will be in `days`. */
+const later = (days: number) =>
+	createRetention({
+		...{runs, kernel, store, software: 'writ test', files: platform.files, holder: `h${days}`, recordAudit: platform.recordAudit},
+		clock: {now: () => new Date(Date.now() + days * 86_400_000)},
+		policy: () => platform.policy.current().document.retention,
+		sweep: async () => 0,
+	});
+
+test('a run is erased when its time is over, not before, and verifies in the store and in a bundle', async () => {
+	const runId = await ask();
+	assert.ok((await text(runId)).includes(SECRET));
+	assert.equal((await later(29).run('local', OWNER)).erased, 0);
+	const preview = await later(31).preview('local');
+	assert.deepEqual(
+		[preview.rules.map(({rule, days}) => [rule, days]), preview.runs >= 1, preview.bytes > 500],
+		[[['days', 30]], true, true],
+	);
+	assert.ok((await text(runId)).includes(SECRET), 'a preview erases nothing');
+	const done = await later(31).run('local', OWNER);
+	assert.ok(done.erased >= 1 && done.isDone && done.bytesAfter < done.bytesBefore);
+
+	assert.ok(!(await text(runId)).includes(SECRET));
+	const verified = await verifyStored(platform, runId);
+	assert.deepEqual([verified.verdict, verified.checks.filter(({passed}) => !passed)], ['valid', []]);
+	assert.match(
+		verified.checks.find(({name}) => name === 'erasure')?.detail ?? '',
+		/by owner at .*, by the rule days: finished more than 30 days ago/,
+	);
+	const bundle = await packEvidence(platform, runId, 'bundle', 'writ test');
+	assert.equal(verifyBundle(bundle.body).verdict, 'valid');
+	assert.ok(!Buffer.from(bundle.body).includes(SECRET));
+	const caller = {principal: OWNER, signal: new AbortController().signal};
+	await assert.rejects(replayRun(platform, runId, caller), {code: 'content_erased'});
+	const {rows} = await store.audit({tenant: 'local', type: 'content.erased', text: runId, limit: 5});
+	assert.deepEqual(
+		rows.map(({actor, job, mode}) => [actor, job, mode]),
+		[['owner', 'system', 'retention']],
+	);
+});
+
+test('what is erased is in no file of the data directory any more', async () => {
+	const closing: (() => unknown)[] = [];
+	const whole = await wholePlatform({after: (close: () => unknown) => closing.push(close)}, {WRIT_POLICY_FILE: policyFile});
+	const needle = 'zebra-4711-needle';
+	await whole.add('people', [{name: 'people.csv', path: csv}]);
+	await whole.run('people', 'sql', `SELECT '${needle}' AS x FROM people`);
+	const {store: own, runs: others, kernel: gates, files, recordAudit} = whole.platform;
+	const database = path.join(whole.directory, 'data', 'writ.db');
+	const isThere = () => ['', '-wal'].some((end) => existsSync(database + end) && readFileSync(database + end).includes(needle));
+	assert.ok(isThere());
+	const retention = createRetention({
+		...{runs: others, kernel: gates, store: own, software: 'writ test', files, holder: 'h', recordAudit, sweep: async () => 0},
+		clock: {now: () => new Date(Date.now() + 90 * 86_400_000)},
+		policy: () => whole.platform.policy.current().document.retention,
+	});
+	assert.ok((await retention.run(null, OWNER)).erased > 0);
+	assert.equal(isThere(), false);
+	await whole.platform.close();
+	rmSync(whole.directory, {recursive: true, force: true});
+});
+
+test('what a hold names is kept until two people have released it, and both are on record', async () => {
+	const runId = await ask();
+	const holds = createHolds({runs, kernel, store, software: 'writ test', needsSecond: true});
+	const ann: Principal = {kind: 'user', id: 'ann', tenant: 'local'};
+	const {holdId} = await holds.place({kind: 'run', target: runId, reason: 'case 14'}, ann);
+	await assert.rejects(holds.place({kind: 'run', target: 'run_none', reason: 'x'}, ann), {code: 'not_found'});
+	await assert.rejects(holds.place({kind: 'tenant', target: 'others', reason: 'x'}, ann), {code: 'not_found'});
+	await assert.rejects(holds.place({kind: 'run', target: runId, reason: 'x'}, {...ann, kind: 'agent'}), {code: 'forbidden'});
+	await later(40).run('local', OWNER);
+	assert.ok((await text(runId)).includes(SECRET));
+	assert.equal((await holds.release(holdId, 'over', {by: ann})).state, 'asked');
+	assert.equal((await holds.release(holdId, 'over', {by: ann})).state, 'asked', 'nobody agrees with themselves');
+	await later(41).run('local', OWNER);
+	assert.ok((await text(runId)).includes(SECRET), 'a wish releases nothing');
+	assert.equal((await holds.release(holdId, 'I agree', {by: OWNER})).state, 'released');
+	await later(42).run('local', OWNER);
+	assert.ok(!(await text(runId)).includes(SECRET));
+	const {rows} = await store.audit({tenant: 'local', text: holdId, limit: 10});
+	assert.deepEqual(rows.map(({type, actor}) => [type, actor]).reverse(), [
+		['hold.placed', 'ann'],
+		['hold.release-asked', 'ann'],
+		['hold.released', 'owner'],
+	]);
+});
+
+test('files that no run names are erased, and those that one names are kept', async () => {
+	const kept = await platform.files.put('local', Buffer.from('named'));
+	const loose = await platform.files.put('local', Buffer.from('loose'));
+	const place = await platform.files.place('local');
+	const old = new Date(Date.now() + 1_000);
+	for (const name of [kept, loose]) utimesSync(path.join(place, name), old, old);
+	const named = {...store.retention, isCited: async (_: string, sha256: string) => sha256 === kept};
+	const retention = createRetention({
+		...{runs, kernel, software: 'writ test', files: platform.files, holder: 'files', recordAudit: platform.recordAudit},
+		store: {...store, read: store.read, retention: named},
+		clock: {now: () => new Date(Date.now() + 800 * 86_400_000)},
+		policy: () => platform.policy.current().document.retention,
+		sweep: async () => 0,
+	});
+	assert.equal((await retention.run('local', OWNER)).files, 1);
+	assert.deepEqual(globSync('*', {cwd: place}), [kept]);
+	assert.ok((await store.audit({tenant: 'local', text: loose, limit: 5})).rows.length > 0);
+});
