@@ -34,6 +34,8 @@ type Shelf = {
  * of a run that takes longer it costs less than a tenth.
  */
 const REFILL_LIMIT_MS = 1_000;
+/** After the end of a run: starting a process holds up the event loop for milliseconds, in which its answer would wait. */
+const REFILL_PAUSE_MS = 50;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 30_000;
 /** Starting is work for a processor; more at once would only make all of them late. */
@@ -75,7 +77,7 @@ export class Shelves {
 
 	/** Fills the shelf that it was taken from, or would have been, once it is gone. */
 	refillAfter({ended}: Sandbox): void {
-		const refill = () => this.#refillIn(0);
+		const refill = () => this.#refillIn(REFILL_PAUSE_MS);
 		ended.then(refill, refill);
 	}
 
