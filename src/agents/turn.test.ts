@@ -55,7 +55,7 @@ type Parts = {
 };
 
 async function run(model: Model, {limits = {}, k, signal = new AbortController().signal, act}: Parts = {}): Promise<Ran> {
-	const kernel = k ?? (await testKernel());
+	const kernel = k ?? (await testKernel({budget: {tokens: 100_000}}));
 	const emitted: TurnEvent[] = [];
 	const ids = {next: 0};
 	const end = await runTurn({
@@ -234,6 +234,24 @@ for (const [limit, budget, setting] of [
 		assert.match(said + JSON.stringify(ran.end), new RegExp(setting));
 	});
 }
+
+test('a run never takes more tokens than its budget has, however much the model says', async () => {
+	for (const tokens of [400, 700, 1_000, 3_000]) {
+		const k = await testKernel({budget: {tokens}});
+		const model = scripted((request, {maxOutputTokens = Number.POSITIVE_INFINITY}) => ({
+			toolCalls: [call('echo', {text: 'x'})],
+			inputTokens: Buffer.byteLength(JSON.stringify(request)), // a token for every byte: more there cannot be
+			outputTokens: Math.min(maxOutputTokens, 500),
+		}));
+		const ran = await run(model, {k});
+		assert.match(stoppedBy(ran), /^budget_exceeded: .*tokens/);
+		const used = k.journal.events.reduce(
+			(sum, event) => sum + (event.type === 'model.responded' ? event.data.inputTokens + event.data.outputTokens : 0),
+			0,
+		);
+		assert.ok(used <= tokens, `${used} of ${tokens}`);
+	}
+});
 
 test('a turn that has used up its time ends before the next response', async () => {
 	const k = await testKernel({budget: {wallMs: 1_000}});

@@ -81,12 +81,12 @@ type Ending =
 
 async function converse(options: TurnOptions, acted: Acted[]): Promise<Ending> {
 	const messages = [...options.messages];
-	const spent = {mistakes: 0};
+	const spent: Spent = {mistakes: 0, heard: null};
 	const speech = createSpeech(options.kernel.redact, options.emit);
 	for (let responses = 0; ; responses += 1) {
 		assertRoom(responses, spent.mistakes, options);
 		if (responses > 0) options.emit({event: 'status', data: {stage: 'planning'}});
-		const reply = await respond(messages, speech, options);
+		const reply = await respond(messages, {speech, spent}, options);
 		if (reply.toolCalls.length === 0 && reply.text.trim() !== '') return {kind: 'answered', text: finished(reply)};
 		if (reply.toolCalls.length === 0) {
 			spent.mistakes += 1;
@@ -104,12 +104,38 @@ async function converse(options: TurnOptions, acted: Acted[]): Promise<Ending> {
 	}
 }
 
+type Spent = {mistakes: number; heard: {readonly bytes: number; readonly tokens: number} | null};
+type Hearing = {readonly speech: Speech; readonly spent: Spent};
+
+/** Fewer are no answer. */
+const SHORTEST_RESPONSE = 64;
+
+/**
+ * How many tokens the next response may have, so that the run stays within its budget whatever the model says. A token is at least one
+ * byte of what is sent, and what was sent before has been counted by the provider.
+ */
+function reserve(request: ModelRequest, {heard}: Spent, options: TurnOptions): number {
+	const {run, budget} = timeOf(options);
+	const bytes = sizeOf(request);
+	const input = heard === null ? bytes : heard.tokens + Math.max(0, bytes - heard.bytes);
+	const left = budget.tokens - run.tokens - input;
+	if (left >= SHORTEST_RESPONSE) return left;
+	const used = `${run.tokens} of ${budget.tokens} tokens, and asking the model once more may take ${input + SHORTEST_RESPONSE}`;
+	throw overBudget('tokens', used, 'tokens');
+}
+
+function sizeOf(request: ModelRequest): number {
+	return Buffer.byteLength(JSON.stringify(request));
+}
+
 /** INVARIANT: what the model said is durable before anything is done about it. */
-async function respond(messages: readonly ModelMessage[], speech: Speech, options: TurnOptions): Promise<ModelReply> {
+async function respond(messages: readonly ModelMessage[], {speech, spent}: Hearing, options: TurnOptions): Promise<ModelReply> {
 	const {model, system, tools, journal, kernel} = options;
 	const definitions = tools.map(({name, description, inputSchema}) => ({name, description, inputSchema}));
 	const request = kernel.redact({system, messages, tools: definitions}).value as ModelRequest;
-	const reply = await hear(request, speech, options);
+	const maxOutputTokens = reserve(request, spent, options);
+	const reply = await hear(request, {speech, maxOutputTokens}, options);
+	spent.heard = {bytes: sizeOf(request), tokens: reply.inputTokens};
 	const {text, toolCalls, inputTokens, outputTokens, costUsd, priceKnown, durationMs} = reply;
 	await journal.append({
 		type: 'model.responded',
@@ -128,11 +154,16 @@ async function respond(messages: readonly ModelMessage[], speech: Speech, option
 }
 
 /** Listens to one response, no longer than the run may still take; watchers hear it word by word, the journal of every failed attempt. */
-async function hear(request: ModelRequest, speech: Speech, options: TurnOptions): Promise<ModelReply> {
+async function hear(
+	request: ModelRequest,
+	{speech, maxOutputTokens}: {readonly speech: Speech; readonly maxOutputTokens: number},
+	options: TurnOptions,
+): Promise<ModelReply> {
 	const {model, journal, kernel, emit, signal} = options;
 	const {budget, elapsedMs} = timeOf(options);
 	const over = AbortSignal.timeout(Math.max(1, Math.min(budget.wallMs - elapsedMs, LONGEST_TIMER_MS)));
 	const watch: ModelWatch = {
+		maxOutputTokens,
 		signal: AbortSignal.any([signal, over]),
 		onText: speech.add,
 		async onFailure(error, attempt, retryInMs) {

@@ -47,6 +47,8 @@ export type ModelReply = {
 };
 
 export type ModelWatch = {
+	/** tokens the response may have; the provider cuts it off there */
+	readonly maxOutputTokens?: number;
 	/** pieces of the text as they arrive; a response that is tried again starts its text again */
 	readonly onText: (text: string) => void;
 	/** hears of every failed attempt before the next one starts; `retryInMs` is null when there is no next one */

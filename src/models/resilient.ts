@@ -52,7 +52,11 @@ export function createResilientModel(client: ModelClient): Model {
 
 type Tried = {readonly reply: ModelReply} | {readonly failure: Failure};
 
-async function tryOnce(client: ModelClient, request: ModelRequest, {onText, signal}: ModelWatch): Promise<Tried> {
+async function tryOnce(
+	client: ModelClient,
+	request: ModelRequest,
+	{onText, signal, maxOutputTokens}: ModelWatch,
+): Promise<Tried> {
 	const {provider, id, keySetting, secret, patience, breaker} = client;
 	if (signal.aborted) throw cancelled();
 	try {
@@ -63,7 +67,11 @@ async function tryOnce(client: ModelClient, request: ModelRequest, {onText, sign
 	const started = performance.now();
 	const timeout = AbortSignal.timeout(patience.timeoutMs);
 	try {
-		const streamed = await streamReply(await client.load(), request, onText, AbortSignal.any([signal, timeout]));
+		const streamed = await streamReply(await client.load(), request, {
+			onText,
+			signal: AbortSignal.any([signal, timeout]),
+			...(maxOutputTokens !== undefined && {maxOutputTokens}),
+		});
 		breaker.succeeded();
 		return {reply: priced(id, streamed, performance.now() - started)};
 	} catch (thrown) {

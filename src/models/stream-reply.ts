@@ -1,6 +1,6 @@
 import type {JSONSchema7, LanguageModelV4, LanguageModelV4Message, LanguageModelV4StreamPart} from '@ai-sdk/provider';
 import {isRecord} from '#contract/json.ts';
-import type {ModelMessage, ModelReply, ModelRequest, ToolCall} from './model.ts';
+import type {ModelMessage, ModelReply, ModelRequest, ModelWatch, ToolCall} from './model.ts';
 
 type Usage = {readonly inputTokens: number; readonly outputTokens: number};
 export type StreamedReply = Pick<ModelReply, 'text' | 'toolCalls' | 'finishReason'> & Usage;
@@ -12,8 +12,7 @@ const MAX_OUTPUT_TOKENS = 8_192;
 export async function streamReply(
 	model: LanguageModelV4,
 	{system, messages, tools}: ModelRequest,
-	onText: (text: string) => void,
-	signal: AbortSignal,
+	{onText, signal, maxOutputTokens = MAX_OUTPUT_TOKENS}: Pick<ModelWatch, 'onText' | 'signal' | 'maxOutputTokens'>,
 ): Promise<StreamedReply> {
 	const {stream} = await model.doStream({
 		prompt: [{role: 'system', content: system}, ...messages.flatMap(toPrompt)],
@@ -25,7 +24,7 @@ export async function streamReply(
 		})),
 		toolChoice: {type: 'auto'},
 		temperature: 0,
-		maxOutputTokens: MAX_OUTPUT_TOKENS,
+		maxOutputTokens: Math.min(maxOutputTokens, MAX_OUTPUT_TOKENS),
 		abortSignal: signal,
 	});
 	const texts: string[] = [];
