@@ -86,7 +86,7 @@ export function authenticate({identity, options}: Pick<ServerDeps, 'identity' | 
 			c.set('principal', caller.principal);
 		} else if (c.req.method !== 'GET' || !PUBLIC.test(c.req.path)) {
 			throw new WritError('unauthenticated', 'a valid bearer token or session is required', {
-				hint: 'send Authorization: Bearer <token>, or sign in with the page',
+				hint: 'send a token in the header Authorization, or sign in with the page',
 				details: {provider: identity.signIn?.label ?? null},
 			});
 		}

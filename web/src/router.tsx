@@ -42,9 +42,15 @@ const system = createRoute({
 	component: lazyRouteComponent(() => import('./system/system-screen.tsx'), 'SystemScreen'),
 });
 
+const account = createRoute({
+	getParentRoute: () => root,
+	path: '/account',
+	component: lazyRouteComponent(() => import('./account/account-screen.tsx'), 'AccountScreen'),
+});
+
 export function createPageRouter() {
 	return createRouter({
-		routeTree: root.addChildren([chat, datasets.addChildren([dataset]), runs, run, approvals, audit, system]),
+		routeTree: root.addChildren([chat, datasets.addChildren([dataset]), runs, run, approvals, audit, system, account]),
 		defaultPreload: 'intent',
 		defaultPendingComponent: () => <Loading label="Loading" />,
 		defaultErrorComponent: ({error}) => (

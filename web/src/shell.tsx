@@ -2,6 +2,7 @@ import {useQuery} from '@tanstack/react-query';
 import {Link, Outlet, useRouterState} from '@tanstack/react-router';
 import {Dialog} from 'radix-ui';
 import {type ReactNode, useEffect, useState} from 'react';
+import {meQuery} from './api/identity.ts';
 import {approvalsQuery, readyQuery} from './api/queries.ts';
 import {ThreadList} from './chat/thread-list.tsx';
 import {StopSwitch} from './system/stop-switch.tsx';
@@ -89,6 +90,7 @@ function SideBar({onDone}: {readonly onDone?: () => void}) {
 				<Place to="/approvals" icon="approve" label="Inbox" extra={<WaitingCount />} />
 				<Place to="/audit" icon="shield" label="Audit" />
 				<Place to="/system" icon="system" label="System" />
+				<Place to="/account" icon="person" label="Account" extra={<WhoIAm />} />
 			</ul>
 			<ThreadList {...(onDone ? {onDone} : {})} />
 			<div className="mt-auto flex items-center justify-between border-line border-t py-2 pr-2 pl-4">
@@ -100,7 +102,7 @@ function SideBar({onDone}: {readonly onDone?: () => void}) {
 }
 
 type PlaceProps = {
-	readonly to: '/' | '/datasets' | '/runs' | '/approvals' | '/audit' | '/system';
+	readonly to: '/' | '/datasets' | '/runs' | '/approvals' | '/audit' | '/system' | '/account';
 	readonly icon: IconName;
 	readonly label: string;
 	readonly extra?: ReactNode;
@@ -121,6 +123,12 @@ function Place({to, icon, label, extra}: PlaceProps) {
 			</Link>
 		</li>
 	);
+}
+
+function WhoIAm() {
+	const {data} = useQuery(meQuery);
+	if (!data || data.by === 'open') return null;
+	return <span className="ml-auto max-w-20 truncate text-2xs text-muted">{data.name}</span>;
 }
 
 function WaitingCount() {

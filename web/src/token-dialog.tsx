@@ -32,7 +32,7 @@ export function TokenDialog() {
 	return (
 		<Dialog.Root open={wanted} onOpenChange={(open) => !open && access.set({token, wanted: false, provider})}>
 			<Dialog.Portal>
-				<Dialog.Overlay className="fixed inset-0 z-40 bg-black/40" />
+				<Dialog.Overlay className="fixed inset-0 z-40 bg-bg" />
 				<Dialog.Content className="fixed top-[20%] left-1/2 z-50 w-[min(400px,calc(100vw-32px))] -translate-x-1/2 rounded-lg border border-line bg-raised p-4 shadow-pop">
 					<Dialog.Title className="font-medium text-base">{provider ? 'Who are you?' : 'This server wants a token'}</Dialog.Title>
 					{refused && (
@@ -49,7 +49,7 @@ export function TokenDialog() {
 							Sign in with {provider}
 						</a>
 					)}
-					<Dialog.Description className="mt-1 text-muted text-xs">
+					<Dialog.Description className="mt-2 text-muted text-xs">
 						{provider ? 'Or use a token.' : 'Whoever runs it can give you one.'} It stays in this tab and goes nowhere else.
 					</Dialog.Description>
 					<form onSubmit={submit} className="mt-3 flex gap-2">

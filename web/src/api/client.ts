@@ -23,15 +23,23 @@ export class ApiError extends Error {
 
 const TOKEN_KEY = 'writToken';
 
-/** Kept for the tab only. `wanted` while the server refuses what we have. */
-export const access = createStore<{readonly token: string | null; readonly wanted: boolean}>({
+type Access = {readonly token: string | null; readonly wanted: boolean; readonly provider: string | null};
+
+/** Kept for the tab only. `wanted` while the server refuses what we have; `provider` is with whom one may sign in there. */
+export const access = createStore<Access>({
 	token: sessionStorage.getItem(TOKEN_KEY),
 	wanted: false,
+	provider: null,
 });
 
 export function setToken(token: string): void {
 	sessionStorage.setItem(TOKEN_KEY, token);
-	access.set({token, wanted: false});
+	access.set({...access.get(), token, wanted: false});
+}
+
+export function clearToken(): void {
+	sessionStorage.removeItem(TOKEN_KEY);
+	access.set({...access.get(), token: null});
 }
 
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
@@ -68,9 +76,14 @@ async function toApiError(response: Response): Promise<ApiError> {
 /** Also for requests that are not made by `fetch`, such as uploads with progress. */
 export function readError(status: number, text: string): ApiError {
 	const {error} = parse(text);
-	if (status === 401) access.set({...access.get(), wanted: true});
+	if (status === 401) access.set({...access.get(), wanted: true, provider: providerIn(error?.details)});
 	if (!error) return new ApiError('internal_error', `The server answered ${status}.`);
 	return new ApiError(error.code, error.message, {hint: error.hint, requestId: error.requestId});
+}
+
+function providerIn(details: unknown): string | null {
+	const {provider} = (details ?? {}) as {provider?: unknown};
+	return typeof provider === 'string' ? provider : null;
 }
 
 function parse(text: string): Partial<ErrorReply> {
