@@ -6,7 +6,7 @@ import {after, test} from 'node:test';
 import type {WorkReply} from '#contract/api.ts';
 import type {Approval} from '#contract/approval-api.ts';
 import type {Event} from '#contract/event.ts';
-import {eventually, freshData, ingestedSamples, type Scope, startWrit, type Writ} from './server.ts';
+import {eventually, freshData, ingestedSamples, runWrit, type Scope, startWrit, type Writ} from './server.ts';
 
 const scope: Scope = {after};
 const POLICY = `
@@ -247,4 +247,17 @@ export default [await call('SELECT 1'), await call('SELECT 2'), await call('SELE
 	assert.deepEqual(resultOf(await run(code)), ['done', 'done', 'done']);
 	const broken = await writ.post('/api/v1/code', {language: 'javascript', code, scope: {steps: [...steps, ...steps]}});
 	assert.equal(broken.status, 422);
+});
+
+test('the command line reads a scope from a file', async () => {
+	const cwd = freshData(scope);
+	writeFileSync(path.join(cwd, 'count.mjs'), "await writ.call('analyst.sql', {dataset_id: 'support', sql: 'SELECT 1'});");
+	writeFileSync(path.join(cwd, 'scope.yaml'), 'steps: [{id: list, tool: analyst.list_datasets}]');
+	writeFileSync(path.join(cwd, 'broken.yaml'), 'steps: [');
+	const writing = (file: string) => runWrit(['code', 'count.mjs', '--scope', file, '--json'], {cwd, env: {WRIT_URL: writ.url}});
+	const {out} = await writing('scope.yaml');
+	const {error} = JSON.parse(out) as WorkReply;
+	assert.match(error?.message ?? '', /`analyst.sql` is not in the scope that this run was started with/);
+	const broken = await writing('broken.yaml');
+	assert.match(broken.err, /"invalid_request".*broken\.yaml/s);
 });
