@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
-import {copyFileSync, mkdirSync, mkdtempSync, openAsBlob, readFileSync, writeFileSync} from 'node:fs';
+import {copyFileSync, mkdirSync, mkdtempSync, openAsBlob, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -13,9 +13,12 @@ import type {CliPorts, Io} from './io.ts';
 
 type Ran = {readonly exit: number; readonly out: string; readonly err: string};
 
+const place = mkdtempSync(join(tmpdir(), 'writ-cli-'));
+process.once('exit', () => rmSync(place, {recursive: true, force: true}));
+
 /** A command line against a server in this process. */
 function commandLine(changes: Partial<Io> = {}, more: Partial<CliPorts> = {}, server: TestServer = testServer()) {
-	const cwd = mkdtempSync(join(tmpdir(), 'writ-cli-'));
+	const cwd = mkdtempSync(join(place, 'cwd-'));
 	const run = async (...argv: string[]): Promise<Ran> => {
 		const [out, err]: [string[], string[]] = [[], []];
 		const io: Io = {

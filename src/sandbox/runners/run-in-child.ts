@@ -1,6 +1,6 @@
 /** For tests: runs a runner without a sandbox around it, and gives back its frames as the host would see them. */
 import {spawn} from 'node:child_process';
-import {mkdtempSync} from 'node:fs';
+import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
@@ -61,8 +61,12 @@ function decode(bytes: Buffer): Frame[] {
 	return frames;
 }
 
+const place = mkdtempSync(join(tmpdir(), 'writ-runner-'));
+process.once('exit', () => rmSync(place, {recursive: true, force: true}));
+
+/** Gone with this process. */
 export function directory(): string {
-	return mkdtempSync(join(tmpdir(), 'writ-runner-'));
+	return mkdtempSync(join(place, 'run-'));
 }
 
 /** Writes each query's result as `<table>.parquet` into a new directory, and says where. */

@@ -1,6 +1,6 @@
 /** A whole server on an in-memory store, with an analyst that does as its question says. */
 import {randomUUID} from 'node:crypto';
-import {mkdtempSync} from 'node:fs';
+import {mkdtempSync, rmSync} from 'node:fs';
 import {mkdtemp, readFile, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -32,9 +32,12 @@ export type TestServer = {
 
 export const ORIGIN = 'http://127.0.0.1:8000';
 
+const place = mkdtempSync(join(tmpdir(), 'writ-server-'));
+process.once('exit', () => rmSync(place, {recursive: true, force: true}));
+
 export function testServer(changes: Partial<ServerOptions> = {}, more: Partial<ServerDeps> = {}): TestServer {
 	const store = openMemory();
-	const dir = mkdtempSync(join(tmpdir(), 'writ-server-'));
+	const dir = mkdtempSync(join(place, 'server-'));
 	const options: ServerOptions = {...DEFAULTS, uploadDir: join(dir, 'uploads'), ...changes};
 	const analyst = createAnalystDouble(store, {
 		read: (path) => readFile(path, 'utf8'),
