@@ -18,6 +18,7 @@ const PICKS = {
 		'approval.rejected',
 		'action.outcome',
 		'run.finished',
+		'audit.recorded',
 	],
 } as const;
 const TEXTS = {principal: 'Who', tool: 'Tool', text: 'Words in the reason'} as const;

@@ -49,6 +49,14 @@ export function summarise(event: Event): string {
 			return event.data.reason;
 		case 'mode.changed':
 			return `${event.data.mode}${event.data.reason === '' ? '' : ` · ${event.data.reason}`}`;
+		case 'content.erased':
+			return 'content was erased';
+		case 'hold.placed':
+		case 'hold.release-asked':
+		case 'hold.released':
+			return `hold ${event.data.holdId}`;
+		case 'audit.recorded':
+			return [event.data.what, event.data.target, event.data.detail].filter(Boolean).join(' · ');
 		case 'policy.changed':
 		case 'policy.refused':
 			return `policy ${event.data.version.slice(0, 12)}`;
