@@ -64,3 +64,12 @@ test('the terminal shows it as a table', async () => {
 	assert.match(out, new RegExp(`run.finished .* ${runId}/\\d+ +succeeded`));
 	assert.equal((await runWrit(['audit', '--principal', 'nobody'], {env})).out, 'nothing was found\n');
 });
+
+test('a run says from where it was asked, and is found by it', async () => {
+	const [entry] = (await search(`run=${runId}&client=api&address=127.0.0.1`)).filter(({type}) => type === 'run.started');
+	assert.deepEqual([entry?.client, entry?.address, Boolean(entry?.requestId)], ['api', '127.0.0.1', true]);
+	assert.deepEqual(await search(`run=${runId}&address=192.0.2.1`), []);
+	const csv = await (await writ.request(`/api/v1/audit/export?run=${runId}`)).text();
+	assert.match(csv.split('\r\n')[0] ?? '', /^at,actor,.*,address,client,requestId,runId,seq,hash$/);
+	assert.equal(csv.trimEnd().split('\r\n').length, 1 + (await search(`run=${runId}&limit=200`)).length);
+});

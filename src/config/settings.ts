@@ -6,6 +6,7 @@ import {z} from 'zod';
 import {LEVELS} from '#contract/sandbox.ts';
 import {exceptionEntry, injectionEntry, tokenEntry} from './entries.ts';
 import {identity} from './identity-settings.ts';
+import {retentionMinutes, trustedProxies} from './keeping-settings.ts';
 import {count, type Facts, facts, optionalText, setting, text} from './setting.ts';
 
 const server = {
@@ -18,11 +19,7 @@ const server = {
 		'further Host header values, with port, that a loopback server answers to; for tunnels and port forwards',
 		{env: 'WRIT_ALLOWED_HOSTS'},
 	),
-	trustedProxies: setting(
-		z.array(text).default([]),
-		'addresses of proxies in front of the server; only what they say of where a request came from goes on record',
-		{env: 'WRIT_TRUSTED_PROXIES'},
-	),
+	trustedProxies,
 	authTokens: setting(
 		z.array(tokenEntry).default([]),
 		'bearer tokens and who they stand for, each as token=person@tenant, or token=account:person@tenant; with :role+role at the end for less than all',
@@ -75,11 +72,7 @@ const data = {
 		{env: 'STORAGE_PROVIDER'},
 	),
 	sqlitePath: setting(optionalText, 'the SQLite file; by default `writ.db` under the data directory', {env: 'CAPSULE_DB_PATH'}),
-	retentionMinutes: setting(
-		count(0, 10_080, 60),
-		'how often content whose time is over by the policy is looked for and erased; 0 leaves it to `writ retention run`',
-		{env: 'WRIT_RETENTION_MINUTES', unit: 'min'},
-	),
+	retentionMinutes,
 	anchor: setting(
 		optionalText,
 		'a file, or a directory, outside of the data directory to which the checkpoint of every finished run is appended: what tells that the log was cut or rewritten',

@@ -1,7 +1,7 @@
 /** The audit: what people and agents did, across runs. Each entry names its place in a chain, where the evidence is. */
 import {z} from 'zod';
 import {EVENTS, type EventType, effectSchema, riskSchema} from './event.ts';
-import {principalSchema} from './principal.ts';
+import {originSchema, principalSchema} from './principal.ts';
 
 const decisionSchema = z.enum(['allow', 'ask', 'deny']);
 const typeSchema = z.enum(Object.keys(EVENTS) as [EventType, ...EventType[]]);
@@ -15,6 +15,9 @@ export const auditQuerySchema = z.object({
 	decision: decisionSchema.optional(),
 	type: typeSchema.optional(),
 	run: z.string().max(200).optional(),
+	/** from where it was asked */
+	address: z.string().max(100).optional(),
+	client: originSchema.shape.client.optional(),
 	/** words in the reasons, comments and errors */
 	text: z.string().max(200).optional(),
 	since: z.iso.datetime({offset: true}).optional(),
@@ -22,6 +25,11 @@ export const auditQuerySchema = z.object({
 	cursor: z.string().max(500).optional(),
 	limit: z.coerce.number().int().min(1).max(200).default(50),
 });
+
+/** Everything that is found, as a file. */
+export const auditExportSchema = auditQuerySchema
+	.omit({cursor: true, limit: true})
+	.extend({format: z.enum(['csv', 'ndjson']).default('csv')});
 
 const auditEntrySchema = z.object({
 	runId: z.string(),
@@ -41,6 +49,10 @@ const auditEntrySchema = z.object({
 	risk: riskSchema.nullable(),
 	/** the reasons, the comment or the error; cut after 500 characters */
 	detail: z.string(),
+	/** from where it was asked, where somebody did and that is known */
+	address: z.string().nullable(),
+	client: originSchema.shape.client.nullable(),
+	requestId: z.string().nullable(),
 });
 export type AuditEntry = z.infer<typeof auditEntrySchema>;
 

@@ -7,6 +7,7 @@ import {WritError} from '#contract/errors.ts';
 import {CONTENT, EVENTS, type Event, type EventBody, type EventData, type Principal, type SignedHead} from '#contract/event.ts';
 import type {AppendBatch, Clock, Journal, Redactor, Store} from '#kernel/ports.ts';
 import {hashOf, newSalt} from './content.ts';
+import {withOrigin} from './origin.ts';
 
 /** A journal whose lease its holder has to keep. */
 export type RunJournal = Journal & {
@@ -168,7 +169,7 @@ type Place = {readonly runId: string; readonly last: Event | undefined; readonly
 
 /** Redacts, checks and hashes: what leaves here is what is stored, streamed and exported. */
 function linkEvent(body: EventBody, {runId, last, now, redact}: Place): Event {
-	const data: unknown = EVENTS[body.type].parse(redact(body.data).value);
+	const data: unknown = EVENTS[body.type].parse(redact(withOrigin(body)).value);
 	const at = last && last.at > now ? last.at : now; // a clock set back must not break the order
 	const seq = (last?.seq ?? 0) + 1;
 	const salt = CONTENT[body.type] ? {salt: newSalt()} : {};

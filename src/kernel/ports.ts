@@ -9,6 +9,7 @@ import type {
 	EventType,
 	GateResult,
 	Label,
+	Origin,
 	Principal,
 	Risk,
 	RunStatus,
@@ -17,11 +18,14 @@ import type {
 import type {Budget} from '#contract/limits.ts';
 import type {Level, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Scope} from '#contract/scope.ts';
+import type {AuditRow} from './audit-row.ts';
 import type {HasIdentity} from './identity-store.ts';
 import type {Permit} from './permit.ts';
 import type {HasRetention} from './retention-store.ts';
 import type {Spend} from './spend.ts';
 import type {AnswerCall, AnyTool, SandboxResult, Stopwatch} from './tool.ts';
+
+export type {AuditRow} from './audit-row.ts';
 
 export type Clock = {now(): Date};
 
@@ -288,27 +292,6 @@ export type RunFilter = {
 	readonly limit: number;
 };
 
-/** One event that somebody may have to answer for: who, what, why and in what work; `runId`, `seq` and `hash` are its place in its chain. */
-export type AuditRow = {
-	readonly runId: string;
-	readonly seq: number;
-	readonly hash: string;
-	readonly at: string;
-	readonly type: EventType;
-	readonly actor: string;
-	readonly actorKind: Principal['kind'];
-	/** on whose behalf */
-	readonly principal: string;
-	readonly job: string;
-	readonly mode: string;
-	readonly actionId: string | null;
-	readonly tool: string | null;
-	readonly decision: Decision['effect'] | null;
-	readonly risk: Risk | null;
-	/** the reasons, the comment or the error; cut after 500 characters */
-	readonly detail: string;
-};
-
 export type AuditFilter = {
 	readonly tenant: string;
 	/** who acted, or on whose behalf */
@@ -318,6 +301,8 @@ export type AuditFilter = {
 	readonly decision?: Decision['effect'];
 	readonly type?: EventType;
 	readonly runId?: string;
+	readonly address?: string;
+	readonly client?: Origin['client'];
 	/** substring of the detail, case-insensitive */
 	readonly text?: string;
 	readonly since?: string;

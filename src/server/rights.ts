@@ -68,6 +68,7 @@ export const RIGHTS: Readonly<Record<string, readonly Role[] | 'self' | 'public'
 	'POST /api/v1/approvals/{approval_id}/delegate': ANSWER,
 
 	'GET /api/v1/audit': AUDIT,
+	'GET /api/v1/audit/export': AUDIT,
 	'GET /api/v1/holds': ['auditor', 'admin'],
 	'POST /api/v1/holds': ['auditor', 'admin'],
 	'POST /api/v1/holds/{hold_id}/release': ['auditor', 'admin'],

@@ -7,6 +7,7 @@ import {createAdaptorServer, type ServerType} from '@hono/node-server';
 import {bodyLimit} from 'hono/body-limit';
 import {createMiddleware} from 'hono/factory';
 import {WritError} from '#contract/errors.ts';
+import {asRequest} from '#evidence/origin.ts';
 import {accessLog} from './access-log.ts';
 import {type AppEnv, createRouter} from './context.ts';
 import type {ServerDeps} from './deps.ts';
@@ -14,6 +15,7 @@ import {DOCS_CSP, renderDocs} from './docs-page.ts';
 import {assertSafeAddress, authenticate, guardHost, requireJson, secureHeaders} from './guard.ts';
 import {createMetrics, type Metrics} from './metrics.ts';
 import {describeApi, type OpenApiDocument} from './openapi.ts';
+import {originOf} from './origin.ts';
 import {servePage} from './page.ts';
 import {limitRate} from './rate-limit.ts';
 import {replyError, replyUnknownRoute} from './reply-error.ts';
@@ -85,6 +87,7 @@ export function createServer(deps: ServerDeps): Server {
 		authenticate(deps),
 		limitRate(options, () => deps.clock.now().getTime()),
 	);
+	app.use((c, next) => asRequest(originOf(c, options), next));
 	app.use(requireRole, requireJson, limitBody(options.maxJsonBytes));
 	const openapi = lazily(() => describeApi(app, deps.version));
 	const docs = lazily(() => renderDocs(openapi()));

@@ -93,6 +93,7 @@ eachStore(process.env, ({store: fresh}) => {
 					risk: 'high',
 				},
 				detail: 'permission ask (r1): a person decides',
+				...{address: null, client: null, requestId: null},
 			},
 		]);
 	});

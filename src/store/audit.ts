@@ -37,7 +37,15 @@ export function projectAudit(event: Event, run: RunRow): AuditDraft | null {
 		risk: type === 'action.decided' ? data.decision.risk : null,
 		detail,
 		folded: fold(detail),
+		...fromWhere(event),
 	};
+}
+
+function fromWhere({data}: Event): Pick<AuditDraft, 'address' | 'client' | 'request_id'> {
+	const origin = 'origin' in data ? data.origin : undefined;
+	if (!origin) return {address: null, client: null, request_id: null};
+	const {address = null, client, requestId = null} = origin;
+	return {address: address && storable(address), client, request_id: requestId && storable(requestId)};
 }
 
 function describe(event: Event): string | null {
@@ -130,7 +138,7 @@ export function toAuditPage(
 
 /** One row more than the page holds, newest first. INVARIANT: the tenant is named. */
 export function listAudit(db: Kysely<Tables>, query: AuditQuery): Promise<AuditRow[]> {
-	const {tenant, principal, tools, decision, type, runId, text, since, until, position, limit} = query;
+	const {tenant, principal, tools, decision, type, runId, address, client, text, since, until, position, limit} = query;
 	let rows = db
 		.selectFrom('audit as a')
 		.leftJoin('audit as p', (join) =>
@@ -148,6 +156,7 @@ export function listAudit(db: Kysely<Tables>, query: AuditQuery): Promise<AuditR
 				'a.principal',
 			] as const),
 			...(['a.job', 'a.mode', 'a.action_id as actionId', 'p.tool', 'a.decision', 'a.risk', 'a.detail'] as const),
+			...(['a.address', 'a.client', 'a.request_id as requestId'] as const),
 		])
 		.where('a.tenant', '=', storable(tenant));
 	if (principal !== undefined)
@@ -156,6 +165,8 @@ export function listAudit(db: Kysely<Tables>, query: AuditQuery): Promise<AuditR
 	if (decision) rows = rows.where('a.decision', '=', decision);
 	if (type) rows = rows.where('a.type', '=', type);
 	if (runId !== undefined) rows = rows.where('a.run_id', '=', storable(runId));
+	if (address) rows = rows.where('a.address', '=', storable(address));
+	if (client) rows = rows.where('a.client', '=', client);
 	if (since) rows = rows.where('a.at', '>=', since);
 	if (until) rows = rows.where('a.at', '<', until);
 	if (text) rows = rows.where(sql<boolean>`a.folded LIKE ${toPattern(text)} ESCAPE '!'`);
@@ -176,7 +187,7 @@ export function matchAudit(all: readonly AuditDraft[], query: AuditQuery): Audit
 	const toolOf = (row: AuditDraft) =>
 		all.find((each) => each.run_id === row.run_id && each.action_id === row.action_id && each.type === 'action.proposed')?.tool ??
 		null;
-	const {tenant, principal, tools, decision, type, runId, text, since, until, position, limit} = query;
+	const {tenant, principal, tools, decision, type, runId, address, client, text, since, until, position, limit} = query;
 	const rows = all
 		.filter((row) => row.tenant === storable(tenant))
 		.map((row) => ({row, tool: row.action_id === null ? null : toolOf(row)}))
@@ -187,6 +198,8 @@ export function matchAudit(all: readonly AuditDraft[], query: AuditQuery): Audit
 				(!decision || row.decision === decision) &&
 				(!type || row.type === type) &&
 				(runId === undefined || row.run_id === storable(runId)) &&
+				(!address || row.address === storable(address)) &&
+				(!client || row.client === client) &&
 				(!since || row.at >= since) &&
 				(!until || row.at < until) &&
 				(!text || row.folded.includes(text)),
@@ -197,8 +210,8 @@ export function matchAudit(all: readonly AuditDraft[], query: AuditQuery): Audit
 }
 
 function toRow(draft: AuditDraft, tool: string | null): AuditRow {
-	const {run_id: runId, actor_kind: actorKind, action_id: actionId, tenant: _, folded: __, ...row} = draft;
-	return {...row, runId, actorKind, actionId, tool} as AuditRow;
+	const {run_id: runId, actor_kind: actorKind, action_id: actionId, request_id: requestId, tenant: _, folded: __, ...row} = draft;
+	return {...row, runId, actorKind, actionId, requestId, tool} as AuditRow;
 }
 
 function isBefore(a: Position, b: Position): boolean {

@@ -141,6 +141,13 @@ CREATE INDEX citations_of_run ON citations (run_id);
 CREATE INDEX runs_finished ON runs (finished_at, run_id);
 CREATE TABLE leases (name ${text} PRIMARY KEY, holder ${text} NOT NULL, until ${text} NOT NULL);`,
 	},
+	{
+		name: 'from where it was asked',
+		sql: ({text}) => `
+ALTER TABLE audit ADD COLUMN address ${text};
+ALTER TABLE audit ADD COLUMN client ${text};
+ALTER TABLE audit ADD COLUMN request_id ${text};`,
+	},
 ];
 
 export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);

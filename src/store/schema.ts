@@ -55,6 +55,9 @@ export type Tables = IdentityTables & {
 		detail: string;
 		/** the detail without its case, for text filters */
 		folded: string;
+		address: string | null;
+		client: string | null;
+		request_id: string | null;
 	};
 	messages: {
 		id: Generated<number>;

@@ -1,12 +1,10 @@
 import {resolve} from 'node:path';
 import {Option, type Command as Program} from 'commander';
-import type {AuditEntry, AuditReply} from '#contract/audit.ts';
+import type {AuditReply} from '#contract/audit.ts';
 import {type Act, type Command, paint, print, printable, printJson} from '../io.ts';
 import {renderTable} from '../table.ts';
 
 type Filters = Readonly<Record<string, string | undefined>>;
-
-const FILTERS = ['principal', 'tool', 'effect', 'decision', 'type', 'run', 'text', 'since', 'until', 'cursor', 'limit'];
 
 export function auditCommands(program: Program, act: Act): void {
 	const audit = program.command('audit').description('what people and agents did, across runs');
@@ -26,25 +24,30 @@ export function auditCommands(program: Program, act: Act): void {
 					entry.tool ?? entry.mode,
 					entry.decision ?? '',
 					`${entry.runId}/${entry.seq}`,
+					[entry.client, entry.address].filter(Boolean).join(' '),
 					printable(entry.detail),
 				]);
-				const names = ['at (UTC)', 'who', 'what', 'tool', 'decision', 'evidence', 'why'];
+				const names = ['at (UTC)', 'who', 'what', 'tool', 'decision', 'evidence', 'from', 'why'];
 				print(io, rows.length > 0 ? renderTable(names, rows, io) : 'nothing was found');
 				if (reply.nextCursor) print(io, paint(io, 'dim', `more: --cursor ${reply.nextCursor}`));
 			}),
 		);
 
-	withFilters(audit.command('export').description('all that is found, as JSON lines with the place of each in its chain'))
+	withFilters(audit.command('export').description('all that is found, with the place of each in its chain'))
+		.addOption(
+			new Option('-f, --format <format>', 'lines of JSON, or CSV without formulas').choices(['ndjson', 'csv']).default('ndjson'),
+		)
 		.option('-o, --output <file>', 'where to write it; by default to standard output')
 		.action(
-			act(async (command, [{output, ...filters}]: [Filters]) => {
-				const {io, json} = command;
+			act(async ({connect, io, json}, [{output, ...filters}]: [Filters]) => {
+				const {body} = await (await connect()).fetch(`/api/v1/audit/export?${toQuery(filters)}`);
 				if (output === undefined) {
-					for await (const entry of all(command, filters)) io.out(`${JSON.stringify(entry)}\n`);
+					const decoder = new TextDecoder();
+					for await (const bytes of body ?? []) io.out(decoder.decode(bytes, {stream: true}));
 					return;
 				}
 				const path = resolve(io.cwd, output);
-				await io.writeFile(path, ReadableStream.from(lines(command, filters)));
+				if (body) await io.writeFile(path, body);
 				if (json) printJson(io, {path});
 				else print(io, path);
 			}),
@@ -60,27 +63,16 @@ function withFilters(command: Program): Program {
 		.option('--type <type>', 'of the event, such as approval.granted')
 		.option('--run <run>', 'of one run')
 		.option('--text <words>', 'in the reasons, comments and errors')
+		.option('--address <address>', 'asked from there')
+		.addOption(new Option('--client <client>', 'asked with that').choices(['page', 'cli', 'api', 'internal']))
 		.option('--since <time>', 'at or after, as 2026-01-31T09:00:00Z')
 		.option('--until <time>', 'before');
 }
 
 async function fetchPage({connect}: Command, filters: Filters): Promise<AuditReply> {
-	const given = FILTERS.map((name) => [name, filters[name] ?? ''] as [string, string]).filter(([, value]) => value !== '');
-	return (await (await (await connect()).fetch(`/api/v1/audit?${new URLSearchParams(given)}`)).json()) as AuditReply;
+	return (await (await (await connect()).fetch(`/api/v1/audit?${toQuery(filters)}`)).json()) as AuditReply;
 }
 
-/** Every page, newest entry first. */
-async function* all(command: Command, filters: Filters): AsyncGenerator<AuditEntry> {
-	const client = await command.connect();
-	const held = {...command, connect: async () => client};
-	let page = await fetchPage(held, {...filters, limit: '200'});
-	for (;;) {
-		yield* page.entries;
-		if (page.nextCursor === null) return;
-		page = await fetchPage(held, {...filters, limit: '200', cursor: page.nextCursor});
-	}
-}
-
-async function* lines(command: Command, filters: Filters): AsyncGenerator<Uint8Array> {
-	for await (const entry of all(command, filters)) yield Buffer.from(`${JSON.stringify(entry)}\n`);
+function toQuery(filters: Filters): URLSearchParams {
+	return new URLSearchParams(Object.entries(filters).filter((given): given is [string, string] => Boolean(given[1])));
 }
