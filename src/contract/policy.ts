@@ -2,6 +2,7 @@
 import {z} from 'zod';
 import {effectSchema, riskSchema} from './event.ts';
 import {modeSchema, modeScopeSchema, toolPatternSchema} from './mode.ts';
+import {compilePattern} from './pattern.ts';
 import {LEVELS} from './sandbox.ts';
 
 const idSchema = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'expected an id of small letters, digits and dashes');
@@ -32,7 +33,7 @@ const patternSchema = z
 	.min(1)
 	.superRefine((pattern, context) => {
 		try {
-			new RegExp(pattern, 'iu');
+			compilePattern(pattern);
 		} catch (error) {
 			context.addIssue({code: 'custom', message: error instanceof Error ? error.message : 'not a regular expression'});
 		}

@@ -1,3 +1,4 @@
+import {compilePattern} from '#contract/pattern.ts';
 import type {RiskRule} from '#contract/policy.ts';
 import type {Action} from '#kernel/ports.ts';
 import {carriesOut} from '#kernel/steps.ts';
@@ -12,7 +13,7 @@ export function createInputRules(rules: readonly RiskRule[]): (action: Action) =
 	const prepared = rules.map((rule) => ({
 		rule,
 		words: new Set(rule.words.map(fold)),
-		patterns: rule.patterns.map((pattern) => ({pattern, expression: new RegExp(pattern, 'iu')})),
+		patterns: rule.patterns.map((pattern) => ({pattern, expression: compilePattern(pattern)})),
 	}));
 	return ({tool, input}) => {
 		const subject = {tool: tool.name, effect: tool.effect, egress: carriesOut(tool, input)};
@@ -32,11 +33,12 @@ export function createInputRules(rules: readonly RiskRule[]): (action: Action) =
 	};
 }
 
-/** One spelling for what people would read as the same: case, width, and characters that cannot be seen. */
+/** One spelling for what people would read as the same: case, width, spaces, and characters that cannot be seen. */
 function fold(text: string): string {
 	return text
 		.normalize('NFKC')
 		.replace(/\p{Cf}/gu, '')
+		.replace(/[^\S\t\n\f\r ]/gu, ' ')
 		.toLowerCase();
 }
 
