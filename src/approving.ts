@@ -8,6 +8,7 @@ import type {ApprovalRow} from '#kernel/ports.ts';
 import {personOf} from '#kernel/tally.ts';
 import type {ApprovalAnswer} from '#server/deps.ts';
 import type {Platform} from './platform.ts';
+import {answeringOf} from './policies.ts';
 
 export type Approving = {
 	/** Throws `not_found`, `forbidden`, `conflict`, `policy_denied` or `confirmation_required`. */
@@ -18,11 +19,11 @@ export type Approving = {
 	escalate(): Promise<number>;
 };
 
-type Needs = Pick<Platform, 'store' | 'runs' | 'approvals' | 'kernel'>;
+type Needs = Pick<Platform, 'store' | 'runs' | 'approvals' | 'kernel' | 'policy'>;
 
-export function createApproving({store, runs, approvals, kernel}: Needs, {governance}: Config): Approving {
-	const {grantsInWindow: limit, grantWindowSeconds: windowSeconds} = governance;
+export function createApproving({store, runs, approvals, kernel, policy}: Needs, {governance}: Config): Approving {
 	const rate = async (person: Principal) => {
+		const {grants: limit, windowSeconds} = answeringOf(policy.current().document, governance).fatigue;
 		const since = new Date(kernel.clock.now().getTime() - windowSeconds * 1_000).toISOString();
 		return {granted: await store.grants(person.tenant, personOf(person), since), limit, windowSeconds};
 	};

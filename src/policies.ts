@@ -7,6 +7,7 @@ import {type ApprovalOptions, createApprovals} from '#approvals/approvals.ts';
 import type {Config} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
+import type {PolicyDocument} from '#contract/policy.ts';
 import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyText} from '#contract/policy-api.ts';
 import {digest} from '#evidence/canonical.ts';
 import {decide} from '#kernel/decide.ts';
@@ -46,9 +47,10 @@ export function approvalsOf(
 	newId: ApprovalOptions['newId'],
 ): ReturnType<typeof createApprovals> {
 	const {governance} = config;
-	const {approvers, escalateTo, escalateAfter, grantsInWindow, grantWindowSeconds} = governance;
 	const now = () => {
-		const {approveWithinSeconds, executeWithinSeconds} = policy.current().document.approvals;
+		const {document} = policy.current();
+		const {approveWithinSeconds, executeWithinSeconds} = document.approvals;
+		const {approvers, escalateTo, escalateAfter, fatigue} = answeringOf(document, governance);
 		return createApprovals({
 			approveWithinMs: approveWithinSeconds * 1_000,
 			executeWithinMs: executeWithinSeconds * 1_000,
@@ -56,11 +58,24 @@ export function approvalsOf(
 			approvers,
 			escalateTo,
 			...(escalateTo.length > 0 && {escalateAfter}),
-			fatigue: {grants: grantsInWindow, windowSeconds: grantWindowSeconds},
+			fatigue,
 			newId,
 		});
 	};
 	return new Proxy(now(), {get: (_stale, name) => Reflect.get(now(), name)});
+}
+
+/** Who answers, and how many answers are too many: what the policy says, and what it leaves out as the settings say. */
+export function answeringOf(
+	{approvals}: PolicyDocument,
+	{grantsInWindow, grantWindowSeconds, ...settings}: Config['governance'],
+) {
+	return {
+		approvers: approvals.approvers ?? settings.approvers,
+		escalateTo: approvals.escalateTo ?? settings.escalateTo,
+		escalateAfter: approvals.escalateAfter ?? settings.escalateAfter,
+		fatigue: approvals.fatigue ?? {grants: grantsInWindow, windowSeconds: grantWindowSeconds},
+	};
 }
 
 /** Finished runs are read once. */

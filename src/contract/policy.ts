@@ -158,6 +158,7 @@ const tenantBudgetSchema = z.strictObject({
 });
 export type TenantBudget = z.infer<typeof tenantBudgetSchema>;
 
+const peopleSchema = z.array(z.string().min(1).max(200)).max(1_000);
 const approvalRuleSchema = z.strictObject({id: idSchema, ...matcherSchema.shape, quorum: quorumSchema});
 const approvalsPolicySchema = z
 	.strictObject({
@@ -167,6 +168,14 @@ const approvalsPolicySchema = z
 		quorum: quorumSchema.default(1),
 		/** more people for some actions; the greatest number counts */
 		rules: z.array(approvalRuleSchema).default([]),
+		/** people who may answer; without it those of WRIT_APPROVERS, or else everybody of the tenant */
+		approvers: peopleSchema.optional(),
+		/** people who are asked too when nobody has answered for a while; without it those of WRIT_ESCALATE_TO */
+		escalateTo: peopleSchema.optional(),
+		/** the part of the time to answer after which they are; without it WRIT_ESCALATE_AFTER */
+		escalateAfter: z.number().min(0.01).max(0.99).optional(),
+		/** grants of one person within so many seconds, from which on each wants a reason; without it the settings WRIT_GRANTS_IN_WINDOW and WRIT_GRANT_WINDOW_SECONDS */
+		fatigue: z.strictObject({grants: z.int().min(1).max(10_000), windowSeconds: z.int().min(1).max(86_400)}).optional(),
 	})
 	.prefault({});
 
