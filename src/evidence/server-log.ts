@@ -5,6 +5,7 @@
  */
 import {appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
+import {isDeepStrictEqual} from 'node:util';
 import type {SignedHead} from '#contract/event.ts';
 import type {Store} from '#kernel/ports.ts';
 import {canonical} from './canonical.ts';
@@ -52,24 +53,31 @@ export function createServerLog(ports: LogPorts): ServerLog {
 	const {store, keyring, directory, anchor} = ports;
 	const places = [path.join(directory, 'checkpoints'), ...(anchor === null ? [] : [anchor])];
 	const tree = {entries: [] as string[], leaves: [] as Buffer[], range: createRange()};
-	/** checkpoints that are not on disk yet, and how many are */
-	const out = {notes: [] as string[], written: 0, fault: null as string | null};
+	/** sizes of which the checkpoints are not on disk yet, and how many are */
+	const out = {grown: [] as Size[], written: 0, fault: null as string | null};
+	const anchors = new Map<string, Known>();
 	const origin = () => `writ/log/${keyring.records()[0]?.keyId.slice(0, 16) ?? ''}`;
-	const checkpoint = (size: number, root: Buffer) => signCheckpoint({origin: origin(), size, root}, keyring.current());
+	const checkpoint = ({size, root}: Size) => signCheckpoint({origin: origin(), size, root}, keyring.current());
 
 	const take = async (): Promise<string | null> => {
-		for (const head of await headsFrom(store, tree.leaves.length)) out.notes.push(grow(tree, head, checkpoint));
-		if (out.notes.length === 0) return out.fault;
-		const growth = {origin: origin(), notes: out.notes, first: out.written};
+		for (const head of await headsFrom(store, tree.leaves.length)) out.grown.push(grow(tree, head));
+		const last = out.grown.at(-1);
+		if (!last) return out.fault;
+		const growth = {origin: origin(), grown: out.grown, first: out.written, anchors};
 		const news = await Promise.all(places.map((place) => compareAnchor(place, growth)));
 		out.fault = news.find(({fault}) => fault !== null)?.fault ?? null;
 		if (out.fault !== null) return out.fault;
 		await writeTiles(directory, tree, out.written);
 		await replace(path.join(directory, 'keys.json'), `${canonical(keyring.records())}\n`);
-		await replace(path.join(directory, 'checkpoint'), out.notes.at(-1) ?? '');
-		for (const {file, lines} of news) await appendFile(file, lines, {flush: true});
-		out.written += out.notes.length;
-		out.notes = [];
+		await replace(path.join(directory, 'checkpoint'), checkpoint(last));
+		// Only what is new is signed: after a start that is little, however long the log.
+		for (const {file, fresh} of news) {
+			const lines = fresh.map((size) => `${JSON.stringify(checkpoint(size))}\n`).join('');
+			await appendFile(file, lines, {flush: true});
+			await remember(file, fresh, {bytes: Buffer.byteLength(lines), anchors});
+		}
+		out.written += out.grown.length;
+		out.grown = [];
 		return null;
 	};
 	const line: {last: Promise<unknown>} = {last: Promise.resolve()};
@@ -91,7 +99,7 @@ export function createServerLog(ports: LogPorts): ServerLog {
 			const range = createRange();
 			for (const leaf of leaves) range.append(leaf);
 			const proof = inclusionProof(leaves, index).map((each) => each.toString('base64'));
-			return {index, checkpoint: checkpoint(index + 1, range.root()), proof};
+			return {index, checkpoint: checkpoint({size: index + 1, root: range.root()}), proof};
 		},
 		async state() {
 			await sync();
@@ -111,13 +119,16 @@ async function headsFrom(store: LogPorts['store'], from: number): Promise<readon
 
 type Tree = {readonly entries: string[]; readonly leaves: Buffer[]; readonly range: ReturnType<typeof createRange>};
 
-function grow(tree: Tree, head: SignedHead, checkpoint: (size: number, root: Buffer) => string): string {
+/** What a checkpoint is of. */
+type Size = {readonly size: number; readonly root: Buffer};
+
+function grow(tree: Tree, head: SignedHead): Size {
 	const entry = `${canonical(head)}\n`;
 	const leaf = hashLeaf(entry);
 	tree.entries.push(entry);
 	tree.leaves.push(leaf);
 	tree.range.append(leaf);
-	return checkpoint(tree.range.size, tree.range.root());
+	return {size: tree.range.size, root: tree.range.root()};
 }
 
 /** Writes the tiles that have changed since the log had `from` leaves; a partial tile goes when its successor is there. */
@@ -177,36 +188,69 @@ async function replace(file: string, content: string | Uint8Array): Promise<void
 	await rename(draft, file);
 }
 
-type Compared = {readonly file: string; readonly lines: string; readonly fault: string | null};
-type Growth = {readonly origin: string; readonly notes: readonly string[]; readonly first: number};
+type Compared = {readonly file: string; readonly fresh: readonly Size[]; readonly fault: string | null};
+type Growth = {
+	readonly origin: string;
+	readonly grown: readonly Size[];
+	readonly first: number;
+	readonly anchors: Map<string, Known>;
+};
+
+/** Two that are equal are of one state of a file. */
+type Stamp = {readonly bytes: number; readonly changed: string};
+/** Roots by size, as a file had them when it was as `stamp` says. */
+type Known = {readonly stamp: Stamp; readonly roots: Map<number, string>};
 
 /**
- * The lines that an anchor does not have yet; or what is wrong when it holds another root for a size, or more than there is, for then
- * the anchor is what counts.
+ * What an anchor does not have yet; or what is wrong when it holds another root for a size, or more than there is, for then the anchor
+ * is what counts.
  */
-async function compareAnchor(place: string, {origin, notes, first}: Growth): Promise<Compared> {
+async function compareAnchor(place: string, {origin, grown, first, anchors}: Growth): Promise<Compared> {
 	const isDirectory = await stat(place).then(
 		(found) => found.isDirectory(),
 		() => place.endsWith('/'),
 	);
 	const file = isDirectory ? path.join(place, 'checkpoints') : place;
 	await mkdir(path.dirname(file), {recursive: true});
-	const known = new Map<string, string>();
+	const stamp = await stampOf(file);
+	const before = anchors.get(file);
+	const known = isDeepStrictEqual(before?.stamp, stamp) && before ? before : {stamp, roots: await readRoots(file, origin)};
+	anchors.set(file, known);
+	const {roots} = known;
+	const size = first + grown.length;
+	const beyond = [...roots.keys()].reduce((most, each) => Math.max(most, each), 0);
+	const fail = (fault: string): Compared => ({file, fresh: [], fault: `${file}: ${fault}`});
+	if (beyond > size) return fail(`it has seen ${beyond} finished runs, and the store has ${size}: the log was cut`);
+	for (const {size: at, root} of grown)
+		if (roots.has(at) && roots.get(at) !== root.toString('base64'))
+			return fail(`the log had another root when its size was ${at}: it was rewritten`);
+	return {file, fresh: grown.filter(({size: at}) => !roots.has(at)), fault: null};
+}
+
+async function readRoots(file: string, origin: string): Promise<Map<number, string>> {
+	const roots = new Map<number, string>();
 	for (const text of (await readFile(file, 'utf8').catch(() => '')).split('\n')) {
 		const [of, size = '', root = ''] = parseNote(text);
-		if (of === origin) known.set(size, root);
+		if (of === origin) roots.set(Number(size), root);
 	}
-	const size = first + notes.length;
-	const beyond = Math.max(0, ...[...known.keys()].map(Number));
-	const fail = (fault: string): Compared => ({file, lines: '', fault: `${file}: ${fault}`});
-	if (beyond > size) return fail(`it has seen ${beyond} finished runs, and the store has ${size}: the log was cut`);
-	for (const note of notes) {
-		const [, at = '', root] = note.split('\n');
-		if (known.has(at) && known.get(at) !== root)
-			return fail(`the log had another root when its size was ${at}: it was rewritten`);
-	}
-	const fresh = notes.filter((note) => !known.has(note.split('\n')[1] ?? ''));
-	return {file, lines: fresh.map((note) => `${JSON.stringify(note)}\n`).join(''), fault: null};
+	return roots;
+}
+
+/** What this process has added itself it need not read again. Had somebody else written meanwhile, the file is longer than that. */
+async function remember(file: string, fresh: readonly Size[], {bytes, anchors}: Added): Promise<void> {
+	const known = anchors.get(file);
+	anchors.delete(file);
+	const stamp = await stampOf(file);
+	if (!known || stamp.bytes !== known.stamp.bytes + bytes) return;
+	for (const {size, root} of fresh) known.roots.set(size, root.toString('base64'));
+	anchors.set(file, {stamp, roots: known.roots});
+}
+
+type Added = {readonly bytes: number; readonly anchors: Map<string, Known>};
+
+async function stampOf(file: string): Promise<Stamp> {
+	const found = await stat(file, {bigint: true}).catch(() => null); // a file that is not there yet is empty
+	return {bytes: Number(found?.size ?? 0), changed: `${found?.ino} ${found?.mtimeNs}`};
 }
 
 function parseNote(line: string): readonly string[] {
