@@ -3,8 +3,9 @@ import {request as httpRequest} from 'node:http';
 import {connect} from 'node:net';
 import {test} from 'node:test';
 import {WritError} from '#contract/errors.ts';
+import {openMemory} from '#store/memory.ts';
 import {batch, finished, started} from '#store/sample-run.ts';
-import {listening, testServer} from './doubles/test-server.ts';
+import {identityOf, listening, testServer} from './doubles/test-server.ts';
 import {isLoopback} from './guard.ts';
 
 const QUESTION = {dataset_id: 'support', message: 'how many?'};
@@ -236,4 +237,22 @@ test('every reply carries the headers that keep a browser from doing more with i
 			],
 		);
 	}
+});
+
+test('a provider counts as authentication, once the server knows the address that browsers use', async () => {
+	const signIn = {
+		label: 'Acme',
+		begin: async () => ({url: 'https://id.example', secret: 'x'}),
+		finish: () => Promise.reject(new Error()),
+	};
+	const identity = {...identityOf(openMemory(), {authTokens: []}), identify: async () => null, signIn};
+	assert.throws(
+		() => testServer({host: '0.0.0.0'}, {identity}),
+		(error) => error instanceof WritError && error.code === 'invalid_config' && /address that browsers use/.test(error.message),
+	);
+	const {ask} = testServer({host: '0.0.0.0', publicUrl: 'https://writ.example'}, {identity});
+	assert.equal((await ask('/datasets')).status, 401);
+	const begun = await ask('/auth/sign-in');
+	assert.deepEqual([begun.status, begun.headers.get('location')], [302, 'https://id.example']);
+	assert.equal(begun.headers.getSetCookie()[0], '__Host-writ_sign_in=x; Max-Age=600; Path=/; HttpOnly; Secure; SameSite=Lax');
 });

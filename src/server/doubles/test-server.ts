@@ -80,10 +80,10 @@ const DEFAULTS = {
 } satisfies ServerOptions;
 
 /** As in a real server; only what is put on record is kept nowhere. */
-function identityOf(
+export function identityOf(
 	{identity: store}: Store,
-	{authTokens}: ServerOptions,
-	{clock = {now: () => new Date()}}: Partial<ServerDeps>,
+	{authTokens}: Pick<ServerOptions, 'authTokens'>,
+	{clock = {now: () => new Date()}}: Partial<ServerDeps> = {},
 ) {
 	return createIdentity({
 		...{store, clock, configured: authTokens, signIn: null, sessionIdleMs: 60_000},
