@@ -7,7 +7,7 @@ import path from 'node:path';
 import {DatabaseSync} from 'node:sqlite';
 import {setTimeout as pause} from 'node:timers/promises';
 import {eventually, freshData, jsonPost, type Scope, startWrit, type Writ} from '../test/server.ts';
-import {type Bench, figure, report} from './harness.ts';
+import {figure, report} from './harness.ts';
 
 const RUNS = 1_000;
 const WITHIN_MS = 5_000;
@@ -19,7 +19,7 @@ await report(async (bench) => {
 	const rounds = bench.quick ? 1 : 3;
 	const [settled, cpu]: [number[], number[]] = [[], []];
 	for (let round = 0; round < rounds; round += 1) {
-		const measured = await measure(bench);
+		const measured = await measure();
 		settled.push(measured.settled);
 		cpu.push(measured.cpu);
 	}
@@ -30,7 +30,7 @@ await report(async (bench) => {
 	];
 });
 
-async function measure(bench: Bench): Promise<{readonly settled: number; readonly cpu: number}> {
+async function measure(): Promise<{readonly settled: number; readonly cpu: number}> {
 	const endings: (() => Promise<void> | void)[] = [];
 	const scope: Scope = {after: (work) => void endings.push(work)};
 	try {
@@ -48,7 +48,6 @@ async function measure(bench: Bench): Promise<{readonly settled: number; readonl
 		return {settled, cpu: processorTime(writ)};
 	} finally {
 		for (const end of endings.toReversed()) await end();
-		void bench;
 	}
 }
 
