@@ -229,6 +229,50 @@ describe('the page', {skip, timeout: 300_000}, () => {
 			assert.equal(requests.filter((url) => /\/(chat|runs)\b/.test(new URL(url).pathname)).length, runs);
 		}));
 
+	test('the audit says who did what from where, exports it, and says what to do only where filters hide it', () =>
+		visit({}, async ({page}) => {
+			await ask(page, 'support', 'SQL: select 40 + 3 as held_answer');
+			await grid(page).waitFor();
+			await page.goto(new URL('/audit', state.url).href);
+			const rows = page.getByRole('region', {name: 'What was done'}).locator('tbody tr');
+			await rows.filter({hasText: 'held_answer'}).filter({hasText: 'run.started'}).first().waitFor();
+			await rows.filter({hasText: 'page 127.0.0.1'}).first().waitFor();
+			await page.selectOption('select[aria-label=Client]', 'internal');
+			await page.getByText('Try fewer filters.').waitFor();
+			await page.getByRole('button', {name: 'Clear'}).click();
+			await page.selectOption('select[aria-label=Type]', 'run.started');
+			const [file] = await Promise.all([
+				page.waitForEvent('download'),
+				page.getByRole('button', {name: 'CSV', exact: true}).click(),
+			]);
+			const csv = await readFile(await file.path(), 'utf8');
+			assert.ok(csv.includes('held_answer') && !csv.includes('action.outcome'));
+		}));
+
+	test('a run is held with a reason, seen in the audit, and released with another', () =>
+		visit({}, async ({page}) => {
+			await ask(page, 'support', 'SQL: select 40 + 4 as kept_answer');
+			await grid(page).waitFor();
+			await tab(page, 'Evidence');
+			await page.getByRole('button', {name: 'Hold', exact: true}).click();
+			await page.getByLabel('Reason').fill('case 2026-14');
+			await page.getByRole('button', {name: 'Hold', exact: true}).click();
+			await page.locator('[data-hold=held]').getByText('case 2026-14').waitFor();
+			await page.goto(new URL('/audit', state.url).href);
+			const keeping = page.getByRole('region', {name: 'Retention and holds'});
+			await keeping.getByText('1 hold in force').waitFor();
+			await page
+				.getByRole('region', {name: 'What was done'})
+				.locator('tbody tr')
+				.filter({hasText: 'hold.placed'})
+				.first()
+				.waitFor();
+			await keeping.getByRole('button', {name: 'Release'}).click();
+			await keeping.getByLabel('Reason').fill('settled');
+			await keeping.getByRole('button', {name: 'Release'}).click();
+			await keeping.getByText('0 holds in force').waitFor();
+		}));
+
 	test('the evidence is a timeline that verifies, and the capsule is a file', () =>
 		visit({}, async ({page}) => {
 			await ask(page, 'support', 'SQL: select count(*) as n from tickets');

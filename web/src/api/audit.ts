@@ -2,7 +2,9 @@ import {infiniteQueryOptions} from '@tanstack/react-query';
 import type {AuditReply} from '#contract/audit.ts';
 import {getJson} from './client.ts';
 
-export type AuditFilter = Partial<Record<'principal' | 'tool' | 'effect' | 'decision' | 'type' | 'text' | 'since', string>>;
+export type AuditFilter = Partial<
+	Record<'principal' | 'tool' | 'effect' | 'decision' | 'type' | 'client' | 'address' | 'text' | 'since', string>
+>;
 
 export const auditQuery = (filter: AuditFilter) =>
 	infiniteQueryOptions({

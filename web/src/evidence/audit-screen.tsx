@@ -1,15 +1,19 @@
-import {useInfiniteQuery} from '@tanstack/react-query';
+import {useInfiniteQuery, useMutation} from '@tanstack/react-query';
 import {Link} from '@tanstack/react-router';
 import {useDeferredValue, useState} from 'react';
 import type {AuditEntry} from '#contract/audit.ts';
 import {type AuditFilter, auditQuery} from '../api/audit.ts';
+import {download} from '../api/client.ts';
 import {Button, FIELD} from '../ui/button.tsx';
+import {Icon} from '../ui/icon.tsx';
 import {Empty, ErrorNotice, Loading} from '../ui/notice.tsx';
 import {formatMoment} from '../ui/time.ts';
+import {Keeping} from './holds.tsx';
 
 const PICKS = {
 	decision: ['allow', 'ask', 'deny'],
 	effect: ['read', 'write', 'destructive'],
+	client: ['page', 'cli', 'api', 'internal'],
 	type: [
 		'run.started',
 		'action.proposed',
@@ -18,10 +22,17 @@ const PICKS = {
 		'approval.rejected',
 		'action.outcome',
 		'run.finished',
+		'mode.changed',
+		'policy.changed',
+		'audit.recorded',
+		'content.erased',
+		'hold.placed',
+		'hold.released',
 		'audit.recorded',
 	],
 } as const;
-const TEXTS = {principal: 'Who', tool: 'Tool', text: 'Words in the reason'} as const;
+const TEXTS = {principal: 'Who', tool: 'Tool', address: 'Address', text: 'Words in the reason'} as const;
+const FORMATS = ['csv', 'ndjson'] as const;
 const COLORS = {allow: 'text-ok', ask: 'text-warn', deny: 'text-bad'} as const;
 
 /** What people and agents did, across runs: who, what, why, and where its evidence is. */
@@ -30,28 +41,46 @@ export function AuditScreen() {
 	const asked = useDeferredValue(filter);
 	const audit = useInfiniteQuery(auditQuery(asked));
 	const entries = audit.data?.pages.flatMap((page) => page.entries) ?? [];
+	const isFiltered = Object.values(filter).some(Boolean);
+	const save = useMutation({
+		mutationFn: (format: (typeof FORMATS)[number]) => {
+			const given = Object.entries({...filter, format}).filter(([, value]) => value) as [string, string][];
+			return download(`/api/v1/audit/export?${new URLSearchParams(given)}`, `audit.${format}`);
+		},
+	});
 	const change = (key: keyof AuditFilter) => (value: string) => setFilter({...filter, [key]: value});
 	return (
 		<div className="flex h-full min-h-0 flex-col">
 			<div className="flex min-h-11 flex-wrap items-center gap-2 border-line border-b px-4 py-2">
 				<h1 className="mr-2 font-medium">Audit</h1>
 				<Filters filter={filter} onChange={change} />
-				{Object.values(filter).some(Boolean) && (
+				{isFiltered && (
 					<Button look="quiet" onClick={() => setFilter({})}>
 						Clear
 					</Button>
 				)}
+				<div className="ml-auto flex gap-2">
+					{FORMATS.map((format) => (
+						<Button key={format} onClick={() => save.mutate(format)} disabled={save.isPending}>
+							<Icon name="download" />
+							{format.toUpperCase()}
+						</Button>
+					))}
+				</div>
 			</div>
-			{audit.isError && (
+			{(audit.isError || save.isError) && (
 				<div className="p-4">
-					<ErrorNotice error={audit.error} />
+					<ErrorNotice error={audit.error ?? save.error} />
 				</div>
 			)}
+			<Keeping />
 			{/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it */}
 			<section aria-label="What was done" tabIndex={0} className="min-h-0 flex-1 overflow-auto outline-offset-[-2px]">
 				{audit.isPending && <Loading label="Loading the audit" />}
 				{!audit.isPending && entries.length === 0 && !audit.isError && (
-					<Empty title="Nothing was found">Try fewer filters.</Empty>
+					<Empty title={isFiltered ? 'Nothing was found' : 'Nothing was done yet'}>
+						{isFiltered ? 'Try fewer filters.' : 'Whatever people and agents do is listed here.'}
+					</Empty>
 				)}
 				{entries.length > 0 && <AuditTable entries={entries} />}
 				{audit.hasNextPage && (
@@ -118,6 +147,7 @@ function AuditTable({entries}: {readonly entries: readonly AuditEntry[]}) {
 						['Who', 'w-36'],
 						['What', 'w-56'],
 						['Decision', 'w-20'],
+						['From', 'w-32'],
 						['Why', ''],
 						['Evidence', 'w-24'],
 					].map(([name, width]) => (
@@ -139,6 +169,9 @@ function AuditTable({entries}: {readonly entries: readonly AuditEntry[]}) {
 							<span className="font-mono">{entry.type}</span> <span className="text-muted">{entry.tool ?? entry.mode}</span>
 						</td>
 						<td className={`px-2 py-1.5 ${entry.decision ? COLORS[entry.decision] : ''}`}>{entry.decision}</td>
+						<td className="truncate px-2 py-1.5 text-muted" title={entry.requestId ?? undefined}>
+							{[entry.client, entry.address].filter(Boolean).join(' ')}
+						</td>
 						<td className="truncate px-2 py-1.5 text-muted" title={entry.detail}>
 							{entry.detail}
 						</td>

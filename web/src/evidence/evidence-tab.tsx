@@ -5,9 +5,10 @@ import {download} from '../api/client.ts';
 import {eventsQuery, runPath, verifyRun} from '../api/queries.ts';
 import {Button} from '../ui/button.tsx';
 import {Icon} from '../ui/icon.tsx';
-import {ErrorNotice, Loading} from '../ui/notice.tsx';
+import {ErrorNotice, Loading, Notice} from '../ui/notice.tsx';
 import {plural} from '../ui/time.ts';
 import {Isolation} from './facts.tsx';
+import {RunHold} from './holds.tsx';
 import {Timeline} from './timeline.tsx';
 
 /** Everything the run left behind, and the means to check it. */
@@ -20,6 +21,7 @@ export function EvidenceTab({runId}: {readonly runId: string}) {
 	});
 	if (events.isPending) return <Loading label="Reading the events" />;
 	if (events.isError) return <ErrorNotice error={events.error} />;
+	const gone = events.data.filter(({erased}) => erased !== undefined).length;
 	return (
 		<div className="h-full overflow-auto">
 			<div className="flex flex-wrap items-center gap-2 px-4 py-2.5">
@@ -35,8 +37,17 @@ export function EvidenceTab({runId}: {readonly runId: string}) {
 					<Icon name="download" />
 					Bundle
 				</Button>
+				<RunHold runId={runId} />
 				<p className="text-muted text-xs">{plural(events.data.length, 'event')} in one hash chain</p>
 			</div>
+			{gone > 0 && (
+				<div className="px-4 pb-3">
+					<Notice tone="warn" title={`The content of ${plural(gone, 'event')} was erased`}>
+						By a rule of the policy, as the record of its erasure says; verify it to see which. What decided, who approved and how
+						it ended is here.
+					</Notice>
+				</div>
+			)}
 			{(verify.isError || save.isError) && (
 				<div className="px-4 pb-3">
 					<ErrorNotice error={verify.error ?? save.error} />
