@@ -1,56 +1,17 @@
 /** Holds and erasures, on stores that several processes can share. */
 import assert from 'node:assert/strict';
+import {spawn} from 'node:child_process';
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {createInterface} from 'node:readline';
 import {test} from 'node:test';
 import type {EventBody, EventData, Principal} from '#contract/event.ts';
-import {eraseContent} from '#evidence/content.ts';
-import {openJournal} from '#evidence/journal.ts';
-import {signHead} from '#evidence/keys.ts';
-import {sampleKey} from '#evidence/sample-run.ts';
 import {verifyRun} from '#evidence/verify.ts';
-import type {Store} from '#kernel/ports.ts';
-import {ANN, asked, message} from './sample-run.ts';
+import {BOB, erase, hold, KEEPER, key, SECRET, statedFor, system, work} from './sample-retention.ts';
+import {ANN} from './sample-run.ts';
+import {openSqlite} from './sqlite.ts';
 import {eachSharedStore} from './test-stores.ts';
-
-const key = sampleKey();
-const KEEPER: Principal = {kind: 'service', id: 'retention', tenant: 'local'};
-const BOB: Principal = {kind: 'user', id: 'bob', tenant: 'local'};
-const SECRET = 'What does Carla earn?';
-
-type Written = {readonly actor?: Principal; readonly started?: Partial<EventData<'run.started'>>; readonly now?: Date};
-
-async function write(
-	store: Store,
-	runId: string,
-	{actor = ANN, started = {}, now = new Date()}: Written,
-	...bodies: EventBody[]
-) {
-	const journal = await openJournal({
-		...{store, runId, principal: actor, fence: {holder: runId, leaseMs: 60_000}, clock: {now: () => now}},
-		...{redact: (value: unknown) => ({value, count: 0}), sign: (end: Parameters<typeof signHead>[1]) => signHead(key, end)},
-		started: {
-			...{job: 'analyst', mode: 'chat', threadId: 't1', question: SECRET, dataset: {id: 'pay', hash: 'h1'}},
-			...{software: 'writ', policyVersion: 'p1', ...started},
-		},
-	});
-	const end = {status: 'succeeded', resultActionId: null, error: null, durationMs: 1} as const;
-	await journal.append(...bodies, {type: 'run.finished', actor, data: end});
-}
-
-const work = (store: Store, runId: string, more: Written = {}) =>
-	write(store, runId, more, message('user', SECRET), asked(`apr_${runId}`), message('assistant', 'Carla earns 4,000'));
-
-async function statedFor(store: Store, runId: string): Promise<EventBody> {
-	const gone = (await store.read(runId)).flatMap((event) => eraseContent(event) ?? []);
-	const events = gone.map(({seq, hash}) => ({seq, hash}));
-	const data = {runId, rule: 'thirty-days', reason: 'older than 30 days', events, bytes: {before: 10, after: 1}};
-	return {type: 'content.erased', actor: KEEPER, data};
-}
-const SYSTEM = {job: 'system', mode: 'retention', threadId: null, question: null, dataset: null} as const;
-const system = (store: Store, runId: string, body: EventBody, actor: Principal = KEEPER) =>
-	write(store, runId, {actor, started: SYSTEM}, body);
-const erase = async (store: Store, runId: string, by = `erase_${runId}`) => system(store, by, await statedFor(store, runId));
-const hold = (store: Store, holdId: string, kind: 'run' | 'thread' | 'tenant' | 'dataset', target: string) =>
-	system(store, `by_${holdId}`, {type: 'hold.placed', actor: ANN, data: {holdId, kind, target, reason: 'a lawsuit'}}, ANN);
 
 eachSharedStore(process.env, ({store: openStore}) => {
 	test('what was erased is gone from every row, and its chain verifies with the run that says so', async () => {
@@ -197,4 +158,39 @@ eachSharedStore(process.env, ({store: openStore}) => {
 			[true, false, true, false, true, false],
 		);
 	});
+});
+
+test('a process killed in the middle of erasing leaves each run whole, or erased and on record', async (t) => {
+	const directory = mkdtempSync(path.join(tmpdir(), 'writ-eraser-'));
+	t.after(() => rmSync(directory, {recursive: true, force: true}));
+	const file = path.join(directory, 'writ.db');
+	const runs = Array.from({length: 24}, (_, index) => `run_${index}`);
+	const before = await openSqlite(file);
+	for (const runId of runs) await work(before, runId);
+	await before.close();
+	const eraser = path.join(import.meta.dirname, 'sample-eraser.ts');
+	for (const after of [3, 2, 4]) {
+		const child = spawn(process.execPath, [eraser, file, String(runs.length)], {stdio: ['ignore', 'pipe', 'ignore']});
+		const gone = new Promise((resolve) => child.once('exit', resolve));
+		let said = 0;
+		for await (const line of createInterface({input: child.stdout})) {
+			if (line.startsWith('erased') && ++said === after) child.kill('SIGKILL');
+		}
+		await gone;
+	}
+	const store = await openSqlite(file);
+	const found = await Promise.all(
+		runs.map(async (runId) => {
+			const events = JSON.stringify(await store.rawEvents(runId));
+			const record = await store.retention.erasure(runId);
+			const isOnRecord = record !== null && (await store.head(record.byRunId)) !== null;
+			return {isWhole: events.includes(SECRET) && !events.includes('"erased"'), isOnRecord};
+		}),
+	);
+	await store.close();
+	assert.deepEqual(
+		found.filter(({isWhole, isOnRecord}) => isWhole === isOnRecord),
+		[],
+	);
+	assert.ok(found.filter(({isOnRecord}) => isOnRecord).length >= 3 && found.some(({isWhole}) => isWhole));
 });
