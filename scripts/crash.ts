@@ -27,7 +27,14 @@ const {values} = parseArgs({
 	},
 	allowNegative: true,
 });
-const problems: string[] = [];
+/** Told at once: the whole takes long. */
+const problems = {
+	count: 0,
+	push(...found: readonly string[]) {
+		problems.count += found.length;
+		for (const problem of found) process.stderr.write(`${problem}\n`);
+	},
+};
 const say = (text: string) => void (values.json || process.stdout.write(`${text}\n`));
 const database = values.store.includes('postgres') ? openDatabase() : null;
 try {
@@ -37,8 +44,7 @@ try {
 } finally {
 	database?.stop();
 }
-for (const problem of problems) process.stderr.write(`${problem}\n`);
-if (problems.length > 0) process.exitCode = 1;
+if (problems.count > 0) process.exitCode = 1;
 
 async function matrix(scenarios: typeof SCENARIOS): Promise<void> {
 	const providers: readonly Provider[] = [
