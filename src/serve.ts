@@ -3,6 +3,7 @@ import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
 import type {PolicyReply} from '#contract/policy-api.ts';
 import {createWebhook, type Webhook} from '#executors/webhook.ts';
+import {openOutbox} from '#executors/webhook-outbox.ts';
 import type {ServerDeps, ServerOptions} from '#server/deps.ts';
 import {createLog, type Log} from '#server/log.ts';
 import {createServer, type Server} from '#server/server.ts';
@@ -125,14 +126,22 @@ function tokenOf(setting: string, secrets: Platform['secrets']): string {
 }
 
 /** Null unless it is configured. Throws `invalid_config` when there is nothing to sign its messages with. */
-function openWebhook({secrets}: Platform, {governance}: Config, log: Log): Webhook | null {
+function openWebhook({secrets}: Platform, {governance, data}: Config, log: Log): Webhook | null {
 	const [url, secret] = [secrets.resolve(governance.webhookUrl), secrets.resolve(governance.webhookSecret)];
 	if (url === null) return null;
 	if (secret === null)
 		throw new WritError('invalid_config', 'the webhook has an address and no secret to sign its messages with', {
 			hint: 'set WRIT_WEBHOOK_SECRET as well, or neither',
 		});
-	return createWebhook({url, secret, report: (error) => log.warn('webhook.failed', {error})});
+	const outbox = openOutbox(path.join(path.resolve(data.dir), 'webhook.jsonl'));
+	return createWebhook({url, secret, outbox, report: (error) => log.warn('webhook.failed', {error})});
+}
+
+/** What was recorded of approvals that still wait, and never told because a server died in between. */
+async function tellAgain({store}: Platform, webhook: Webhook): Promise<void> {
+	for (const {runId, approvalId} of await store.approvals(null, 'pending'))
+		for (const event of await store.read(runId))
+			if ('approvalId' in event.data && event.data.approvalId === approvalId) webhook.notify(event);
 }
 
 /** How often abandoned runs are looked for; where there are none, nothing is written. */
@@ -143,6 +152,7 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 	const {platform, server, approving, log} = await start(loaded);
 	const webhook = openWebhook(platform, loaded.config, log);
 	const unheard = webhook ? platform.watch(webhook.notify) : () => {};
+	if (webhook) void tellAgain(platform, webhook).catch((error: unknown) => log.warn('webhook.failed', {error}));
 	const running = await server.listen();
 	const recovering = {now: false};
 	const recover = async () => {

@@ -1,11 +1,13 @@
 /**
  * Executors: typed clients of systems that a sandbox cannot hold. This one tells people elsewhere that an approval waits: signed, tried
- * again for a while, and never in the way of a run. What it sends is what the record holds, secrets already taken out.
+ * again for a while and after a restart, and never in the way of a run. What it sends is what the record holds, secrets already taken
+ * out. Each message has an id, by which whoever gets it twice can tell.
  */
 import {createHmac} from 'node:crypto';
 import {setTimeout as delay} from 'node:timers/promises';
 import {WritError} from '#contract/errors.ts';
 import type {Event} from '#contract/event.ts';
+import type {Message, Outbox} from './webhook-outbox.ts';
 
 export type WebhookOptions = {
 	readonly url: string;
@@ -15,10 +17,12 @@ export type WebhookOptions = {
 	readonly report: (error: WritError) => void;
 	/** before the second attempt; doubled for each one after it */
 	readonly backoffMs?: number;
+	/** what is kept here until it was taken is sent again by the next process; without one it is lost at the end of this one */
+	readonly outbox?: Outbox;
 };
 
 export type Webhook = {
-	/** Sends what concerns approvals, in order. Returns at once and never throws. */
+	/** Sends what concerns approvals, in order, and what was sent or taken in before not again. Returns at once and never throws. */
 	notify(event: Event): void;
 	/** Gives up on what has not been delivered; resolves when nothing is under way. */
 	close(): Promise<void>;
@@ -31,15 +35,20 @@ const TIMEOUT_MS = 5_000;
 /** What waits to be sent; beyond it something is wrong elsewhere, and the inbox has it all. */
 const MOST_WAITING = 1_000;
 
-export function createWebhook({url, secret, report, backoffMs = 1_000}: WebhookOptions): Webhook {
+export function createWebhook({url, secret, report, backoffMs = 1_000, outbox}: WebhookOptions): Webhook {
 	const stop = new AbortController();
 	const state = {waiting: 0, last: Promise.resolve()};
 
 	/** Null when it was taken. A redirect is not followed: the signature is for this address. */
-	const send = async (body: string): Promise<Failure | null> => {
+	const send = async ({id, body}: Message): Promise<Failure | null> => {
 		const timestamp = String(Math.floor(Date.now() / 1_000));
 		const signature = sign(secret, timestamp, body);
-		const headers = {'content-type': 'application/json', 'x-writ-timestamp': timestamp, 'x-writ-signature': signature};
+		const headers = {
+			'content-type': 'application/json',
+			'x-writ-timestamp': timestamp,
+			'x-writ-signature': signature,
+			'x-writ-delivery': id,
+		};
 		const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(TIMEOUT_MS)]);
 		const response = await fetch(url, {method: 'POST', headers, body, signal, redirect: 'manual'});
 		await response.body?.cancel();
@@ -47,10 +56,11 @@ export function createWebhook({url, secret, report, backoffMs = 1_000}: WebhookO
 		return {again: response.status === 429 || response.status >= 500, why: `it answered ${response.status}`};
 	};
 
-	const deliver = async (body: string): Promise<void> => {
+	const deliver = async (message: Message): Promise<void> => {
 		for (let attempt = 1; ; attempt += 1) {
-			const failure = await send(body).catch((error: unknown) => ({again: true, why: wordsOf(error)}));
-			if (!failure || stop.signal.aborted) return;
+			const failure = await send(message).catch((error: unknown) => ({again: true, why: wordsOf(error)}));
+			if (!failure) return outbox?.delivered(message.id);
+			if (stop.signal.aborted) return;
 			if (!failure.again || attempt === ATTEMPTS) {
 				const text = `an approval could not be told to the webhook: ${failure.why}`;
 				return report(new WritError('not_ready', text, {hint: 'check WRIT_WEBHOOK_URL; the inbox has the approval'}));
@@ -60,6 +70,17 @@ export function createWebhook({url, secret, report, backoffMs = 1_000}: WebhookO
 		}
 	};
 
+	const queue = (message: Message) => {
+		state.waiting += 1;
+		state.last = state.last
+			.then(() => (stop.signal.aborted ? undefined : deliver(message)))
+			.catch((error: unknown) => report(new WritError('store_unavailable', `the webhook's file: ${wordsOf(error)}`)))
+			.finally(() => {
+				state.waiting -= 1;
+			});
+	};
+	for (const message of outbox?.undelivered ?? []) queue(message);
+
 	return {
 		notify(event) {
 			const payload = toPayload(event);
@@ -68,12 +89,13 @@ export function createWebhook({url, secret, report, backoffMs = 1_000}: WebhookO
 				report(new WritError('not_ready', `${MOST_WAITING} messages wait for the webhook, so one was left out`));
 				return;
 			}
-			state.waiting += 1;
-			state.last = state.last
-				.then(() => deliver(JSON.stringify(payload)))
-				.finally(() => {
-					state.waiting -= 1;
-				});
+			const message = {id: `${event.runId}:${event.seq}`, body: JSON.stringify(payload)};
+			try {
+				if (outbox && !outbox.add(message)) return;
+			} catch (error) {
+				report(new WritError('store_unavailable', `the webhook's file: ${wordsOf(error)}`));
+			}
+			queue(message);
 		},
 		async close() {
 			stop.abort();
