@@ -4,7 +4,7 @@ import {after, beforeEach, describe, test} from 'node:test';
 import type {ErrorReply} from '#contract/api.ts';
 import type {Me} from '#contract/identity.ts';
 import {Browser, startIssuer} from './issuer.ts';
-import {jsonPost, startWrit} from './server.ts';
+import {jsonPost, runWrit, startWrit} from './server.ts';
 
 const scope = {after};
 const issuer = await startIssuer(scope);
@@ -161,11 +161,20 @@ describe('a session', () => {
 		const {token} = (await made.json()) as {token: string};
 		const bot = {headers: {authorization: `Bearer ${token}`}};
 		assert.equal((await fetch(at('/datasets', replica), bot)).status, 200);
+		const terminal = {
+			WRIT_URL: writ.url,
+			WRIT_TOKEN: (
+				(await (await ann.page(at('/api/v1/tokens'), jsonPost({name: 'cli', roles: ['admin']}))).json()) as {token: string}
+			).token,
+		};
+		const listed = await runWrit(['accounts'], {env: terminal});
+		assert.match(listed.out, /carl +Carl +viewer analyst .*enabled/);
 		const bob = new Browser('bob');
 		issuer.people.set('bob', {tenant: 'globex', roles: ['admin'], name: 'Bob'});
 		await bob.signIn(writ.url);
 		assert.equal((await bob.page(at('/api/v1/accounts/carl'), jsonPost({disabled: true}))).status, 404);
-		assert.equal((await ann.page(at('/api/v1/accounts/carl'), jsonPost({disabled: true}))).status, 200);
+		const disabled = await runWrit(['accounts', 'disable', 'carl'], {env: terminal});
+		assert.match(disabled.out, /carl +Carl +viewer analyst .*disabled/);
 		assert.equal((await carl.get(at('/api/v1/me', writ))).status, 401);
 		assert.equal((await fetch(at('/datasets', replica), bot)).status, 401);
 		assert.equal(await codeOf(await carl.signIn(writ.url)), '403 forbidden');

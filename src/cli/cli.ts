@@ -4,6 +4,7 @@
  */
 import {CommanderError, Command as Program} from 'commander';
 import {ERRORS, type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
+import {accountCommands} from './commands/accounts.ts';
 import {approvalCommands} from './commands/approvals.ts';
 import {askCommands} from './commands/ask.ts';
 import {auditCommands} from './commands/audit.ts';
@@ -59,6 +60,7 @@ export async function runCli(argv: readonly string[], ports: CliPorts): Promise<
 		secretCommands,
 		stopCommands,
 		tokenCommands,
+		accountCommands,
 	])
 		add(program, act);
 	prepare(program, io);

@@ -77,9 +77,3 @@ export const meSchema = z.object({
 	by: z.enum(['open', 'configured', 'token', 'session']),
 });
 export type Me = z.infer<typeof meSchema>;
-
-/** In `details` of `unauthenticated`: how one may sign in. */
-export const signInSchema = z.object({
-	/** what the button says; null without a provider */
-	provider: z.string().nullable(),
-});
