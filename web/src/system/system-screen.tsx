@@ -7,9 +7,11 @@ import {Icon} from '../ui/icon.tsx';
 import {JsonTree} from '../ui/json-tree.tsx';
 import {ErrorNotice, Loading} from '../ui/notice.tsx';
 import {formatBytes, formatCount, formatMs} from '../ui/time.ts';
+import {Modes} from './modes.tsx';
 
 const TABS = [
 	['health', 'Health', Health],
+	['modes', 'Modes', Modes],
 	['policy', 'Policy', Policy],
 	['tools', 'Tools', Tools],
 	['settings', 'Settings', Settings],
