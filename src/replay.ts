@@ -3,6 +3,7 @@ import type {Event, EventData, Principal} from '#contract/event.ts';
 import {isRecord} from '#contract/json.ts';
 import type {ReplayReply} from '#contract/reproducibility.ts';
 import {canonical, digest} from '#evidence/canonical.ts';
+import {assertWhole} from '#evidence/content.ts';
 import {govern, type Outcome} from '#kernel/govern.ts';
 import type {Platform} from './platform.ts';
 
@@ -24,11 +25,7 @@ export async function replayRun(
 	const events = await store.read(runId);
 	const [first] = events;
 	if (first?.type !== 'run.started') throw new WritError('not_found', `there is no run \`${runId}\``);
-	if (events.some(({erased}) => erased !== undefined))
-		throw new WritError('content_erased', `what run \`${runId}\` was asked and returned was erased: it cannot be done again`, {
-			hint: '`writ evidence verify` says when, and by which rule of the policy',
-			details: {runId},
-		});
+	assertWhole(events, runId);
 	const dataset = await presentDataset(platform, principal.tenant, first.data.dataset);
 	const {job, question, threadId, software} = first.data;
 	const started = {

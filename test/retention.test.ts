@@ -62,6 +62,7 @@ test('a run is erased when its time is over, not before, and verifies in the sto
 	assert.ok(!Buffer.from(bundle.body).includes(SECRET));
 	const caller = {principal: OWNER, signal: new AbortController().signal};
 	await assert.rejects(replayRun(platform, runId, caller), {code: 'content_erased'});
+	await assert.rejects(platform.analyst.rerun(runId, {...caller, requestId: ''}), {code: 'content_erased'});
 	const {rows} = await store.audit({tenant: 'local', type: 'content.erased', text: runId, limit: 5});
 	assert.deepEqual(
 		rows.map(({actor, job, mode}) => [actor, job, mode]),

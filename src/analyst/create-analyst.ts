@@ -7,6 +7,7 @@ import {toErrorBody, WritError} from '#contract/errors.ts';
 import type {Event, EventData, Principal} from '#contract/event.ts';
 import type {Json} from '#contract/json.ts';
 import type {Scope} from '#contract/scope.ts';
+import {assertWhole} from '#evidence/content.ts';
 import {agentFor} from '#kernel/delegate.ts';
 import type {Outcome} from '#kernel/govern.ts';
 import type {Store} from '#kernel/ports.ts';
@@ -97,6 +98,7 @@ export class AnalystRoom implements Analyst {
 
 	async rerun(runId: string, caller: Caller): Promise<ChatResponse> {
 		const events = await this.#events(caller.principal.tenant, runId);
+		assertWhole(events, runId);
 		const {mode, question, threadId, dataset} = startOf(events);
 		if (!dataset) throw new WritError('invalid_request', `run \`${runId}\` is an ${mode}, which is not run again`);
 		if (mode === 'chat') return this.chat({dataset_id: dataset.id, message: question ?? '', thread_id: threadId}, caller);

@@ -1,5 +1,6 @@
 /** What of an event can be erased, as its writer sees it: hashed by a salted digest, taken out, and how it is stored then. */
 import {randomBytes} from 'node:crypto';
+import {WritError} from '#contract/errors.ts';
 import {CONTENT, type Event} from '#contract/event.ts';
 import {digest} from './canonical.ts';
 
@@ -32,6 +33,15 @@ export function eraseContent(event: Event): Event | null {
 export function toStored(event: Event): unknown {
 	const fields = event.erased === undefined ? undefined : CONTENT[event.type];
 	return fields ? {...event, data: split(event.data, fields).kept} : event;
+}
+
+/** Throws `content_erased`: what was asked and returned is gone, and nothing can be done with it again. */
+export function assertWhole(events: readonly Event[], runId: string): void {
+	if (events.every(({erased}) => erased === undefined)) return;
+	throw new WritError('content_erased', `what run \`${runId}\` was asked and returned was erased: it cannot be done again`, {
+		hint: '`writ evidence verify` says when, and by which rule of the policy',
+		details: {runId},
+	});
 }
 
 function split(data: object, fields: object): {readonly kept: Data; readonly content: Data} {

@@ -53,7 +53,7 @@ function describe(event: Event): string | null {
 		case 'run.started':
 			return event.data.question ?? '';
 		case 'action.proposed':
-			return JSON.stringify(event.data.input) ?? '';
+			return event.erased === undefined ? (JSON.stringify(event.data.input) ?? '') : '';
 		case 'action.decided':
 			return event.data.decision.gates
 				.map(({gate, effect, rules, reason}) => `${gate} ${effect} (${rules.join(', ')}): ${reason}`)
