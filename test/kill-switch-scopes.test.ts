@@ -68,8 +68,8 @@ test('a tool that only proposes asks a person, one that is observed does nothing
 	assert.deepEqual(
 		entries.map(({actor, detail}) => [actor, detail]),
 		[
-			['ann', 'observe for tool code.*, tenant acme: enough'],
-			['ann', 'propose for tool code.javascript, tenant acme: look at each'],
+			['ann', 'observe for tenant acme, tool code.*: enough'],
+			['ann', 'propose for tenant acme, tool code.javascript: look at each'],
 		],
 	);
 });

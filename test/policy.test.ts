@@ -154,7 +154,7 @@ test('runs of a tenant that start at once spend no more than its budget, and are
 	assert.equal(refused.length, 3);
 	assert.deepEqual(
 		new Set(refused.map(({code, hint}) => `${code}: ${hint}`)),
-		new Set(['budget_exceeded: wait, or raise `budgets.tenant.runs` in policy.yaml']),
+		new Set(['budget_exceeded: wait, or ask whoever keeps policy.yaml to raise `budgets.tenant.runs`']),
 	);
 
 	writeFileSync(file, 'version: 1\nbudgets: {tenant: {window: month, concurrency: 1}}\n');

@@ -75,7 +75,7 @@ function assertRoom({limits, wants, window}: Extract<Spend, {kind: 'reserve'}>, 
 		'budget_exceeded',
 		`the tenant may use ${limit} ${what}${name === 'concurrency' ? '' : ` in ${window}`}: ${used} are used or reserved, and this run would reserve ${want}`,
 		{
-			hint: `wait, or raise \`budgets.tenant.${name}\` in policy.yaml`,
+			hint: `wait, or ask whoever keeps policy.yaml to raise \`budgets.tenant.${name}\``,
 			details: {budget: `tenant:${name}`, limit, used, wants: want, window},
 		},
 	);
