@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Store} from '#kernel/ports.ts';
+import {SQLITE_MIGRATIONS} from './migrations.ts';
 import {batch, intent, started} from './sample-run.ts';
 import {eachSharedStore, type Place} from './test-stores.ts';
 
@@ -38,7 +39,7 @@ eachSharedStore(process.env, ({place: make}) => {
 		await place.damage("INSERT INTO migrations (id, name, checksum, applied_at) VALUES (99, 'future', 'x', 'now')");
 		await assert.rejects(place.open(), {
 			code: 'store_unavailable',
-			message: 'the database was written by a newer version of writ: it has migration 99, this version knows 7',
+			message: `the database was written by a newer version of writ: it has migration 99, this version knows ${SQLITE_MIGRATIONS.length}`,
 			hint: 'upgrade writ, or point it at another database',
 		});
 	});
