@@ -10,7 +10,7 @@ export type CapsuleReply = readonly unknown[];
 
 export type Data = {
 	readonly ids: Readonly<
-		Record<'run' | 'code' | 'waiting' | 'thread' | 'dataset' | 'approval' | 'sha256' | 'token' | 'account', string>
+		Record<'run' | 'code' | 'waiting' | 'thread' | 'dataset' | 'approval' | 'sha256' | 'token' | 'account' | 'hold', string>
 	>;
 	/** texts that only this tenant has */
 	readonly marks: readonly string[];
@@ -71,10 +71,11 @@ export async function fillTenant(person: Person, tenant: string): Promise<Data> 
 		{name: `key-of-${tenant}`, roles: ['viewer']},
 		201,
 	);
+	const hold = await post<{holdId: string}>('/api/v1/holds', {kind: 'run', target: answer.run_id, reason: secret}, 201);
 	const me = (await (await person('/api/v1/me')).json()) as {id: string};
 	const ids = {
 		...{run: answer.run_id, code: work.runId, waiting: waiting.runId, thread, dataset, approval: approvalId},
-		...{sha256: artifact.sha256, token: token.tokenId, account: me.id},
+		...{sha256: artifact.sha256, token: token.tokenId, account: me.id, hold: hold.holdId},
 	};
 	return {
 		ids,

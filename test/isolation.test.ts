@@ -17,12 +17,12 @@ type Visit =
 	| {readonly kind: 'own'; readonly probes: (ids: Ids) => readonly Probe[]};
 
 type Ids = Readonly<
-	Record<'run' | 'code' | 'waiting' | 'thread' | 'dataset' | 'approval' | 'sha256' | 'token' | 'account', string>
+	Record<'run' | 'code' | 'waiting' | 'thread' | 'dataset' | 'approval' | 'sha256' | 'token' | 'account' | 'hold', string>
 >;
 
 const NOWHERE: Ids = {
 	...{run: 'run_0', code: 'run_1', waiting: 'run_2', thread: 'thread-0', dataset: 'nothing_here', approval: 'apr_0'},
-	...{sha256: 'e'.repeat(64), token: 'tok_0', account: 'somebody-else'},
+	...{sha256: 'e'.repeat(64), token: 'tok_0', account: 'somebody-else', hold: 'hold_0'},
 };
 
 const absent = (probes: (ids: Ids) => readonly Probe[]): Visit => ({kind: 'absent', probes});
@@ -91,6 +91,18 @@ const VISITS: Readonly<Record<string, Visit>> = {
 			path: `/api/v1/audit${query}`,
 		})),
 	]),
+	'get /api/v1/audit/export': own(({run}) => [
+		...['?format=ndjson', '?format=csv', `?run=${run}`].map((query) => ({path: `/api/v1/audit/export${query}`})),
+	]),
+	'get /api/v1/holds': own(),
+	'post /api/v1/holds': absent(({run, thread, dataset}) => [
+		{body: {kind: 'run', target: run, reason: 'mine'}},
+		{body: {kind: 'thread', target: thread, reason: 'mine'}},
+		{body: {kind: 'dataset', target: dataset, reason: 'mine'}},
+	]),
+	'post /api/v1/holds/{hold_id}/release': absent(({hold}) => [{path: `/api/v1/holds/${hold}/release`, body: {reason: 'mine'}}]),
+	'get /api/v1/retention/preview': own(),
+	'post /api/v1/retention/run': own(() => [{body: undefined}]),
 	'post /api/v1/runs/{run_id}/replay': ofRuns((run) => [{path: `/api/v1/runs/${run}/replay`, body: undefined}]),
 	'get /api/v1/policy': own(),
 	'post /api/v1/policy/reload': own(() => [{body: undefined}]),
@@ -169,6 +181,8 @@ const VOLATILE: ReadonlySet<string> = new Set([
 function inGeneral({status, headers, text}: Asked, ids: Ids): string {
 	const named = Object.values(ids).reduce((rest, id) => rest.replaceAll(id, 'ID'), JSON.stringify({status, headers, text}));
 	return named
+		.replaceAll(/hld_[0-9a-z]+/g, 'HOLD')
+		.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
 		.replaceAll(/req-[0-9a-f-]{36}/g, 'REQUEST')
 		.replaceAll(/\\?"(requestId|request_id)\\?":\\?"[^"\\]*\\?"/g, '"requestId"');
 }
