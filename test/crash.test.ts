@@ -16,7 +16,7 @@ suite('kill -9 at a durable write, and again in the recovery', {concurrency: 2},
 	for (const [name, write] of [
 		['a run of SQL', 2],
 		['an approval that is granted', 4],
-		['everything stopped, and resumed', 4],
+		['everything stopped, and resumed', 3],
 	] as const)
 		for (const [store, provider] of [
 			['sqlite', () => sqlite],

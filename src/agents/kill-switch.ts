@@ -85,6 +85,8 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 		await endStopped(holder.state, runs);
 	};
 	for (let more = true; more; ) more = learn(...(await nextOf(store, durable.state.number)));
+	// Whoever stopped it may have died before what waited was ended too; a store that is away says so at every other step.
+	await cancelWaiting(holder.state, options).catch(kernel.report);
 	const following = follow(options, durable, {signal: stopping.signal, apply});
 	const view = (caller?: Principal) => viewOf(holder.state, defaults(), caller);
 
@@ -278,6 +280,7 @@ function stateAfter({data, actor, at}: Change, before: Modes): Modes {
 /** Ends every run that waits for a person and is stopped. One that somebody else is ending at this moment is left to them. */
 async function cancelWaiting({mode, scoped}: Modes, {store, runs, kernel}: KillSwitchOptions): Promise<void> {
 	const rules: readonly ModeRule[] = [{mode, scope: {}}, ...scoped];
+	if (!rules.some((rule) => rule.mode === 'observe')) return;
 	for (const {runId, actionId, tool} of await store.approvals(null, 'pending')) {
 		const [first] = await store.read(runId);
 		if (!first || modeFor(rules, {principal: first.actor, tool}).mode !== 'observe') continue;

@@ -33,7 +33,7 @@ export async function examine(stage: Stage, files: {readonly accepted: string; r
 	const all = new Map<string, readonly Event[]>();
 	for (const {runId} of runs) all.set(runId, await store.read(runId));
 	for (const row of runs) faults.push(...(await faultsOfRun(row, all.get(row.runId) ?? [], stage)));
-	faults.push(...faultsOfEffects(effects, all), ...faultsOfApprovals(all));
+	faults.push(...faultsOfEffects(effects, all), ...faultsOfApprovals(all), ...(await faultsOfStops(store, all)));
 	for (const promise of accepted) faults.push(...(await broken(promise, {stage, all, runs})));
 	faults.push(...(await faultsOfProjections(store, runs, all)));
 	const {kind, size, why} = await platform.serverLog.state();
@@ -110,6 +110,14 @@ function faultsOfApprovals(all: ReadonlyMap<string, readonly Event[]>): string[]
 	return [...Map.groupBy(used, (approvalId) => approvalId)].flatMap(([approvalId, times]) =>
 		times.length > 1 ? [`${approvalId} was used ${times.length} times`] : [],
 	);
+}
+
+/** Whoever stops everything ends what waits for people too, and so it stays when everything goes on. */
+async function faultsOfStops(store: Store, all: ReadonlyMap<string, readonly Event[]>): Promise<string[]> {
+	const stops = [...all.values()].flat().filter((event) => event.type === 'mode.changed' && event.data.mode === 'observe');
+	const waiting = await store.approvals(null, 'pending');
+	const asked = waiting.filter(({requestedAt}) => stops.some(({at}) => at > requestedAt));
+	return asked.map(({approvalId}) => `${approvalId} waits since before everything was stopped`);
 }
 
 type Known = {readonly stage: Stage; readonly all: ReadonlyMap<string, readonly Event[]>; readonly runs: readonly RunRow[]};

@@ -179,7 +179,7 @@ export const SCENARIOS: readonly Scenario[] = [
 	{
 		name: 'everything stopped, and resumed',
 		rules: ask('code.javascript'),
-		writes: 8,
+		writes: 7,
 		async live(stage) {
 			const {runId} = await waiting(stage);
 			for (const mode of ['observe', 'execute'] as const) {

@@ -13,6 +13,7 @@ const [doing = '', name = ''] = process.argv.slice(2);
 const {KILL_WHEN = '', CRASH_ACCEPTED = '', CRASH_EFFECTS = '', WRIT_DATA_DIR = ''} = process.env;
 const PATIENCE_MS = 60_000;
 
+if (doing !== 'live') writeFileSync(KILL_WHEN, ''); // what a start puts in order counts
 const started = await start(loadConfig({file: null}), 'silent');
 countEffects(started);
 const stage: Stage = {
@@ -36,7 +37,6 @@ if (doing === 'live') {
 	if (!scenario) throw new Error(`there is no scenario \`${name}\``);
 	await scenario.live(stage);
 } else {
-	stage.arm();
 	await stage.tend();
 	rmSync(KILL_WHEN); // what the examination writes is none of theirs
 }
