@@ -168,7 +168,7 @@ test('a process killed in the middle of erasing leaves each run whole, or erased
 	const before = await openSqlite(file);
 	for (const runId of runs) await work(before, runId);
 	await before.close();
-	const eraser = path.join(import.meta.dirname, 'sample-eraser.ts');
+	const eraser = path.join(import.meta.dirname, 'fixtures/eraser.ts');
 	for (const after of [3, 2, 4]) {
 		const child = spawn(process.execPath, [eraser, file, String(runs.length)], {stdio: ['ignore', 'pipe', 'ignore']});
 		const gone = new Promise((resolve) => child.once('exit', resolve));
