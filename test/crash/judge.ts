@@ -1,5 +1,5 @@
 /** What must be so at the end of a history: each fault is a sentence. */
-import {setImmediate} from 'node:timers/promises';
+import {setTimeout as pause} from 'node:timers/promises';
 import {isDeepStrictEqual} from 'node:util';
 import type {Event} from '#contract/event.ts';
 import {verifyRun} from '#evidence/verify.ts';
@@ -10,6 +10,9 @@ import type {Tally} from './network.ts';
 
 /** What a client was told of a run: its status, or an event with the approval that it is of. */
 export type Promised = {readonly runId: string; readonly what: string};
+
+/** A follower reads by itself, over a network of its own. */
+const PATIENCE_MS = 10_000;
 
 type Effect = {readonly runId: string; readonly actionId: string};
 type Runs = ReadonlyMap<string, readonly Event[]>;
@@ -120,7 +123,8 @@ export function createFollowers(store: Store) {
 			for (const runId of runIds) {
 				const seqs = heard.get(runId);
 				const {length} = await store.rawEvents(runId);
-				for (let turns = 0; seqs && seqs.length < length && turns < 2_000; turns += 1) await setImmediate();
+				for (const end = performance.now() + PATIENCE_MS; seqs && seqs.length < length && performance.now() < end; )
+					await pause(1);
 				const expected = Array.from({length}, (_, index) => index + 1);
 				if (seqs && !isDeepStrictEqual(seqs, expected))
 					faults.push(`whoever follows ${runId} heard of ${seqs} of ${length} events`);

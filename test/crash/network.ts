@@ -42,8 +42,8 @@ export type Network = {
 	readonly faults: string[];
 	/** The store as `who` reaches it. */
 	storeOf(who: string): Store;
-	/** Waits for the scheduler, as everything does that a crash can come between. */
-	gate(who: string): Promise<void>;
+	/** Waits for the scheduler, as everything does that a crash can come between; `work` is done when it is its turn. */
+	gate(who: string, work?: () => Promise<void>): Promise<void>;
 	kill(who: string): void;
 	/** From here on nothing is lost. */
 	heal(): void;
@@ -107,10 +107,14 @@ export function createNetwork({store, random, tally, mutant, appended}: Options)
 			run: (...args) => call(who, () => store.run(...args), false),
 			approvals: (...args) => call(who, () => store.approvals(...args), false),
 		}),
-		gate(who) {
+		gate(who, work) {
 			const {promise, resolve, reject} = Promise.withResolvers<void>();
 			promise.catch(() => {});
-			post({from: who, deliver: resolve, fail: () => reject(new WritError('cancelled', 'the process has died'))});
+			const deliver = async () => {
+				await work?.();
+				resolve();
+			};
+			post({from: who, deliver, fail: () => reject(new WritError('cancelled', 'the process has died'))});
 			return promise;
 		},
 		kill(who) {

@@ -78,13 +78,13 @@ export async function simulate(seed: number, store: Store, mutant: Mutant | null
 			createTool({
 				...{name: called, effect: 'write', risk: 'medium'},
 				async run(_input, {permit: {runId, actionId}}) {
-					await network.gate(name);
-					const intended = (await store.read(runId)).some(
-						({type, data}) => type === 'action.intent' && data.actionId === actionId,
-					);
-					if (!intended) faults.push(`${actionId} happened before its intent was durable`);
-					effects.push({runId, actionId});
-					tally.effects += 1;
+					await network.gate(name, async () => {
+						const events = await store.read(runId);
+						if (!events.some(({type, data}) => type === 'action.intent' && data.actionId === actionId))
+							faults.push(`${actionId} happened before its intent was durable`);
+						effects.push({runId, actionId});
+						tally.effects += 1;
+					});
 					await network.gate(name);
 					return {};
 				},
