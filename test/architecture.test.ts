@@ -125,6 +125,22 @@ for (const [rule, check] of Object.entries(RULES)) {
 	});
 }
 
+/** A value would bring the schemas with it, which probe whether they may evaluate code: the page's policy forbids that. */
+test('the page takes nothing but types from the platform, which its browser is not to load', () => {
+	const files = globSync('web/src/**/*.{ts,tsx}');
+	const taken = files.flatMap((file) =>
+		[...readFileSync(file, 'utf8').matchAll(/(?:^|\n)(import\b[^'"]*?from\s*['"]#[^'"]+['"])/g)].map(([, line = '']) => ({
+			file,
+			line,
+		})),
+	);
+	assert.ok(taken.length > 10, `${taken.length} imports looked at`);
+	assert.deepEqual(
+		taken.filter(({line}) => !line.startsWith('import type ')),
+		[],
+	);
+});
+
 test('the rules looked at every room that exists, and at its imports', () => {
 	const rooms = new Set(sources.map((source) => source.room));
 	for (const room of [

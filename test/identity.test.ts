@@ -177,7 +177,10 @@ describe('an agent', () => {
 	test('loses what its owner loses, at the next call', async () => {
 		const {token} = await create(keys.lea, {name: 'bot', kind: 'agent', roles: ['analyst', 'operator']});
 		assert.deepEqual((await whoIs(token)).roles, ['analyst', 'operator']);
-		const less = await startWrit(scope, {env: {WRIT_AUTH_TOKENS: `${keys.lea}=lea@local:viewer+operator`}, dataDir: writ.dataDir});
+		const less = await startWrit(scope, {
+			env: {WRIT_AUTH_TOKENS: `${keys.lea}=lea@local:viewer+operator`},
+			dataDir: writ.dataDir,
+		});
 		const now = (await (await less.request('/api/v1/me', as(token))).json()) as Me;
 		assert.deepEqual(now.roles, ['operator']);
 		await less.stop();

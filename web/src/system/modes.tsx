@@ -1,10 +1,12 @@
 import {useMutation, useQuery, useQueryClient} from '@tanstack/react-query';
 import type {FormEvent} from 'react';
-import {MODES, type Mode, type ModeReply, type ModeRequest, type ModeScope} from '#contract/mode.ts';
+import type {Mode, ModeReply, ModeRequest, ModeScope} from '#contract/mode.ts';
 import {postJson} from '../api/client.ts';
 import {modeQuery} from '../api/queries.ts';
 import {Button, FIELD} from '../ui/button.tsx';
 import {ErrorNotice, Loading} from '../ui/notice.tsx';
+
+const MODES: readonly Mode[] = ['observe', 'propose', 'execute'];
 
 /** The modes of the platform and of parts of the tenant, and how to set one. */
 export function Modes() {
