@@ -188,3 +188,13 @@ test('two servers on one PostgreSQL stop together: fifty programs, in both', {
 		async () => (await one.get<ModeReply>('/api/v1/kill-switch')).body.mode === 'execute' || undefined,
 	);
 });
+
+test('two servers on one SQLite file stop together', async (t) => {
+	const shared = {CAPSULE_DB_PATH: path.join(freshData(t), 'writ.db')};
+	const [one, other] = [await serve(t, shared), await serve(t, shared)];
+	const running = (await Promise.all([occupy(one, 2), occupy(other, 2)])).flat();
+	await one.post('/api/v1/kill-switch', {reason: 'a drill'});
+	const ended = await Promise.all(running.map(async (reply) => ((await (await reply).json()) as WorkReply).status));
+	assert.deepEqual(ended, ['cancelled', 'cancelled', 'cancelled', 'cancelled']);
+	assert.equal((await other.post('/api/v1/code', {language: 'python', code: '1'})).status, 503);
+});
