@@ -3,9 +3,10 @@ import {z} from 'zod';
 
 /**
  * `viewer` reads data and runs, `analyst` also uses tools that read, `operator` also proposes what changes something, `approver`
- * answers approvals, `auditor` reads the audit and the evidence, `admin` holds tokens, accounts, the policy and the kill switch.
+ * answers approvals, `auditor` reads the audit and the evidence, `admin` holds tokens, accounts and the modes of its tenant, `platform`
+ * what is everybody's: the policy, the settings and the kill switch of the whole server.
  */
-export const ROLES = ['viewer', 'analyst', 'operator', 'approver', 'auditor', 'admin'] as const;
+export const ROLES = ['viewer', 'analyst', 'operator', 'approver', 'auditor', 'admin', 'platform'] as const;
 export const roleSchema = z.enum(ROLES);
 export type Role = z.infer<typeof roleSchema>;
 

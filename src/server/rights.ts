@@ -14,6 +14,7 @@ const EVIDENCE: readonly Role[] = ['viewer', 'analyst', 'operator', 'approver', 
 const AUDIT: readonly Role[] = ['auditor'];
 const ANSWER: readonly Role[] = ['approver'];
 const ADMIN: readonly Role[] = ['admin'];
+const PLATFORM: readonly Role[] = ['platform'];
 const GOVERNANCE: readonly Role[] = ROLES;
 /** Anybody who is somebody, whatever their roles. */
 const SELF: readonly Role[] | 'self' = 'self';
@@ -77,12 +78,12 @@ export const RIGHTS: Readonly<Record<string, readonly Role[] | 'self' | 'public'
 	'GET /api/v1/policy': GOVERNANCE,
 	'POST /api/v1/policy/explain': GOVERNANCE,
 	'POST /api/v1/policy/backtest': ['auditor', 'admin'],
-	'POST /api/v1/policy/reload': ADMIN,
+	'POST /api/v1/policy/reload': PLATFORM,
 	'GET /api/v1/kill-switch': GOVERNANCE,
-	'POST /api/v1/kill-switch': ADMIN,
+	'POST /api/v1/kill-switch': ['admin', 'platform'],
 	'GET /api/v1/tools': GOVERNANCE,
 	'GET /api/v1/doctor': GOVERNANCE,
-	'GET /api/v1/config': ['auditor', 'admin'],
+	'GET /api/v1/config': PLATFORM,
 };
 
 /** Refuses whoever has none of the roles of the route that is asked for. What is no route answers for itself. */

@@ -1,5 +1,8 @@
 import {createRoute} from '@hono/zod-openapi';
 import {configReplySchema, doctorReplySchema, toolsReplySchema} from '#contract/api.ts';
+import {WritError} from '#contract/errors.ts';
+import type {Principal} from '#contract/event.ts';
+import {ROLES, type Role} from '#contract/identity.ts';
 import {modeReplySchema, modeRequestSchema} from '#contract/mode.ts';
 import {createRouter, jsonReply} from '../context.ts';
 import {toTool} from '../shapes.ts';
@@ -57,6 +60,20 @@ export function governanceRoutes({deps}: TurnContext) {
 			return c.json({ok: checks.every((check) => check.ok || !check.required), version: deps.version, checks}, 200);
 		})
 		.openapi(showMode, (c) => c.json(deps.killSwitch.state(c.get('principal')), 200))
-		.openapi(setMode, async (c) => c.json(await deps.killSwitch.change(c.req.valid('json'), c.get('principal')), 200))
+		.openapi(setMode, async (c) => {
+			const wanted = c.req.valid('json');
+			assertRole(c.get('principal'), wanted.scope === undefined ? 'platform' : 'admin');
+			return c.json(await deps.killSwitch.change(wanted, c.get('principal')), 200);
+		})
 		.openapi(config, (c) => c.json(deps.config(), 200));
+}
+
+/** What is one tenant's is for its admins; what is everybody's is not. */
+function assertRole({roles}: Principal, role: Role): void {
+	const has = roles ?? ROLES;
+	if (has.includes(role)) return;
+	throw new WritError('forbidden', `this takes the role \`${role}\``, {
+		hint: role === 'platform' ? 'stop your tenant with `writ mode observe --tenant NAME`' : 'ask an admin of your tenant',
+		details: {roles: [role], has: [...has]},
+	});
 }
