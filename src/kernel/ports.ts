@@ -21,6 +21,7 @@ import type {Scope} from '#contract/scope.ts';
 import type {AuditRow} from './audit-row.ts';
 import type {HasIdentity} from './identity-store.ts';
 import type {Permit} from './permit.ts';
+import type {HasQuota} from './quota-store.ts';
 import type {HasRetention} from './retention-store.ts';
 import type {Spend} from './spend.ts';
 import type {AnswerCall, AnyTool, SandboxResult, Stopwatch} from './tool.ts';
@@ -327,6 +328,7 @@ export type AppendBatch = {
 
 /** The only durable state. Events and the rows projected from them change in one transaction. */
 export type Store = HasIdentity &
+	HasQuota &
 	HasRetention & {
 		/**
 		 * Throws `conflict` (sequence, fence, or an approval that is not `granted` any more; with `details.modeNumber` for an intent that was

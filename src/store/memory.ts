@@ -4,11 +4,13 @@
  * no decision about an action: what is refused here is a second writer or a second use, never a proposal.
  */
 import type {AppendBatch, ApprovalRow, GrantRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
+import type {QuotaStore, StorageState} from '#kernel/quota-store.ts';
 import {admit, awaitedChange, type Changes, type RunState} from './admit.ts';
 import {type AuditDraft, matchAudit, parseAuditFilter, toAuditPage} from './audit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
 import {openMemoryIdentity} from './memory-identity.ts';
 import {fold, NO_LEASE, storable, toInstant} from './project.ts';
+import {NOTHING_STORED, storageAfter, windowUse} from './quota.ts';
 import {NO_RETENTION} from './retention.ts';
 import {changed, type Ledger, NO_LEDGER} from './spend.ts';
 import {parseRows, type StoredEvent, toRaw} from './stored-event.ts';
@@ -24,6 +26,7 @@ type Tables = {
 	readonly audit: AuditDraft[];
 	/** by tenant */
 	readonly ledgers: Map<string, Ledger>;
+	readonly storage: Map<string, StorageState>;
 };
 
 /** A store that lives and dies with the process: for tests and benchmarks. The same contract as the durable ones, minus durability. */
@@ -37,12 +40,14 @@ export function openMemory(): Store {
 		heads: new Map(),
 		audit: [],
 		ledgers: new Map(),
+		storage: new Map(),
 	};
 	const read = async (runId: string, after = 0) => parseRows(runId, after, (tables.events.get(runId) ?? []).slice(after));
 	const watchers = new Watchers({read});
 	return {
 		identity: openMemoryIdentity(),
 		retention: NO_RETENTION,
+		quota: createQuota(tables),
 		async append(batch) {
 			write(tables, admit(batch, before(tables, batch)));
 			watchers.wake(batch.runId);
@@ -90,6 +95,19 @@ export function openMemory(): Store {
 		async close() {
 			watchers.close();
 		},
+	};
+}
+
+function createQuota({storage, ledgers}: Tables): QuotaStore {
+	const stored = (tenant: string) => storage.get(storable(tenant)) ?? NOTHING_STORED;
+	return {
+		async change(change) {
+			const after = storageAfter(stored(change.tenant), change);
+			if (after) storage.set(storable(change.tenant), after);
+			return after !== null;
+		},
+		stored: async (tenant) => stored(tenant),
+		spent: async (tenant, window) => windowUse(ledgers.get(storable(tenant)) ?? NO_LEDGER, window),
 	};
 }
 

@@ -148,6 +148,15 @@ ALTER TABLE audit ADD COLUMN address ${text};
 ALTER TABLE audit ADD COLUMN client ${text};
 ALTER TABLE audit ADD COLUMN request_id ${text};`,
 	},
+	{
+		name: 'what tenants keep on disk',
+		sql: ({text, int}) => `
+CREATE TABLE storage (tenant ${text} PRIMARY KEY, kept ${int} NOT NULL, changes ${int} NOT NULL);
+CREATE TABLE storage_holds (
+	hold_id ${text} PRIMARY KEY, tenant ${text} NOT NULL, holder ${text} NOT NULL, bytes ${int} NOT NULL, held_until ${text} NOT NULL
+);
+CREATE INDEX storage_holds_of_tenant ON storage_holds (tenant);`,
+	},
 ];
 
 export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);

@@ -8,8 +8,10 @@ import {isRace} from './postgres-errors.ts';
 import {PostgresListener} from './postgres-listener.ts';
 import {migrate} from './postgres-migrate.ts';
 import {createPool} from './postgres-pool.ts';
+import {changeStorage} from './postgres-quota.ts';
 import {NO_LEASE, toInstant} from './project.ts';
 import {createQueries} from './queries.ts';
+import {createQuotaReads} from './quota.ts';
 import {retains} from './retain.ts';
 import {createRetentionStore} from './retention.ts';
 import type {Tables} from './schema.ts';
@@ -49,6 +51,7 @@ export async function openPostgres(url: string): Promise<Store> {
 		...createLeases(db),
 		identity: createIdentityStore(db, execute),
 		retention: createRetentionStore(db, execute),
+		quota: {...createQuotaReads(db), change: (change) => changeStorage(db, change)},
 		async append(batch) {
 			await group.submit(batch);
 			watchers.wake(batch.runId);

@@ -6,6 +6,7 @@ import type {ApprovalRow, GrantRow, MessageRow, RunRow, ThreadRow} from '#kernel
 import type {RunState} from './admit.ts';
 import type {IdentityTables} from './identity-tables.ts';
 import {fold, type MessageDraft} from './project.ts';
+import type {StorageHoldTable, StorageTable} from './quota.ts';
 import type {Citation} from './retain.ts';
 import type {ErasureTable, HoldTable} from './retention.ts';
 import type {ReservationRow, UseRow} from './spend.ts';
@@ -97,6 +98,8 @@ export type Tables = IdentityTables & {
 	erasures: ErasureTable;
 	citations: Citation;
 	leases: {name: string; holder: string; until: string};
+	storage: StorageTable;
+	storage_holds: StorageHoldTable;
 	migrations: {id: number; name: string; checksum: string; applied_at: string};
 	reservations: {
 		run_id: string;

@@ -1,8 +1,10 @@
 import type {DatabaseSync, SQLInputValue, StatementSync} from 'node:sqlite';
 import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
+import type {StorageChange, StorageHold, StorageState} from '#kernel/quota-store.ts';
 import type {Spend} from '#kernel/spend.ts';
 import {admit, awaitedChange, type Changes, type RunState, touchesApprovals} from './admit.ts';
 import {NO_LEASE, storable, toInstant} from './project.ts';
+import {STORAGE_HOLD_ROW, storageAfter} from './quota.ts';
 import {retain, retains} from './retain.ts';
 import {
 	APPROVAL_ROW,
@@ -38,6 +40,7 @@ export type Operation =
 	| {readonly kind: 'renew'; readonly runId: string; readonly fence: Fence}
 	| {readonly kind: 'execute'; readonly sql: string; readonly parameters: readonly SQLInputValue[]}
 	| {readonly kind: 'abandon'; readonly holder: string}
+	| {readonly kind: 'storage'; readonly change: StorageChange}
 	| {readonly kind: 'check'};
 
 /** An operation on its way to the writing thread. A batch goes as text: copying its many small values takes several times as long. */
@@ -53,6 +56,7 @@ export type Written = null | boolean | number | {readonly runId: string; readonl
 export function createWrites(db: DatabaseSync): (operation: Operation) => Written {
 	const append = createAppend(db);
 	const claim = createClaim(db);
+	const changeStorage = createStorageWrite(db);
 	const renew = db.prepare(
 		'UPDATE runs SET lease_until = ? WHERE run_id = ? AND holder = ? AND token = ? AND finished_at IS NULL',
 	);
@@ -75,6 +79,8 @@ export function createWrites(db: DatabaseSync): (operation: Operation) => Writte
 			case 'abandon':
 				abandon.run(NO_LEASE, operation.holder);
 				return null;
+			case 'storage':
+				return changeStorage(operation.change);
 			case 'check':
 				addCheck.run();
 				removeCheck.run();
@@ -115,6 +121,26 @@ function createLedger(db: DatabaseSync): (spend: Spend) => Ledger {
 		const tenant = storable(spend.tenant);
 		const reservations = reserved.all(tenant) as ReservationRow[];
 		return {reservations, uses: used.all(tenant, JSON.stringify(windowsOf(spend, reservations))) as UseRow[]};
+	};
+}
+
+function createStorageWrite(db: DatabaseSync): (change: StorageChange) => boolean {
+	const load = db.prepare('SELECT kept, changes FROM storage WHERE tenant = ?');
+	const loadHolds = db.prepare(`SELECT ${columns(STORAGE_HOLD_ROW)} FROM storage_holds WHERE tenant = ?`);
+	const save = db.prepare('INSERT OR REPLACE INTO storage (tenant, kept, changes) VALUES (?, ?, ?)');
+	const hold = db.prepare('INSERT INTO storage_holds (hold_id, tenant, holder, bytes, held_until) VALUES (?, ?, ?, ?, ?)');
+	const release = db.prepare('DELETE FROM storage_holds WHERE hold_id = ?');
+	return (change) => {
+		const tenant = storable(change.tenant);
+		const row = load.get(tenant) as Pick<StorageState, 'kept' | 'changes'> | undefined;
+		const holds = loadHolds.all(tenant) as StorageHold[];
+		const after = storageAfter({kept: 0, changes: 0, ...row, holds}, change);
+		if (!after) return false;
+		save.run(tenant, after.kept, after.changes);
+		for (const {holdId} of holds.filter((one) => !after.holds.includes(one))) release.run(holdId);
+		for (const {holdId, holder, bytes, until} of after.holds.filter((one) => !holds.includes(one)))
+			hold.run(holdId, tenant, holder, bytes, until);
+		return true;
 	};
 }
 

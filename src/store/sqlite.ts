@@ -8,6 +8,7 @@ import {Group, type Settled} from './group.ts';
 import {createIdentityStore} from './identity.ts';
 import {nodeSqliteDialect} from './node-sqlite-dialect.ts';
 import {createQueries} from './queries.ts';
+import {createQuotaReads} from './quota.ts';
 import {createRetentionStore} from './retention.ts';
 import type {Tables} from './schema.ts';
 import {openBell} from './sqlite-bell.ts';
@@ -48,6 +49,10 @@ export async function openSqlite(path: string): Promise<Store> {
 		...queries,
 		identity: createIdentityStore(db, execute),
 		retention: {...createRetentionStore(db, execute), forget: async () => emptyLog(path)},
+		quota: {
+			...createQuotaReads(db),
+			change: async (change) => (await writer.submit({kind: 'storage', change})) as boolean,
+		},
 		async append(batch) {
 			await writer.submit({kind: 'append', batch});
 			watchers.wake(batch.runId);
