@@ -7,7 +7,7 @@ import {createRuns, type Runs} from '#agents/runs.ts';
 import {createChartTool} from '#analyst/chart.ts';
 import {specOver} from '#analyst/compute.ts';
 import {AnalystRoom} from '#analyst/create-analyst.ts';
-import {createDatasets, type Datasets} from '#analyst/datasets.ts';
+import type {Datasets} from '#analyst/datasets.ts';
 import {createDescribeTool, createListDatasetsTool} from '#analyst/discover.ts';
 import {sweepDirectory} from '#analyst/durable-files.ts';
 import {createExportTool} from '#analyst/export.ts';
@@ -33,7 +33,7 @@ import type {LivePolicy} from '#policy/live.ts';
 import {modesOf, withMode} from '#policy/mode.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
 import {openSqlite} from '#store/sqlite.ts';
-import {createFileStore, type FileStore} from '#tools/files.ts';
+import type {FileStore} from '#tools/files.ts';
 import {createJavaScriptTool} from '#tools/javascript.ts';
 import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
 import {createShellTool} from '#tools/shell.ts';
@@ -41,11 +41,13 @@ import {createTestsTool} from '#tools/tests.ts';
 import {createClock} from './clock.ts';
 import {isGone, nameHolder} from './holder.ts';
 import {createKeeping, type Keeping} from './keeping.ts';
+import {createKept} from './kept.ts';
 import {openLog} from './open-log.ts';
 import {approvalsOf, createPolicyRoom, createThreadHistory, openPolicy, type PolicyRoom} from './policies.ts';
 import type {createFacts} from './reproducibility.ts';
 import {createSandboxing, type Sandboxing} from './sandboxes.ts';
 import {knownSecrets, openStoreOfSecrets} from './secrets.ts';
+import type {TenantStorage} from './storage.ts';
 import {withTenantBudgets} from './tenant-budgets.ts';
 
 /** Every room built and joined; nothing listens yet. */
@@ -57,6 +59,8 @@ export type Platform = Keeping & {
 	readonly analyst: AnalystRoom;
 	/** what programs and tests read and left */
 	readonly files: FileStore;
+	/** what tenants may keep */
+	readonly storage: TenantStorage;
 	readonly approvals: ReturnType<typeof approvalsOf>;
 	readonly policy: LivePolicy;
 	readonly policies: PolicyRoom;
@@ -116,10 +120,9 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const policy = openPolicy(config, dataDir);
 	const approvals = approvalsOf(policy, config, newId);
 
-	const datasets = createDatasets({dir: config.data.datasetsDir ?? path.join(dataDir, 'datasets'), report});
+	const {datasets, files, storage} = createKept({config, dataDir, store, policy, clock, report});
 	const limits = sandboxLimits(config);
-	const files = createFileStore(path.join(dataDir, 'files'));
-	const parts = {datasets, files, limits, config, dataDir};
+	const parts = {datasets, files, storage, limits, config, dataDir};
 	const known = new Map([...analystTools(parts), ...generalTools(parts)].map((tool) => [tool.name, tool]));
 	const mode = {state: INITIAL, catchUp: async () => {}};
 	const defaults = () => modesOf(policy.current().document);
@@ -140,7 +143,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const policies = createPolicyRoom({live: policy, kernel, store, runs, config, dataDir, software});
 	const sweep = () => sweepAll(dataDir, datasets);
 	return {
-		...{kernel, store, runs, datasets, analyst, files, approvals, policy, policies, sandboxing, pool},
+		...{kernel, store, runs, datasets, analyst, files, storage, approvals, policy, policies, sandboxing, pool},
 		...{keyring, serverLog, redact, secrets, killSwitch},
 		...createKeeping({store, runs, kernel, files, policy, sweep, software, needsSecond}),
 		get key() {
@@ -290,6 +293,7 @@ async function openStore({data}: Config, dataDir: string, secrets: Secrets): Pro
 type Parts = {
 	readonly datasets: Datasets;
 	readonly files: FileStore;
+	readonly storage: TenantStorage;
 	readonly limits: SandboxLimits;
 	readonly config: Config;
 	readonly dataDir: string;
@@ -297,12 +301,12 @@ type Parts = {
 
 /** The tools as they describe themselves; none of these can run. */
 export function describeTools(config: Config): Kernel['tools'] {
-	const absent = {datasets: {} as Datasets, files: {} as FileStore};
+	const absent = {datasets: {} as Datasets, files: {} as FileStore, storage: {} as TenantStorage};
 	const parts = {...absent, limits: sandboxLimits(config), config, dataDir: path.resolve(config.data.dir)};
 	return new Map([...analystTools(parts), ...generalTools(parts)].map((tool) => [tool.name, tool]));
 }
 
-function analystTools({datasets, limits, config, dataDir}: Parts): readonly AnyTool[] {
+function analystTools({datasets, storage, limits, config, dataDir}: Parts): readonly AnyTool[] {
 	const computing = {datasets, limits, maxRows: config.limits.maxRows, maxBytes: config.limits.maxOutputBytes};
 	return [
 		createListDatasetsTool(datasets),
@@ -312,7 +316,7 @@ function analystTools({datasets, limits, config, dataDir}: Parts): readonly AnyT
 		createPythonTool(computing),
 		createChartTool(),
 		createExportTool(computing, path.join(dataDir, 'exports')),
-		createIngestTool({datasets, limits: {...limits, ...INGEST}, roots: [path.join(dataDir, 'uploads')]}),
+		createIngestTool({datasets, storage, limits: {...limits, ...INGEST}, roots: [path.join(dataDir, 'uploads')]}),
 	];
 }
 

@@ -2,7 +2,7 @@
  * Retention: content whose time is over by the policy is erased, each run in one transaction with the event that says so. What decided,
  * who approved and how it ended stays, and so does every hash.
  */
-import {readdir, rm, stat} from 'node:fs/promises';
+import {readdir, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {setImmediate as breathe} from 'node:timers/promises';
 import {type Ports, type RecordAudit, recordAlone} from '#agents/audit-record.ts';
@@ -26,7 +26,7 @@ type Options = Ports & {
 	readonly store: Pick<Store, 'retention' | 'read'>;
 	readonly policy: () => PolicyDocument['retention'];
 	readonly clock: Clock;
-	readonly files: Pick<FileStore, 'place'>;
+	readonly files: Pick<FileStore, 'place' | 'erase'>;
 	readonly holder: string;
 	readonly recordAudit: RecordAudit;
 	/** Removes leftovers of uploads, exports and programs. */
@@ -157,7 +157,7 @@ async function eraseFiles(tenant: string, by: Principal, options: Options): Prom
 		};
 		if (!(await isOld()) || (await store.retention.isCited(tenant, name)) || !(await isOld())) continue;
 		await recordAudit({what: 'file.erased', target: name, detail: `no run names it, untouched for ${longest} days`}, by);
-		await rm(place, {force: true});
+		await files.erase(tenant, name);
 		count += 1;
 	}
 	return count;

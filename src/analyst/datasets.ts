@@ -8,6 +8,8 @@ import {join, resolve} from 'node:path';
 import {type Dataset, datasetSchema, identifierSchema} from '#contract/dataset.ts';
 import {WritError} from '#contract/errors.ts';
 import type {SandboxSpec, View} from '#contract/sandbox.ts';
+import {type Storage, type StorageHolding, UNLIMITED} from '#kernel/storage.ts';
+import {bytesOnDisk} from '#sandbox/bytes-on-disk.ts';
 import {emptyIfMissing, isMissing, replaceFile, sweepDirectory, UNLISTED} from './durable-files.ts';
 import {ADD_AGAIN, createSnapshots, datasetHash, notFound, seal} from './snapshots.ts';
 
@@ -36,15 +38,18 @@ export type Datasets = {
 	stage(): Promise<Staging>;
 	/**
 	 * Makes the staged Parquet files the current snapshot; all or nothing, and safe to do twice or at the same time. A snapshot that
-	 * is there already and whole keeps its files; only what is said about it changes.
+	 * is there already and whole keeps its files; only what is said about it changes. `holding` is settled; throws `budget_exceeded`
+	 * when it cannot grow to what is staged.
 	 */
-	publish(tenant: string, staging: Staging, dataset: Omit<Dataset, 'hash'>): Promise<Dataset>;
+	publish(tenant: string, staging: Staging, dataset: Omit<Dataset, 'hash'>, holding?: StorageHolding): Promise<Dataset>;
 	/** Reads every byte again. Throws `dataset_corrupt` with the files that changed. */
 	verify(
 		tenant: string,
 		id: string,
 		hash?: string,
 	): Promise<{readonly dataset: Dataset; readonly files: number; readonly bytes: number}>;
+	/** What the datasets of a tenant take on disk. */
+	bytes(tenant: string): Promise<number>;
 	/** Removes the dataset with all its snapshots. Throws `not_found`. */
 	remove(tenant: string, id: string): Promise<void>;
 	/** Removes what crashes left behind; resolves to how many leftovers there were. */
@@ -53,6 +58,7 @@ export type Datasets = {
 
 type DatasetsOptions = {
 	readonly dir: string;
+	readonly storage?: Storage;
 	/** a leftover is something in staging that nobody touched for this long */
 	readonly staleMs?: number;
 	/** hears of datasets that `list` had to leave out */
@@ -62,7 +68,7 @@ type DatasetsOptions = {
 const HOUR_MS = 3_600_000;
 const STAGING = '.staging';
 
-export function createDatasets({dir, staleMs = HOUR_MS, report = () => {}}: DatasetsOptions): Datasets {
+export function createDatasets({dir, storage = UNLIMITED, staleMs = HOUR_MS, report = () => {}}: DatasetsOptions): Datasets {
 	const root = resolve(dir);
 	const staging = join(root, STAGING);
 	const snapshots = createSnapshots();
@@ -107,16 +113,20 @@ export function createDatasets({dir, staleMs = HOUR_MS, report = () => {}}: Data
 			await mkdir(snapshot);
 			return {out, snapshot, [Symbol.asyncDispose]: () => rm(path, {recursive: true, force: true})};
 		},
-		async publish(tenant, {snapshot}, draft) {
+		async publish(tenant, {snapshot}, draft, holding) {
 			const dataset = datasetSchema.parse({...draft, hash: datasetHash(draft.tables)});
 			const place = home(tenant, dataset.id);
 			await seal(snapshot, dataset);
+			await holding?.resize((await bytesOnDisk(snapshot)) + POINTER_BYTES);
 			return inTurn(async () => {
-				await snapshots.settle(snapshot, join(place, dataset.hash), dataset);
-				await replaceFile(join(place, 'current'), `${dataset.hash}\n`);
+				await settling(holding, [join(place, dataset.hash), join(place, 'current')], async () => {
+					await snapshots.settle(snapshot, join(place, dataset.hash), dataset);
+					await replaceFile(join(place, 'current'), `${dataset.hash}\n`);
+				});
 				return at(tenant, dataset.id, dataset.hash);
 			});
 		},
+		bytes: async (tenant) => (TENANT.test(tenant) ? bytesOnDisk(join(root, tenant)) : 0),
 		async verify(tenant, id, hash) {
 			const path = join(home(tenant, id), safeHash(hash ?? (await current(tenant, id))));
 			return snapshots.rehash(path, id);
@@ -125,13 +135,33 @@ export function createDatasets({dir, staleMs = HOUR_MS, report = () => {}}: Data
 			const grave = join(staging, randomUUID());
 			await mkdir(staging, {recursive: true, mode: UNLISTED});
 			const place = home(tenant, id);
-			await inTurn(() => rename(place, grave)).catch((error) => {
+			const bytes = await inTurn(async () => {
+				await rename(place, grave);
+				return bytesOnDisk(grave);
+			}).catch((error) => {
 				throw isMissing(error) ? notFound(id) : error;
 			});
+			await storage.giveBack(tenant, bytes);
 			await rm(grave, {recursive: true, force: true});
 		},
 		sweep: () => sweepDirectory(staging, Date.now() - staleMs),
 	};
+}
+
+/** Settles to how much more is in `places` than before, whether or not the work succeeds. */
+async function settling(
+	holding: StorageHolding | undefined,
+	places: readonly string[],
+	work: () => Promise<void>,
+): Promise<void> {
+	const kept = async () => (await Promise.all(places.map(bytesOnDisk))).reduce((sum, bytes) => sum + bytes, 0);
+	const before = await kept();
+	try {
+		await work();
+	} finally {
+		// Never less: what another server removed meanwhile that one gives back.
+		await holding?.settle(Math.max(0, (await kept()) - before));
+	}
 }
 
 /** One after the other: a dataset is never published and removed at the same moment. */
@@ -146,6 +176,8 @@ function createTurns(): <T>(work: () => Promise<T>) => Promise<T> {
 
 const TENANT = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$/;
 const HASH = /^[0-9a-f]{64}$/;
+/** of the file that says which snapshot is current */
+const POINTER_BYTES = 65;
 
 function safeTenant(tenant: string): string {
 	if (TENANT.test(tenant)) return tenant;

@@ -14,6 +14,7 @@ import {
 import {WritError} from '#contract/errors.ts';
 import type {Frame, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
 import type {Clock} from '#kernel/ports.ts';
+import {type Storage, UNLIMITED} from '#kernel/storage.ts';
 import type {Tool, World} from '#kernel/tool.ts';
 import {toError} from '#sandbox/runner-error.ts';
 import {assemble} from './compute.ts';
@@ -59,6 +60,8 @@ export type IngestInput = z.input<typeof inputSchema>;
 
 type IngestOptions = SourceLimits & {
 	readonly datasets: Datasets;
+	/** room for the snapshot; by default as much as there is */
+	readonly storage?: Storage;
 	/** of the sandbox that reads the files */
 	readonly limits: SandboxLimits;
 	/** what "not later than tomorrow" is measured by */
@@ -118,7 +121,7 @@ function stem(name: string): string {
 }
 
 async function ingest(input: Parsed, world: World, options: IngestOptions): Promise<Dataset> {
-	const {datasets, limits, clock = SYSTEM_CLOCK} = options;
+	const {datasets, limits, storage = UNLIMITED, clock = SYSTEM_CLOCK} = options;
 	const {tenant} = world.principal;
 	await using sources = new AsyncDisposableStack();
 	const opened: Source[] = [];
@@ -127,6 +130,11 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 		sources.defer(() => source.handle.close());
 		opened.push(source);
 	}
+	// As much as came; a snapshot that is larger has to find room for the rest before it is kept.
+	await using holding = await storage.hold(
+		tenant,
+		opened.reduce((sum, {bytes}) => sum + bytes, 0),
+	);
 	await using staging = await datasets.stage();
 
 	world.progress('reading files');
@@ -147,7 +155,7 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 	const now = input.now === undefined ? inferNow({tables}, clock.now()) : input.now;
 	const relationships = input.relationships ?? (await relate(tables, staging, world, limits));
 	const dataset = {id, name, description, tables, relationships, now, prompts, tags, createdAt: clock.now().toISOString()};
-	return await datasets.publish(tenant, staging, dataset);
+	return await datasets.publish(tenant, staging, dataset, holding);
 }
 
 /** Whoever else writes to this disk keeps a tenth of what is free. */

@@ -155,6 +155,8 @@ const tenantBudgetSchema = z.strictObject({
 	money: z.number().min(0).optional(),
 	/** that actions of its runs returned */
 	bytes: amount,
+	/** bytes of the datasets and files that are kept, at any time rather than within the window */
+	storage: amount,
 });
 export type TenantBudget = z.infer<typeof tenantBudgetSchema>;
 

@@ -4,7 +4,7 @@
  */
 import {createHash, randomUUID} from 'node:crypto';
 import {constants} from 'node:fs';
-import {type FileHandle, open, opendir, rename, rm} from 'node:fs/promises';
+import {type FileHandle, lstat, open, opendir, rename, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {z} from 'zod';
 import {sanitise} from './captured-text.ts';
@@ -35,6 +35,8 @@ export type ArtifactCaps = {
 	/** of all together */
 	readonly totalBytes: number;
 	readonly files: number;
+	/** hears of every file that was not kept before */
+	readonly onNew?: (bytes: number) => void;
 };
 
 /** Deeper directories hold nothing that anybody meant to hand over. */
@@ -136,7 +138,10 @@ async function keepFile(handle: FileHandle, path: readonly string[], walk: Walk)
 	try {
 		const copied = await copy(handle, unfinished, Math.min(caps.fileBytes, caps.totalBytes - walk.bytes));
 		if (copied === null) return overCap(walk);
-		await rename(unfinished, join(keep, copied.sha256));
+		const place = join(keep, copied.sha256);
+		const isNew = (await lstat(place).catch(() => null)) === null;
+		await rename(unfinished, place);
+		if (isNew) caps.onNew?.(copied.bytes);
 		walk.bytes += copied.bytes;
 		walk.taken.add(name);
 		walk.artifacts.push({name, ...copied});

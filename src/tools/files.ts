@@ -4,10 +4,12 @@
  */
 import {createHash, randomUUID} from 'node:crypto';
 import {constants} from 'node:fs';
-import {type FileHandle, mkdir, open, rename, rm, writeFile} from 'node:fs/promises';
+import {type FileHandle, lstat, mkdir, open, rename, rm, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
+import {type Storage, type StorageHolding, UNLIMITED} from '#kernel/storage.ts';
+import {bytesOnDisk} from '#sandbox/bytes-on-disk.ts';
 
 const PART = /^(?!\.{1,2}$)[^/\\\p{Cc}]{1,255}$/u;
 
@@ -31,17 +33,23 @@ export const filesSchema = z
 export type Files = z.infer<typeof filesSchema>;
 
 export type FileStore = {
-	/** Keeps `bytes` and returns their SHA-256. */
+	/** Keeps `bytes` and returns their SHA-256. Throws `budget_exceeded`. */
 	put(tenant: string, bytes: Uint8Array): Promise<string>;
 	/** Opens what is kept under a hash. Throws `not_found`. */
 	open(tenant: string, sha256: string): Promise<FileHandle>;
+	/** Room for files that are put there by somebody else. Throws `budget_exceeded`. */
+	hold(tenant: string, bytes: number): Promise<StorageHolding>;
+	/** Removes what is kept under a hash, if anything is. */
+	erase(tenant: string, sha256: string): Promise<void>;
+	/** What the files of a tenant take on disk. */
+	bytes(tenant: string): Promise<number>;
 	/** Where the files of a tenant are, each under its hash. */
 	place(tenant: string): Promise<string>;
 	/** Copies files into `directory` under their names. Throws `not_found`, or `unreadable_file` when one is not what its hash says. */
 	stage(tenant: string, files: Files, directory: string): Promise<void>;
 };
 
-export function createFileStore(root: string): FileStore {
+export function createFileStore(root: string, storage: Storage = UNLIMITED): FileStore {
 	const place = async (tenant: string) => {
 		// A tenant is any text; its directory is not.
 		const directory = join(root, createHash('sha256').update(tenant).digest('hex').slice(0, 32));
@@ -55,13 +63,24 @@ export function createFileStore(root: string): FileStore {
 	return {
 		place,
 		open: openKept,
+		hold: storage.hold,
+		bytes: async (tenant) => bytesOnDisk(await place(tenant)),
+		async erase(tenant, sha256) {
+			const path = join(await place(tenant), sha256);
+			const bytes = await bytesOnDisk(path);
+			await rm(path, {force: true});
+			await storage.giveBack(tenant, bytes);
+		},
 		async put(tenant, bytes) {
 			const sha256 = hash(bytes);
+			await using holding = await storage.hold(tenant, bytes.length);
 			const directory = await place(tenant);
 			const unfinished = join(directory, `.${randomUUID()}`);
+			const isNew = !(await isThere(join(directory, sha256)));
 			try {
 				await writeFile(unfinished, bytes, {flag: 'wx', mode: 0o600});
 				await rename(unfinished, join(directory, sha256));
+				await holding.settle(isNew ? bytes.length : 0);
 			} finally {
 				await rm(unfinished, {force: true});
 			}
@@ -78,6 +97,10 @@ export function createFileStore(root: string): FileStore {
 			}
 		},
 	};
+}
+
+async function isThere(path: string): Promise<boolean> {
+	return (await lstat(path).catch(() => null)) !== null;
 }
 
 function hash(bytes: Uint8Array): string {

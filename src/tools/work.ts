@@ -7,6 +7,7 @@ import type {Verdict} from '#contract/event.ts';
 import type {Frame, HostInjection, RunnerRequest, SandboxLimits, SandboxSpec} from '#contract/sandbox.ts';
 import type {Tool, World} from '#kernel/tool.ts';
 import {type ArtifactCaps, type Collected, collectArtifacts, type collectedSchema} from '#sandbox/artifacts.ts';
+import {bytesOnDisk} from '#sandbox/bytes-on-disk.ts';
 import {toError} from '#sandbox/runner-error.ts';
 import {type FileStore, type Files, rehash} from './files.ts';
 
@@ -70,10 +71,28 @@ export async function work(job: Job, world: World, {files, directory, limits, ca
 		const last = frames.at(-1);
 		if (last?.type === 'error') throw toError(last);
 		if (last?.type !== 'done') throw new WritError('runner_internal_error', 'the sandbox ended without a result');
-		const collected = job.artifacts ? await collectArtifacts(output, await files.place(tenant), caps) : NOTHING;
+		const collected = job.artifacts ? await keepArtifacts(output, tenant, {files, caps}) : NOTHING;
 		return {frames, done: last, collected, execTimeMs: Math.round(usage.wallMs * 10) / 10};
 	} finally {
 		await rm(own, {recursive: true, force: true});
+	}
+}
+
+/** Room is reserved for what lies there, within the caps, before a byte of it is kept; what a crash left is counted from disk. */
+async function keepArtifacts(output: string, tenant: string, {files, caps}: Pick<Working, 'files' | 'caps'>): Promise<Collected> {
+	const totalBytes = Math.min(caps.totalBytes, await bytesOnDisk(output));
+	await using holding = await files.hold(tenant, totalBytes);
+	const kept = {bytes: 0};
+	try {
+		return await collectArtifacts(output, await files.place(tenant), {
+			...caps,
+			totalBytes,
+			onNew: (bytes) => {
+				kept.bytes += bytes;
+			},
+		});
+	} finally {
+		await holding.settle(kept.bytes);
 	}
 }
 
