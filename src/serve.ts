@@ -16,6 +16,7 @@ import {keepErasing} from './keeping.ts';
 import {packEvidence, verifyStored} from './pack-evidence.ts';
 import {createPlatform, type Platform} from './platform.ts';
 import {replayRun} from './replay.ts';
+import {tenantBudget} from './tenant-budgets.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '..');
 
@@ -80,6 +81,8 @@ function serverDeps(platform: Platform, {loaded, version, log, approving}: Conte
 		doctor: () => doctorChecks(platform, config, ROOT),
 		killSwitch: platform.killSwitch,
 		...{recordAudit: platform.recordAudit, holds: platform.holds, retention: platform.retention},
+		budget: (tenant) => tenantBudget(tenant, {store, policy, storage: platform.storage, clock: kernel.clock}),
+		storage: platform.storage,
 		config: () => publicConfig(loaded),
 		watch: platform.watch,
 		redact: platform.redact,

@@ -1,8 +1,10 @@
+import type {BudgetReply} from '#contract/budget.ts';
 import type {Event, EventData} from '#contract/event.ts';
 import type {PolicyDocument, TenantBudget} from '#contract/policy.ts';
-import type {AppendBatch, Store} from '#kernel/ports.ts';
+import type {AppendBatch, Clock, Store} from '#kernel/ports.ts';
 import type {Amounts, Spend} from '#kernel/spend.ts';
 import type {LivePolicy} from '#policy/live.ts';
+import type {TenantStorage} from './storage.ts';
 
 /**
  * A store in which a run reserves what it may use of its tenant's budget when it starts, and settles what it used when it ends, each in
@@ -77,4 +79,47 @@ const DIGITS = {month: 7, day: 10, hour: 13} as const;
 
 function windowOf(at: string, window: TenantBudget['window']): string {
 	return new Date(at).toISOString().slice(0, DIGITS[window]);
+}
+
+type Accounts = {
+	readonly store: Pick<Store, 'quota'>;
+	readonly policy: Pick<LivePolicy, 'current'>;
+	readonly storage: Pick<TenantStorage, 'use'>;
+	readonly clock: Clock;
+};
+
+/** What a tenant may use, has used and has reserved. */
+export async function tenantBudget(tenant: string, {store, policy, storage, clock}: Accounts): Promise<BudgetReply> {
+	const stored = {...(await storage.use(tenant)), name: 'storage', unit: 'bytes', renewsAt: null} as const;
+	const budget = policy.current().document.budgets.tenant;
+	if (budget === undefined) return {tenant, window: null, budgets: [stored]};
+	const now = clock.now();
+	const window = windowOf(now.toISOString(), budget.window);
+	const {used, reserved, open} = await store.quota.spent(tenant, window);
+	const renewsAt = endOf(now, budget.window);
+	const limit = (name: 'runs' | 'concurrency' | 'tokens' | 'money' | 'bytes') => budget[name] ?? null;
+	const money = {used: used.costMicros / 1_000_000, reserved: reserved.costMicros / 1_000_000};
+	return {
+		tenant,
+		window: budget.window,
+		budgets: [
+			{name: 'runs', unit: 'runs', limit: limit('runs'), used: used.runs, reserved: 0, renewsAt},
+			{name: 'concurrency', unit: 'runs', limit: limit('concurrency'), used: open, reserved: 0, renewsAt: null},
+			{name: 'tokens', unit: 'tokens', limit: limit('tokens'), used: used.tokens, reserved: reserved.tokens, renewsAt},
+			{name: 'money', unit: 'US dollars', limit: limit('money'), ...money, renewsAt},
+			{name: 'bytes', unit: 'bytes', limit: limit('bytes'), used: used.bytes, reserved: reserved.bytes, renewsAt},
+			stored,
+		],
+	};
+}
+
+/** When the next window begins, in UTC as windows are. */
+function endOf(now: Date, window: TenantBudget['window']): string {
+	const [year, month, day, hour] = [now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate(), now.getUTCHours()];
+	const next = {
+		month: Date.UTC(year, month + 1),
+		day: Date.UTC(year, month, day + 1),
+		hour: Date.UTC(year, month, day, hour + 1),
+	};
+	return new Date(next[window]).toISOString();
 }

@@ -83,6 +83,7 @@ const VISITS: Readonly<Record<string, Visit>> = {
 	'post /api/v1/approvals/{approval_id}/delegate': answering('delegate', {to: 'eve-of-other', comment: 'x'}),
 	'get /api/v1/tools': own(),
 	'get /api/v1/doctor': own(),
+	'get /api/v1/budget': own(),
 	'get /api/v1/kill-switch': own(),
 	'post /api/v1/kill-switch': own(() => [{body: {mode: 'observe', scope: {tool: 'docker.restart'}}}]),
 	'get /api/v1/config': own(),

@@ -6,6 +6,7 @@ import type {RecordAudit} from '#agents/audit-record.ts';
 import type {Analyst} from '#analyst/analyst.ts';
 import type {Check, ConfigReply, Verification} from '#contract/api.ts';
 import type {ApprovalsReply} from '#contract/approval-api.ts';
+import type {BudgetReply} from '#contract/budget.ts';
 import type {Event, Origin, Principal} from '#contract/event.ts';
 import type {Role} from '#contract/identity.ts';
 import type {ModeReply, ModeRequest} from '#contract/mode.ts';
@@ -14,6 +15,7 @@ import type {ReplayReply} from '#contract/reproducibility.ts';
 import type {Hold, HoldRequest, RetentionPreview, RetentionReply} from '#contract/retention.ts';
 import type {Identity} from '#identity/identity.ts';
 import type {ApprovalRow, Clock, Redactor, Store} from '#kernel/ports.ts';
+import type {Storage} from '#kernel/storage.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import type {FileStore} from '#tools/files.ts';
 import type {Log} from './log.ts';
@@ -120,6 +122,9 @@ export type ServerDeps = {
 		/** Throws `conflict` while another server erases. */
 		run(tenant: string | null, by: Principal): Promise<RetentionReply>;
 	};
+	readonly budget: (tenant: string) => Promise<BudgetReply>;
+	/** room for what is uploaded */
+	readonly storage: Pick<Storage, 'hold'>;
 	readonly config: () => ConfigReply;
 	/** every durable event of this process, after it became durable; returns the way to stop */
 	readonly watch: (listener: (event: Event) => void) => () => void;

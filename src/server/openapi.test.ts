@@ -25,6 +25,7 @@ test('every route of the contract is described', () => {
 		'get /api/v1/approvals/{approval_id}',
 		'get /api/v1/audit',
 		'get /api/v1/audit/export',
+		'get /api/v1/budget',
 		'get /api/v1/code/{run_id}',
 		'get /api/v1/code/{run_id}/artifacts/{sha256}',
 		'get /api/v1/config',

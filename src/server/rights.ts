@@ -79,6 +79,7 @@ export const RIGHTS: Readonly<Record<string, readonly Role[] | 'self' | 'public'
 	'POST /api/v1/policy/explain': GOVERNANCE,
 	'POST /api/v1/policy/backtest': ['auditor', 'admin'],
 	'POST /api/v1/policy/reload': PLATFORM,
+	'GET /api/v1/budget': GOVERNANCE,
 	'GET /api/v1/kill-switch': GOVERNANCE,
 	'POST /api/v1/kill-switch': ['admin', 'platform'],
 	'GET /api/v1/tools': GOVERNANCE,

@@ -1,9 +1,12 @@
 import type {Command as Program} from 'commander';
 import type {Check} from '#contract/api.ts';
+import {type BudgetUse, budgetReplySchema} from '#contract/budget.ts';
 import {type Act, type Io, paint, print, printable, printJson} from '../io.ts';
+import {renderTable} from '../table.ts';
 
 export function governanceCommands(program: Program, act: Act): void {
 	platformCommands(program, act);
+	budgetCommand(program, act);
 }
 
 function platformCommands(program: Program, act: Act): void {
@@ -23,6 +26,24 @@ function platformCommands(program: Program, act: Act): void {
 		.command('openapi')
 		.description('the API as an OpenAPI document')
 		.action(act(async ({connect, io}) => printJson(io, await (await (await connect()).fetch('/openapi.json')).json())));
+}
+
+function budgetCommand(program: Program, act: Act): void {
+	program
+		.command('budget')
+		.description('what your tenant may use, what it has used and reserved, and when that starts anew')
+		.action(
+			act(async ({connect, io, json}) => {
+				const reply = budgetReplySchema.parse(await (await (await connect()).fetch('/api/v1/budget')).json());
+				if (json) return printJson(io, reply);
+				print(io, renderTable(['budget', 'used', 'reserved', 'limit', 'unit', 'anew'], reply.budgets.map(toRow), io));
+				if (reply.window === null) print(io, 'policy.yaml limits nothing under `budgets.tenant`');
+			}),
+		);
+}
+
+function toRow({name, used, reserved, limit, unit, renewsAt}: BudgetUse): readonly string[] {
+	return [name, `${used}`, `${reserved}`, limit === null ? 'no limit' : `${limit}`, unit, renewsAt ?? 'when given back'];
 }
 
 function describeCheck({name, ok, required, why, fix}: Check, io: Io): string[] {

@@ -8,6 +8,7 @@ import {WritError} from '#contract/errors.ts';
 import type {ModeReply} from '#contract/mode.ts';
 import {createIdentity} from '#identity/identity.ts';
 import type {Store} from '#kernel/ports.ts';
+import {UNLIMITED} from '#kernel/storage.ts';
 import {openMemory} from '#store/memory.ts';
 import type {ServerDeps, ServerOptions} from '../deps.ts';
 import {createLog} from '../log.ts';
@@ -98,6 +99,8 @@ function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options' | '
 		store,
 		files: {put: async () => '', open: () => Promise.reject(new WritError('not_found', 'File not found'))},
 		tools: [],
+		storage: UNLIMITED,
+		budget: async (tenant) => ({tenant, window: null, budgets: []}),
 		policy: () => ({version: 'p1', gates: ['permission'], sources: [], document: {version: 1}, problems: []}),
 		policies: {
 			reload: async () => ({kind: 'unchanged', version: 'p1', previous: 'p1', problems: []}),

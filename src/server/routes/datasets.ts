@@ -8,7 +8,7 @@ import {WritError} from '#contract/errors.ts';
 import {type AppContext, callerOf, createRouter, jsonReply} from '../context.ts';
 import {isLoopback} from '../guard.ts';
 import {toDatasetSchema, toDatasetSummary} from '../shapes.ts';
-import {displayName, receiveUpload} from '../upload.ts';
+import {displayName, receiveUpload, type Upload} from '../upload.ts';
 import type {TurnContext} from './chat.ts';
 
 const list = createRoute({
@@ -51,7 +51,7 @@ export function datasetRoutes({deps, turns}: TurnContext) {
 	router.post('/datasets', async (c, next) => {
 		if (!/^multipart\/form-data\b/i.test(c.req.header('content-type') ?? '')) return next();
 		const dataset = await turns.occupy(c.req.raw.signal, async (signal) => {
-			const upload = await receiveUpload(c.req.raw, options, randomUUID());
+			const upload = await receive(c, deps);
 			try {
 				return await analyst.add({...upload.fields, files: upload.files}, {...callerOf(c), signal});
 			} finally {
@@ -82,6 +82,14 @@ export function datasetRoutes({deps, turns}: TurnContext) {
 			const dataset = await turns.occupy(c.req.raw.signal, (signal) => analyst.add({...given, files}, {...callerOf(c), signal}));
 			return c.json(toDatasetSummary(dataset), 201);
 		});
+}
+
+/** Takes an upload only where there is room for all of it; the dataset that is made of it asks for room of its own. */
+async function receive(c: AppContext, {options, storage}: TurnContext['deps']): Promise<Upload> {
+	const announced = c.req.header('content-length');
+	const bytes = announced === undefined ? options.maxUploadBytes : Math.min(Number(announced), options.maxUploadBytes);
+	await using _room = await storage.hold(c.get('principal').tenant, bytes);
+	return await receiveUpload(c.req.raw, options, randomUUID());
 }
 
 async function findFile(path: string, index: number): Promise<UploadedFile> {

@@ -1,5 +1,6 @@
 import {createRoute} from '@hono/zod-openapi';
 import {configReplySchema, doctorReplySchema, toolsReplySchema} from '#contract/api.ts';
+import {budgetReplySchema} from '#contract/budget.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
 import {ROLES, type Role} from '#contract/identity.ts';
@@ -43,6 +44,14 @@ const setMode = createRoute({
 	request: {body: {content: {'application/json': {schema: modeRequestSchema}}, required: true}},
 	responses: {200: jsonReply(modeReplySchema, 'the mode now')},
 });
+const budget = createRoute({
+	method: 'get',
+	path: '/api/v1/budget',
+	operationId: 'showBudget',
+	tags,
+	summary: 'What your tenant may use, what it has used and reserved, and when that starts anew',
+	responses: {200: jsonReply(budgetReplySchema, 'the budgets')},
+});
 const config = createRoute({
 	method: 'get',
 	path: '/api/v1/config',
@@ -59,6 +68,7 @@ export function governanceRoutes({deps}: TurnContext) {
 			const checks = [...(await deps.doctor())];
 			return c.json({ok: checks.every((check) => check.ok || !check.required), version: deps.version, checks}, 200);
 		})
+		.openapi(budget, async (c) => c.json(await deps.budget(c.get('principal').tenant), 200))
 		.openapi(showMode, (c) => c.json(deps.killSwitch.state(c.get('principal')), 200))
 		.openapi(setMode, async (c) => {
 			const wanted = c.req.valid('json');

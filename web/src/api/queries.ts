@@ -17,6 +17,7 @@ import type {
 	Verification,
 } from '#contract/api.ts';
 import type {Approval, ApprovalsReply} from '#contract/approval-api.ts';
+import type {BudgetReply} from '#contract/budget.ts';
 import type {Event} from '#contract/event.ts';
 import type {ModeReply} from '#contract/mode.ts';
 import type {PolicyReply} from '#contract/policy-api.ts';
@@ -111,6 +112,12 @@ export const readyQuery = queryOptions({
 export const modeQuery = queryOptions({
 	queryKey: ['mode'],
 	queryFn: ({signal}) => getJson<ModeReply>('/api/v1/kill-switch', signal),
+	refetchInterval: 10_000,
+});
+
+export const budgetQuery = queryOptions({
+	queryKey: ['budget'],
+	queryFn: ({signal}) => getJson<BudgetReply>('/api/v1/budget', signal),
 	refetchInterval: 10_000,
 });
 

@@ -7,11 +7,13 @@ import {Icon} from '../ui/icon.tsx';
 import {JsonTree} from '../ui/json-tree.tsx';
 import {ErrorNotice, Loading} from '../ui/notice.tsx';
 import {formatBytes, formatCount, formatMs} from '../ui/time.ts';
+import {Budget} from './budget.tsx';
 import {Modes} from './modes.tsx';
 
 const TABS = [
 	['health', 'Health', Health],
 	['modes', 'Modes', Modes],
+	['budget', 'Budget', Budget],
 	['policy', 'Policy', Policy],
 	['tools', 'Tools', Tools],
 	['settings', 'Settings', Settings],
