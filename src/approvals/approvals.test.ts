@@ -233,4 +233,9 @@ test('a preview shows characters that would hide or reorder its text', () => {
 		previewOf('rm \u202Etxt.\u202C\u200B\rls\u001B[8m\n\tend'),
 		'rm \\u{202e}txt.\\u{202c}\\u{200b}\\u{d}ls\\u{1b}[8m\n\tend',
 	);
+	// A name in JavaScript can be one of the first two.
+	assert.equal(
+		previewOf('\u3164\u115F\uFE0F\u034F\u17B4\u2800\u{E0100}\uE000'),
+		'\\u{3164}\\u{115f}\\u{fe0f}\\u{34f}\\u{17b4}\\u{2800}\\u{e0100}\\u{e000}',
+	);
 });

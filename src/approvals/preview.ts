@@ -16,7 +16,8 @@ export function toPreview({tool, input}: Action): string {
  * read something other than what will run.
  */
 function visible(text: string): string {
-	return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) =>
+	// U+2800, a pattern of no dots, is the one that Unicode does not call ignorable.
+	return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}\p{DI}\u2800]/gu, (character) =>
 		character === '\n' || character === '\t' ? character : `\\u{${character.codePointAt(0)?.toString(16)}}`,
 	);
 }

@@ -156,7 +156,10 @@ test('a part of a text is a whole word of it', () => {
 	};
 	const read = past('read', {output: {text: 'Write to bob@example.com, please.'}});
 	assert.deepEqual(decide(SPELLED_OUT, scope, [read]), [['policy', 'ask', 'feature:mail.send', 'scope:tell', 'scope-chosen']]);
-	assert.deepEqual(decide(mail({to: 'ob@example.com', body: 'Hi'}), scope, [read]), [['policy', 'deny', 'out-of-scope']]);
+	for (const to of ['ob@example.com', 'example.com', 'bob'])
+		assert.deepEqual(decide(mail({to, body: 'Hi'}), scope, [read]), [['policy', 'deny', 'out-of-scope']], to);
+	for (const text of ['x.bob@example.com', 'bob@example.com.evil.example', 'bob@example.com\u0301', '\u{1D41A}bob@example.com'])
+		assert.deepEqual(decide(SPELLED_OUT, scope, [past('read', {output: {text}})]), [['policy', 'deny', 'out-of-scope']], text);
 });
 
 test('a step may only build on steps before it', () => {

@@ -169,7 +169,9 @@ function occurrences(text: string, word: string): readonly number[] {
 	return found;
 }
 
+/** A mark, or a dot, a comma, a sign or an at between it and a letter or digit, makes it a part of a longer word, number or address. */
 function isApart(text: string, at: number, length: number): boolean {
-	const beside = [text.charAt(at - 1), text.charAt(at + length)];
-	return !beside.some((character) => /[\p{L}\p{N}]/u.test(character));
+	return (
+		!/[\p{L}\p{N}\p{M}][.,@_+-]*$/u.test(text.slice(0, at)) && !/^\p{M}|^[.,@_+-]*[\p{L}\p{N}]/u.test(text.slice(at + length))
+	);
 }
