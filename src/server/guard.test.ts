@@ -169,6 +169,13 @@ test('a client over its rate is told when to come back; its neighbour and the he
 	assert.deepEqual(await statuses('token-of-ann-0123', 2), [200, 429]);
 });
 
+test('whoever is nobody here is told so only so often, and keeps nobody else out', async () => {
+	const {ask} = testServer({authTokens: TOKENS, burst: 2, requestsPerMinute: 6}, {clock: {now: () => new Date(0)}});
+	const status = async (token: string) => (await ask('/datasets', bearer(token))).status;
+	assert.deepEqual([await status('a'), await status('b'), await status('c')], [401, 401, 429]);
+	assert.equal(await status('token-of-ann-0123'), 200);
+});
+
 test('a body over the limit is refused, whether it says its length or not', async () => {
 	const {post, ask} = testServer({maxJsonBytes: 2_000});
 	assert.equal((await post('/chat', {...QUESTION, message: 'x'.repeat(1_000)})).status, 200);

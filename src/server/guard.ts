@@ -69,10 +69,15 @@ const PUBLIC = /^\/(healthz|readyz|docs|openapi\.json|auth\/(sign-in|callback))$
 /** A token in an address is in histories, logs and referrers by now. */
 const TOKEN_IN_ADDRESS = /[?&][^=&#]*=writ_[A-Za-z0-9]{20}/;
 
+/** Every octet that is escaped; what is no escape stays. */
+function unescaped(address: string): string {
+	return address.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
 /** Who asks. A request that a browser would send for any site is taken from a session only when it says that it came from our own page. */
 export function authenticate({identity, options}: Pick<ServerDeps, 'identity' | 'options'>) {
 	return createMiddleware<AppEnv>(async (c, next) => {
-		if (TOKEN_IN_ADDRESS.test(c.req.url)) {
+		if (TOKEN_IN_ADDRESS.test(unescaped(c.req.url))) {
 			throw new WritError('invalid_request', 'a token does not belong into an address', {
 				hint: 'revoke it, make another, and send it as Authorization: Bearer',
 			});

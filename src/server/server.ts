@@ -17,7 +17,7 @@ import {createMetrics, type Metrics} from './metrics.ts';
 import {describeApi, type OpenApiDocument} from './openapi.ts';
 import {originOf} from './origin.ts';
 import {servePage} from './page.ts';
-import {limitRate} from './rate-limit.ts';
+import {limitRate, limitStrangers} from './rate-limit.ts';
 import {replyError, replyUnknownRoute} from './reply-error.ts';
 import {requireRole} from './rights.ts';
 import {approvalRoutes} from './routes/approvals.ts';
@@ -83,10 +83,8 @@ export function createServer(deps: ServerDeps): Server {
 		servePage(options.pageDir),
 		refuseWhile(() => state.draining),
 	);
-	app.use(
-		authenticate(deps),
-		limitRate(options, () => deps.clock.now().getTime()),
-	);
+	const now = () => deps.clock.now().getTime();
+	app.use(limitStrangers(options, now), authenticate(deps), limitRate(options, now));
 	app.use((c, next) => asRequest(originOf(c, options), next));
 	app.use(requireRole, requireJson, limitBody(options.maxJsonBytes));
 	const openapi = lazily(() => describeApi(app, deps.version));
