@@ -103,7 +103,7 @@ function neutraliser(columns: readonly Column[]): Neutraliser {
 
 /** What a spreadsheet would take for a formula becomes text by a leading apostrophe. */
 function harmless(text: string): string {
-	return /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+	return /^[=+\-@\t\r＝＋－＠]/.test(text) ? `'${text}` : text;
 }
 
 /** RFC 4180. Null is an empty field, an empty text a quoted one. */
