@@ -6,7 +6,7 @@ import type {Dataset} from '#contract/dataset.ts';
 import {toErrorBody, WritError} from '#contract/errors.ts';
 import type {Event, EventData, Principal} from '#contract/event.ts';
 import type {Json} from '#contract/json.ts';
-import type {Scope} from '#contract/scope.ts';
+import {type Scope, scopeSchema} from '#contract/scope.ts';
 import {assertWhole} from '#evidence/content.ts';
 import {agentFor} from '#kernel/delegate.ts';
 import type {Outcome} from '#kernel/govern.ts';
@@ -263,7 +263,11 @@ export class AnalystRoom implements Analyst {
 /** What the caller asks for is in the scope of the run too: exactly so, and once. */
 function withTask({tool, input}: Task, {steps}: Scope): Scope {
 	const exact = Object.entries(input).flatMap(([name, value]) => (value === undefined ? [] : [[name, {is: value as Json}]]));
-	return {steps: [{id: 'asked-for', tool, times: 1, after: [], input: Object.fromEntries(exact)}, ...steps]};
+	const whole = scopeSchema.safeParse({steps: [{id: 'asked-for', tool, input: Object.fromEntries(exact)}, ...steps]});
+	if (whole.success) return whole.data;
+	throw new WritError('validation_error', `the scope: ${whole.error.issues.map(({message}) => message).join('; ')}`, {
+		hint: 'the step `asked-for` is the request itself, which is one more than are named',
+	});
 }
 
 /** A failure the platform can name; anything else is thrown on. */
