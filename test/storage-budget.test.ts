@@ -6,13 +6,15 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test} from 'node:test';
 import {loadConfig} from '#config/config.ts';
+import type {ErrorReply} from '#contract/api.ts';
+import {type BudgetReply, budgetReplySchema} from '#contract/budget.ts';
 import {policyDocumentSchema} from '#contract/policy.ts';
 import type {Store} from '#kernel/ports.ts';
 import type {LoadedPolicy} from '#policy/policy.ts';
 import {eachSharedStore} from '#store/test-stores.ts';
 import {createKept, type Kept} from '../src/kept.ts';
 import {OWNER, wholePlatform} from './platform.ts';
-import type {Scope} from './server.ts';
+import {freshData, runWrit, type Scope, startWrit, type Writ} from './server.ts';
 
 const KIB = 1_024;
 const spent = {code: 'budget_exceeded', hint: /`budgets\.tenant\.storage`/};
@@ -104,4 +106,38 @@ test('a dataset takes room for its snapshot, none for the same once more, and gi
 	await datasets.remove('local', 'small');
 	assert.deepEqual(await storage.use('local'), {used: 0, reserved: 0, limit: 20_000});
 	await platform.files.put(OWNER.tenant, Buffer.alloc(20_000));
+});
+
+test('a tenant sees by API and terminal what it keeps, an upload without room is refused, and a restart forgets nothing', async (t) => {
+	const dataDir = freshData(t);
+	const policy = path.join(directoryFor(t), 'policy.yaml');
+	writeFileSync(policy, 'version: 1\nbudgets: {tenant: {runs: 50, storage: 4000}}\n');
+	// Without samples, which would need room, it is never ready.
+	const options = {dataDir, env: {WRIT_POLICY_FILE: policy}, until: 'listening'} as const;
+	const budgetOf = async (writ: Writ, name: string) => {
+		const {body} = await writ.get<BudgetReply>('/api/v1/budget');
+		return budgetReplySchema.parse(body).budgets.find((budget) => budget.name === name);
+	};
+	const first = await startWrit(t, options);
+	const given = (content: string) => ({language: 'javascript', code: '1', files: [{name: 'a.txt', content}]});
+	assert.equal((await first.post('/api/v1/code', given('x'.repeat(3_000)))).status, 200);
+	const stored = {name: 'storage', unit: 'bytes', limit: 4_000, used: 3_000, reserved: 0, renewsAt: null};
+	assert.deepEqual(await budgetOf(first, 'storage'), stored);
+	assert.equal((await budgetOf(first, 'runs'))?.used, 1);
+
+	const refused = await first.post<ErrorReply>('/api/v1/code', given('y'.repeat(1_001)));
+	assert.deepEqual([refused.status, refused.body.error.code], [429, 'budget_exceeded']);
+	assert.match(refused.body.error.hint ?? '', /`budgets\.tenant\.storage`/);
+	const form = new FormData();
+	form.append('file', new Blob([`n\n${'1\n'.repeat(1_000)}`]), 'n.csv');
+	const upload = await first.request('/datasets', {method: 'POST', body: form});
+	assert.deepEqual([upload.status, ((await upload.json()) as ErrorReply).error.code], [429, 'budget_exceeded']);
+	assert.deepEqual(await budgetOf(first, 'storage'), stored);
+
+	await first.stop();
+	const second = await startWrit(t, options);
+	assert.deepEqual(await budgetOf(second, 'storage'), stored);
+	const {exit, out} = await runWrit(['budget'], {env: {WRIT_URL: second.url}});
+	assert.equal(exit, 0);
+	assert.match(out, /storage\s+3000\s+0\s+4000\s+bytes/);
 });
