@@ -141,9 +141,9 @@ function checkStatements(files, key, events) {
 	return `statements: ${paths.length} envelopes`;
 }
 /** What of each type can be erased: it counts by a salted digest, and that is left when it was. */
-const FIELDS = `run.started question, message.added content suggestions, model.responded requestDigest text toolCalls, model.failed error,
-	action.proposed input inputDigest, approval.requested preview previewDigest, approval.granted previewDigest, run.finished error,
-	action.outcome output outputDigest error, answer.checked numbers warnings`;
+const FIELDS = `run.started question scope, message.added content suggestions, model.responded requestDigest text toolCalls,
+	model.failed error, action.proposed input inputDigest, action.outcome output outputDigest error, run.finished error,
+	approval.requested preview previewDigest, approval.granted previewDigest, answer.checked numbers warnings`;
 const CONTENT = new Map([...FIELDS.matchAll(/([a-z.]+) ([\w ]+)/g)].map(([, type, names]) => [type, names.split(' ')]));
 function hashOf({salt, erased, ...event}) {
 	const fields = event.v === 2 && CONTENT.get(event.type);

@@ -70,6 +70,20 @@ test('a run is erased when its time is over, not before, and verifies in the sto
 	);
 });
 
+test('the scope of a run is erased with it, and with it the program that was asked for', async () => {
+	const step = {id: 'tell', tool: 'mail.send', times: 1, after: [], input: {to: {is: 'carla@example.com'}}};
+	const task = {tool: 'code.shell', mode: 'shell', input: {code: `echo ${SECRET}`}, scope: {steps: [step]}};
+	const signal = new AbortController().signal;
+	const {run_id: runId} = await platform.analyst.perform(task, {principal: OWNER, requestId: '', signal});
+	const stated = JSON.stringify((await store.rawEvents(runId))[0]);
+	assert.deepEqual([stated.includes(`echo ${SECRET}`), stated.includes('carla@example.com')], [true, true]);
+	assert.ok((await later(32).run('local', OWNER)).erased >= 1);
+	const left = await text(runId);
+	assert.deepEqual([left.includes(SECRET), left.includes('carla@example.com')], [false, false]);
+	assert.equal((await verifyStored(platform, runId)).verdict, 'valid');
+	assert.equal((await store.read(runId))[0]?.erased?.length, 64);
+});
+
 test('what is erased is in no file of the data directory any more', async () => {
 	const closing: (() => unknown)[] = [];
 	const whole = await wholePlatform({after: (close: () => unknown) => closing.push(close)}, {WRIT_POLICY_FILE: policyFile});

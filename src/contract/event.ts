@@ -311,10 +311,10 @@ const ERASED_ERROR = {code: 'erased', message: '', retry: 'never', details: {}} 
 /**
  * What of each type's data is content: what somebody asked, wrote, was shown or computed, and digests of it that could be guessed. It
  * can be erased; the rest stays for good. The value is what readers find in its place. Who, when, which tool, which rules, what was
- * answered and how it ended is no content.
+ * answered and how it ended is no content; a scope is, since it repeats what was asked word for word.
  */
 export const CONTENT: {readonly [T in EventType]?: {readonly [K in keyof EventData<T>]?: EventData<T>[K]}} = {
-	'run.started': {question: null},
+	'run.started': {question: null, scope: undefined},
 	'message.added': {content: '', suggestions: undefined},
 	'model.responded': {requestDigest: '', text: '', toolCalls: []},
 	'model.failed': {error: {...ERASED_ERROR}},

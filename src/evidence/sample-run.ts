@@ -2,6 +2,7 @@
 import {generateKeyPairSync, sign} from 'node:crypto';
 import type {Event, EventBody, Principal, SignedHead} from '#contract/event.ts';
 import type {Isolation, TestCase} from '#contract/sandbox.ts';
+import type {Scope} from '#contract/scope.ts';
 import type {AppendBatch, Store} from '#kernel/ports.ts';
 import {digest} from './canonical.ts';
 import {openJournal, type RunJournal} from './journal.ts';
@@ -68,7 +69,11 @@ export function createTestClock(): {now(): Date} {
 
 type SampleRun = {readonly store: MemoryStore; readonly journal: RunJournal};
 
-/** Opens a run and nothing more. */
+const SCOPE: Scope = {
+	steps: [{id: 'asked-for', tool: 'ops.restart', times: 9, after: [], input: {target: {is: 'the ward of doctor Noor'}}}],
+};
+
+/** Opens a run, with a scope, and nothing more. */
 export async function startRun(key: SigningKey, runId = 'run_1', clock = createTestClock()): Promise<SampleRun> {
 	const store = createMemoryStore();
 	const journal = await openJournal({
@@ -79,7 +84,7 @@ export async function startRun(key: SigningKey, runId = 'run_1', clock = createT
 		clock,
 		redact: createRedactor([]),
 		sign: (end) => signHead(key, end),
-		started: STARTED,
+		started: {...STARTED, scope: SCOPE},
 	});
 	return {store, journal};
 }
