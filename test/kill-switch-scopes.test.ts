@@ -126,6 +126,21 @@ test('`writ mode` sets and shows them', async (t) => {
 	assert.equal((await writ.verify('mode-2')).verdict, 'valid');
 });
 
+test('a stop that meets other changes at the same moment is durable all the same', async (t) => {
+	const writ = await serve(t);
+	const replies = await Promise.all([
+		set(writ, 'eve', {mode: 'propose', scope: {agent: 'e1'}}),
+		set(writ, 'ann', {reason: 'at once'}),
+		...['e2', 'e3', 'e4', 'e5'].map((agent) => set(writ, 'eve', {mode: 'propose', scope: {agent}})),
+	]);
+	assert.deepEqual(new Set(replies.map(({status}) => status)), new Set([200]));
+	await writ.stop();
+	const again = await serve(t, {dataDir: writ.dataDir});
+	const {body} = await show(again, 'ann');
+	assert.deepEqual([body.mode, body.reason, body.number], ['observe', 'at once', replies.length]);
+	assert.equal(await run(again, 'eve'), 'stopped');
+});
+
 const AGENT = {kind: 'agent', id: 'bot', tenant: 'acme'} as const;
 
 test('the strictest mode that fits counts, and a person is no agent', () => {

@@ -41,6 +41,9 @@ export type KillSwitchOptions = {
 	readonly needsSecond: boolean;
 };
 
+/** How many changes by others one waits for. */
+const MOST_TRIES = 50;
+
 export const INITIAL: Modes = {mode: 'execute', number: 0, since: null, by: null, reason: '', asked: null, scoped: []};
 
 /** Throws `stopped` while no run of this principal may start; without one, while none at all may. */
@@ -75,7 +78,9 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 	const learn = (number: number, event?: Change): boolean => {
 		if (number <= durable.state.number) return false;
 		durable.state = event ? stateAfter(event, durable.state) : {...durable.state, number};
-		if (event) held.delete(nameOf(event.data.scope ?? {}));
+		// What is looser than a stop that is not on record does not end it: its own record does.
+		const name = nameOf(event?.data.scope ?? {});
+		if (event && !isStricter(held.get(name)?.next.mode ?? 'execute', event.data.mode)) held.delete(name);
 		show();
 		return true;
 	};
@@ -90,39 +95,70 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 	const following = follow(options, durable, {signal: stopping.signal, apply});
 	const view = (caller?: Principal) => viewOf(holder.state, defaults(), caller);
 
+	const catchUp = async () => {
+		for (;;) {
+			const [number, event] = await nextOf(store, durable.state.number);
+			if (number <= durable.state.number) return;
+			void apply(number, event).catch(kernel.report);
+		}
+	};
+	const turn = (wanted: ModeRequest, by: Principal): Turn => ({
+		entry: () => entryFor(wanted, by, {...options, durable: durable.state}),
+		isLooser: () => isStricter(modeIn(durable.state, wanted.scope).mode, wanted.mode),
+		record: (entry) => record(entry, by, options),
+		hear: async (number) => catchUp().then(() => (durable.state.number < number ? once(heard) : undefined)),
+	});
+
 	return {
 		state: view,
 		async change(given, by) {
 			const wanted = {...given, ...(given.scope && {scope: scopeOf(given.scope, by)})};
-			const entry = entryFor(wanted, by, {...options, durable: durable.state});
+			turn(wanted, by).entry(); // nothing that is refused is held
 			const isHeld = isStricter(wanted.mode, modeIn(holder.state, wanted.scope).mode);
 			// Before it is on record: what stops a platform must not wait for its store.
 			if (isHeld) {
-				const {mode, reason, scope} = wanted;
-				const next = {mode, reason, by, since: kernel.clock.now().toISOString(), number: 0, asked: null};
-				held.set(nameOf(scope ?? {}), {scope, next});
+				held.set(nameOf(wanted.scope ?? {}), heldOf(wanted, by, kernel.clock.now()));
 				show();
 			}
-			const recorded = record(entry, by, options);
+			const recorded = recordInTurn(turn(wanted, by));
 			// The others hear of it before this server is busy with the ends of its runs, which nothing here needs to wait for.
 			if (isHeld) setImmediate(() => void endStopped(holder.state, runs).catch(kernel.report));
-			await recorded;
+			const entry = await recorded;
 			while (durable.state.number < entry.number) await once(heard);
 			if (entry.mode === 'observe' && entry.asked === null) await cancelWaiting(holder.state, options);
 			return view(by);
 		},
-		async catchUp() {
-			for (;;) {
-				const [number, event] = await nextOf(store, durable.state.number);
-				if (number <= durable.state.number) return;
-				void apply(number, event).catch(kernel.report);
-			}
-		},
+		catchUp,
 		async close() {
 			stopping.abort();
 			await following;
 		},
 	};
+}
+
+type Turn = {
+	/** Throws `conflict` when there is nothing to change any more. */
+	entry(): Entry;
+	isLooser(): boolean;
+	record(entry: Entry): Promise<void>;
+	/** Resolves when what took this number is known, or soon. */
+	hear(number: number): Promise<void>;
+};
+
+/** Takes the next number while others take theirs. What is looser than what they made of it is for a person to decide anew. */
+async function recordInTurn({entry, isLooser, record, hear}: Turn): Promise<Entry> {
+	for (let tries = 1; ; tries += 1) {
+		const next = entry();
+		const isLast = isLooser() || tries === MOST_TRIES;
+		try {
+			await record(next);
+			return next;
+		} catch (error) {
+			if (isLast || !(error instanceof WritError && error.code === 'conflict')) throw error;
+			await hear(next.number);
+			if (isLooser()) throw error;
+		}
+	}
 }
 
 type Change = Extract<Event, {type: 'mode.changed'}>;
@@ -145,6 +181,10 @@ function scopeOf(scope: ModeScope, by: Principal): ModeScope {
 
 type State = Omit<ScopedMode, 'scope'>;
 type Held = {readonly scope: ModeScope | undefined; readonly next: State};
+
+function heldOf({mode, reason, scope}: ModeRequest, by: Principal, now: Date): Held {
+	return {scope, next: {mode, reason, by, since: now.toISOString(), number: 0, asked: null, held: true}};
+}
 
 function modeIn(state: Modes, scope: ModeScope | undefined): State {
 	if (scope === undefined) return state;

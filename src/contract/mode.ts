@@ -37,6 +37,8 @@ const stateSchema = z.object({
 	since: z.string().nullable(),
 	by: personSchema.nullable(),
 	reason: z.string(),
+	/** in force on the server that answers and not yet on record, so that no other server knows of it */
+	held: z.literal(true).optional(),
 	/** a wish to loosen it, which another person has to agree to */
 	asked: z.object({by: personSchema, mode: modeSchema}).nullable(),
 });
