@@ -60,13 +60,8 @@ function tarHeader(name, size) {
 	header.write(name.slice(0, 100));
 	header.write(`0000644\0${'0000000\0'.repeat(2)}${octal(size, 11)}\0${octal(0, 11)}\0        0`, 100);
 	header.write('ustar\x0000', 257);
-	header.write(
-		`${octal(
-			header.reduce((total, byte) => total + byte),
-			6,
-		)}\0 `,
-		148,
-	);
+	const sum = header.reduce((total, byte) => total + byte);
+	header.write(`${octal(sum, 6)}\0 `, 148);
 	return header;
 }
 /** What is no plain file has no bytes, and so not those that were exported. */
@@ -92,7 +87,7 @@ function readKeys(files, trusted) {
 	return keys;
 }
 const TYPE = 'application/vnd.in-toto+json';
-const [EVENTS, ERASURE] = ['log/events.jsonl', 'log/erasure/events.jsonl'];
+const [EVENTS, ERASURE, ERASER] = ['log/events.jsonl', 'log/erasure/events.jsonl', 'log/erasure/head.json'];
 const [SEAL, VERDICT] = ['statements/bundle.dsse.json', 'statements/verdict.dsse.json'];
 function openEnvelope(files, file, {id, key}) {
 	const {payloadType, payload, signatures, ...more} = readJson(files, file);
@@ -182,7 +177,7 @@ function checkErasure(files, keys, events) {
 	if (gone.length === 0 && !files.has(ERASURE)) return 'erased: nothing';
 	must(files.has(ERASURE), EVENTS, `event ${gone[0]?.seq}: it is gone, and nothing says who erased it`, gone[0]?.seq);
 	const record = readEvents(files, ERASURE);
-	checkEnd(files, keys, record, 'log/erasure/head.json');
+	checkEnd(files, keys, record, ERASER);
 	const claim = record.find(({type, data}) => type === 'content.erased' && data.runId === events[0].runId);
 	const isOf = record[0].data.job === 'system' && claim && canonical(claim.data.events) === canonical(gone);
 	must(isOf, ERASURE, 'it is not about what is gone', gone[0]?.seq);
@@ -242,11 +237,12 @@ function checkTree(files, key, events) {
 	}
 	return `${size} leaves, ${proofs.length} proofs`;
 }
+const isRevoked = (files, keys, head) => files.has(head) && keys.some(({revokes}) => revokes === readJson(files, head).keyId);
 /** The run's place in the log of all runs, and that log against checkpoints kept elsewhere. */
 function checkServerLog(files, keys, anchor) {
 	const file = 'log/server/checkpoint';
-	const isRevoked = keys.some(({revokes}) => revokes === readJson(files, 'log/head.json').keyId);
-	if (anchor === undefined && isRevoked) throw new CannotTell('its key was revoked, and only an anchor tells since when');
+	if (anchor === undefined && isRevoked(files, keys, 'log/head.json'))
+		throw new CannotTell('its key was revoked, and only an anchor tells since when');
 	if (anchor === undefined && !files.has(file)) return 'none';
 	if (!files.has(file)) throw new CannotTell('the bundle has no place in a log that could be compared with the anchor');
 	const {origin, size, root} = readCheckpoint(String(files.get(file)), keys, file);
@@ -276,6 +272,7 @@ export function verifyEvidence(source, {trusted, anchor} = {}) {
 		const events = readEvents(files);
 		const found = [checkChain(files, keys, events), checkErasure(files, keys, events), checkStatements(files, key, events)];
 		checks.push(...found, `tree: ${checkTree(files, key, events)}`, `log of all runs: ${checkServerLog(files, keys, anchor)}`);
+		if (isRevoked(files, keys, ERASER)) throw new CannotTell('the key that signed the record of what was erased was revoked');
 		return {verdict: 'valid', file: null, position: null, checks};
 	} catch (fault) {
 		const isOpen = fault instanceof CannotTell; // and what Node itself says of a key that is none has no place of its own

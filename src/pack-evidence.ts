@@ -14,12 +14,16 @@ export async function verifyStored({store, keyring}: Platform, runId: string): P
 	const head = await store.head(runId);
 	const records = keyring.records();
 	const signer = records.find(({keyId}) => keyId === head?.keyId);
-	const beside = {erasure: await erasureOf(store, runId), keys: records.map(({publicKey}) => publicKey)};
+	const erasure = await erasureOf(store, runId);
+	const beside = {erasure, keys: records.map(({publicKey}) => publicKey)};
 	const events = await store.rawEvents(runId);
 	const verification = verifyRun(events, head, signer?.publicKey ?? keyring.current().publicKey, beside);
-	const revoked = records.find(({revokes}) => revokes !== null && revokes.keyId === signer?.keyId)?.revokes;
+	const revokedOf = (keyId?: string) => records.find(({revokes}) => revokes !== null && revokes.keyId === keyId)?.revokes;
+	const [ofRun, ofErasure] = [revokedOf(signer?.keyId), revokedOf(erasure?.head?.keyId)];
+	const revoked = ofErasure ?? ofRun;
 	if (!revoked) return verification;
-	const detail = `${revoked.keyId} was revoked: ${revoked.reason}; a bundle and an anchor tell whether the run is older`;
+	const what = ofErasure ? 'it signed the record of what was erased' : 'a bundle and an anchor tell whether the run is older';
+	const detail = `${revoked.keyId} was revoked: ${revoked.reason}; ${what}`;
 	const verdict = verification.verdict === 'valid' ? 'cannot_tell' : verification.verdict;
 	return {...verification, verdict, checks: [...verification.checks, {name: 'revoked key', passed: false, detail}]};
 }

@@ -5,18 +5,26 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {after, test} from 'node:test';
 import type {Principal} from '#contract/event.ts';
+import {rotateKey} from '#evidence/keyring.ts';
 import {verifyBundle} from '#evidence/verify-bundle.ts';
 import {createHolds} from '../src/holds.ts';
 import {packEvidence, verifyStored} from '../src/pack-evidence.ts';
 import {replayRun} from '../src/replay.ts';
 import {createRetention} from '../src/retention.ts';
 import {OWNER, wholePlatform} from './platform.ts';
+import {ROOT} from './server.ts';
+
+/** Imported by a name that is not a literal: plain JavaScript has no types to check. */
+const {verifyEvidence} = (await import(path.join(ROOT, 'scripts/verify-evidence.mjs'))) as {
+	verifyEvidence(source: Buffer): {verdict: string};
+};
 
 const directory = mkdtempSync(path.join(tmpdir(), 'writ-retention-'));
 after(() => rmSync(directory, {recursive: true, force: true}));
 const policyFile = path.join(directory, 'policy.yaml');
 writeFileSync(policyFile, 'version: 1\nretention:\n  days: 30\n  rules:\n    - {id: code, days: 400, jobs: [quality]}\n');
-const {platform, add, run} = await wholePlatform({after}, {WRIT_POLICY_FILE: policyFile, POLICY_FILE: policyFile});
+const whole = await wholePlatform({after}, {WRIT_POLICY_FILE: policyFile, POLICY_FILE: policyFile});
+const {platform, add, run} = whole;
 const csv = path.join(directory, 'people.csv');
 writeFileSync(csv, 'name,salary\nCarla,4000\nDora,5000\n');
 await add('people', [{name: 'people.csv', path: csv}]);
@@ -147,4 +155,19 @@ test('files that no run names are erased, and those that one names are kept', as
 	assert.equal((await retention.run('local', OWNER)).files, 1);
 	assert.deepEqual(globSync('*', {cwd: place}), [kept]);
 	assert.ok((await store.audit({tenant: 'local', text: loose, limit: 5})).rows.length > 0);
+});
+
+test('a record of what was erased tells nothing once the key that signed it is revoked', async () => {
+	const keys = path.join(whole.directory, 'data', 'keys');
+	const runId = await ask();
+	await rotateKey(keys, {revoke: null, clock: kernel.clock});
+	await later(43).run('local', OWNER);
+	const verdicts = async () => {
+		const {body} = await packEvidence(platform, runId, 'bundle', 'writ test');
+		const bundle = Buffer.from(body);
+		return [await verifyStored(platform, runId), verifyBundle(bundle), verifyEvidence(bundle)].map(({verdict}) => verdict);
+	};
+	assert.deepEqual(await verdicts(), ['valid', 'valid', 'valid']);
+	await rotateKey(keys, {revoke: 'it was copied', clock: kernel.clock});
+	assert.deepEqual(await verdicts(), ['cannot_tell', 'cannot_tell', 'cannot_tell']);
 });

@@ -57,6 +57,7 @@ function verifyFiles(files: Files, {trustedKeyId, anchor}: Trust): Verification 
 	const byHead = keys.signers.find(({keyId}) => isRecord(head) && keyId === head.keyId) ?? signer;
 	const parsed = events.map(tryParse);
 	const run = checkRun(events, head, byHead, 'tampered').map((finding) => inEvents(finding));
+	const erasure = readErasure(files);
 	const isSound = run.every(({verdict}) => verdict === 'valid');
 	const place = isSound ? checkPlace(files, keys.signers, anchor) : [];
 	return conclude(
@@ -65,10 +66,11 @@ function verifyFiles(files: Files, {trustedKeyId, anchor}: Trust): Verification 
 			...keys.findings,
 			...(exact ? [] : [{name: 'events', verdict: 'tampered', detail: 'they are not in canonical form', file: EVENTS} as const]),
 			...run,
-			...checkErasure(events, readErasure(files), keys.signers),
+			...checkErasure(events, erasure, keys.signers),
 			// What a broken chain is said to show is worth nothing, and its break is what matters.
 			...(isSound ? [...checkContent(sealed, parsed as Event[]), ...place] : []),
 			...checkRevoked(keys, byHead, place),
+			...checkEraser(keys, erasure?.head),
 		],
 		events,
 		signer,
@@ -87,7 +89,7 @@ function checkContent(sealed: {files: Files; hashes: ReadonlyMap<string, string>
 	];
 }
 
-function readErasure(files: Files): unknown {
+function readErasure(files: Files) {
 	const bytes = files.get('log/erasure/events.jsonl');
 	return bytes && {events: readEvents(bytes).events, head: parseFile(files, 'log/erasure/head.json')?.value};
 }
@@ -106,6 +108,15 @@ function checkRevoked({revoked}: KeyChain, {keyId}: Signer, place: readonly Find
 	return [
 		{name: 'revoked key', verdict: isAnchored ? 'valid' : 'cannot_tell', detail: `${keyId} was revoked (${reason}), ${what}`},
 	];
+}
+
+/** An anchor says that the run is older than the theft of a key. Of the record of its erasure it says nothing. */
+function checkEraser({revoked}: KeyChain, head: unknown): Finding[] {
+	const keyId = isRecord(head) ? String(head.keyId) : '';
+	const reason = revoked.get(keyId);
+	if (reason === undefined) return [];
+	const detail = `${keyId} signed the record of what was erased, and was revoked (${reason})`;
+	return [{name: 'revoked key', verdict: 'cannot_tell', detail}];
 }
 
 /** The seal is signed and names every file but itself, with its digest. */
