@@ -53,6 +53,11 @@ const CAPABILITIES: readonly Capability[] = [
 		tests: ['src/identity/*.test.ts', 'test/identity{,-sign-in}.test.ts'],
 	},
 	{
+		name: 'What a tenant may use: runs, tokens, money, bytes',
+		command: 'writ budget',
+		tests: ['test/storage-budget.test.ts'],
+	},
+	{
 		name: 'Tenants see nothing of each other',
 		command: 'node --test test/isolation.test.ts',
 		tests: ['test/isolation*.test.ts'],
