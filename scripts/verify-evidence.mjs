@@ -143,6 +143,7 @@ const CONTENT = new Map([...FIELDS.matchAll(/([a-z.]+) ([\w ]+)/g)].map(([, type
 function hashOf({salt, erased, ...event}) {
 	const fields = event.v === 2 && CONTENT.get(event.type);
 	if (!fields) return salt === undefined && erased === undefined && hex(canonical(event));
+	if ('content' in event) return null; // the digest takes this place, and whatever stood here would not count
 	const members = Object.entries(event.data ?? {});
 	const [content, data] = [true, false].map((is) => Object.fromEntries(members.filter(([key]) => fields.includes(key) === is)));
 	if (erased !== undefined && (salt !== undefined || Object.keys(content).length > 0)) return null;

@@ -102,6 +102,24 @@ test('text that is put where content was erased is tampering', () => {
 	assert.deepEqual([check(forged, record).verdict, check(forged, record).position], ['tampered', at]);
 });
 
+test('text that is put beside what is hashed, under the name of its digest, is tampering', async () => {
+	const beside = (events: readonly unknown[], at: number) =>
+		events.with(at - 1, {...(events[at - 1] as object), content: 'What I never asked'});
+	const at = erasable[0]?.seq ?? 1;
+	const found = [check(beside(whole.map(toStored), at)), check(beside(erased, at), record)];
+	assert.deepEqual(
+		found.map(({verdict, position}) => [verdict, position]),
+		[
+			['tampered', at],
+			['tampered', at],
+		],
+	);
+	const gone = {rawEvents: async () => structuredClone(erased), head: async () => head};
+	const forged = {...record, events: beside(record.events, 1)};
+	const bundle = new Map(await exportBundle('run_1', {store: gone, key, erasure: async () => forged}));
+	assert.deepEqual([verifyBundle(bundle).verdict, verifyEvidence(bundle).verdict], ['tampered', 'tampered']);
+});
+
 test('erased content is not found by trying what it could have been: with its salt at hand it would be', () => {
 	const guesses = ['How many tickets are closed?', 'How many tickets are open?'];
 	const started = whole[0] as Event;

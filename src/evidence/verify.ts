@@ -162,7 +162,8 @@ function linkFault(event: Readonly<Record<string, unknown>>, {seq, runId, prev}:
 function hashMatches({hash, salt, erased, ...event}: Readonly<Record<string, unknown>>): boolean {
 	const fields = Object.keys(CONTENT[event.type as EventType] ?? {});
 	if (event.v !== 2 || fields.length === 0) return tryDigest({...event, salt, erased}) === hash;
-	if (!isRecord(event.data)) return false;
+	// The digest takes this place in what is hashed: whatever stood here would not count.
+	if (!isRecord(event.data) || Object.hasOwn(event, 'content')) return false;
 	const kept: Record<string, unknown> = {...event.data};
 	const content: Record<string, unknown> = {};
 	for (const field of fields) {
