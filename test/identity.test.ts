@@ -174,6 +174,17 @@ describe('an agent', () => {
 		);
 	});
 
+	test('that is stopped asks nothing through chat either', async () => {
+		const {token} = await create(keys.ann, {name: 'bot5', kind: 'agent', roles: ['analyst']});
+		const chat = jsonPost({dataset_id: 'support', message: 'total amount by name'});
+		assert.equal(await call(token, '/chat', chat), '200');
+		const stop = jsonPost({mode: 'observe', scope: {agent: 'ann/bot5'}});
+		assert.equal(await call(keys.ann, '/api/v1/kill-switch', stop), '200');
+		assert.equal(await call(token, '/runs', SQL), '503 stopped');
+		assert.equal(await call(token, '/chat', chat), '503 stopped');
+		assert.equal(await call(keys.ann, '/chat', chat), '200');
+	});
+
 	test('loses what its owner loses, at the next call', async () => {
 		const {token} = await create(keys.lea, {name: 'bot', kind: 'agent', roles: ['analyst', 'operator']});
 		assert.deepEqual((await whoIs(token)).roles, ['analyst', 'operator']);

@@ -14,6 +14,8 @@ export const principalSchema = z.object({
 	tools: z.array(z.string().min(1).max(200)).optional(),
 	/** the account whose rights an agent borrows, which are no more than its owner has */
 	onBehalfOf: z.string().min(1).max(200).optional(),
+	/** who asked an agent of the platform, when that is no person: what holds for it holds for what it asks */
+	via: z.object({kind: z.enum(['agent', 'schedule', 'service']), id: z.string().min(1).max(200)}).optional(),
 	/** the id of the API token that was used */
 	token: z.string().min(1).max(200).optional(),
 });

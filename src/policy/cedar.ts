@@ -19,9 +19,22 @@ export function createPermissionGate(ruleSet: RuleSet, sliceOf: SliceOf = create
 			if (problem !== undefined) return deny(['policy-problem'], `no action is allowed until this is mended: ${problem}`);
 			const {name} = action.tool;
 			if (isReservedName(name)) return deny(['reserved-name'], `\`${name}\` is the name of a group, so no tool may have it`);
-			return judge(ask(sliceOf(action.tool), answers, action, facts), ruleSet.rules, describe(action, facts));
+			const slice = sliceOf(action.tool);
+			const as = (who: Facts) => judge(ask(slice, answers, action, who), ruleSet.rules, describe(action, who));
+			const {principal} = facts;
+			return principal.via ? stricter(as(facts), as({...facts, principal: {...principal, ...principal.via}})) : as(facts);
 		},
 	};
+}
+
+/** Of an agent and of the one that asked it: both have to be permitted, and both questions to people are asked. */
+function stricter(one: GateResult, other: GateResult): GateResult {
+	if (one.effect === 'deny' || other.effect === 'allow') return one;
+	if (other.effect === 'deny' || one.effect === 'allow') return other;
+	const quorum = Math.max(one.quorum ?? 1, other.quorum ?? 1);
+	const rules = [...new Set([...one.rules, ...other.rules])].sort();
+	const reason = one.reason === other.reason ? one.reason : `${one.reason}; ${other.reason}`;
+	return {...one, rules, reason, ...(quorum > 1 && {quorum})};
 }
 
 type Answer =

@@ -13,7 +13,7 @@ import {bestPattern} from './match.ts';
 export type ModeRule = {readonly mode: Mode; readonly scope: ModeScope};
 
 /** Who would act, and with what; without a tool only what is said of every tool counts. */
-export type ModeSubject = {readonly principal: Pick<Principal, 'kind' | 'id' | 'tenant'>; readonly tool?: string};
+export type ModeSubject = {readonly principal: Pick<Principal, 'kind' | 'id' | 'tenant' | 'via'>; readonly tool?: string};
 
 /** The policy as it is in these modes; its version stays: what was approved is still what was approved. */
 export function withMode<P extends Policy>(policy: P, state: Pick<ModeReply, 'mode' | 'scoped' | 'number'>): P {
@@ -57,10 +57,10 @@ export function nameOf({tenant, agent, tool}: ModeScope): string {
 	return parts.join(',') || 'platform';
 }
 
-/** INVARIANT: a person is no agent, whatever their id. */
+/** INVARIANT: a person is no agent, whatever their id; an agent is stopped with the one that asked it. */
 function fits({tenant, agent, tool}: ModeScope, {principal, tool: asked}: ModeSubject): boolean {
 	if (tenant !== undefined && tenant !== principal.tenant) return false;
-	if (agent !== undefined && (principal.kind === 'user' || agent !== principal.id)) return false;
+	if (agent !== undefined && (principal.kind === 'user' || ![principal.id, principal.via?.id].includes(agent))) return false;
 	return tool === undefined || (asked !== undefined && bestPattern(asked, [tool]) !== undefined);
 }
 

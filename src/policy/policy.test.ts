@@ -72,6 +72,19 @@ test('a denial for want of a rule says who wanted what', () => {
 
 const PERMIT = '@id("open") permit (principal, action, resource);';
 
+test('what an agent may not do it may not ask another agent for', () => {
+	const policies = `${PERMIT} @id("not-bot") forbid (principal == Agent::"ann/bot", action, resource);`;
+	const judged = (id: string) => permission(policies, sampleAction(), sampleFacts({}, {...AGENT, via: {kind: 'agent', id}}));
+	assert.deepEqual([judged('ann/bot').effect, judged('ann/bot').rules], ['deny', ['not-bot']]);
+	assert.deepEqual([judged('ann/other').effect, judged('ann/other').rules], ['allow', ['open']]);
+	const only = '@id("analyst") permit (principal == Agent::"analyst", action, resource);';
+	const asked = permission(only, sampleAction(), sampleFacts({}, {...AGENT, via: {kind: 'service', id: 'svc'}}));
+	assert.deepEqual(asked.rules, ['no-permit']);
+	const two = `${PERMIT} @id("ask") @decision("ask") @quorum("2") permit (principal == Agent::"ann/bot", action, resource);`;
+	const both = permission(two, sampleAction(), sampleFacts({}, {...AGENT, via: {kind: 'agent', id: 'ann/bot'}}));
+	assert.deepEqual([both.effect, both.rules, both.quorum], ['ask', ['ask'], 2]);
+});
+
 for (const [title, policies, problem] of [
 	['does not parse', `${PERMIT}\npermit (principal`, /^the policies do not parse: unexpected end of input.* in line 2$/],
 	[
