@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 events=(--test-reporter=./scripts/test-events.ts --test-reporter-destination=.writ/page-events.jsonl --test-reporter=spec --test-reporter-destination=stdout)
-exec "$(scripts/node.sh)" --test "${events[@]}" test/page.test.ts test/identity-page.test.ts
+exec "$(scripts/node.sh)" --test "${events[@]}" test/page*.test.ts

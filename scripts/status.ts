@@ -158,7 +158,7 @@ const CAPABILITIES: readonly Capability[] = [
 		tests: ['src/server/*.test.ts', 'src/contract/*.test.ts', 'test/api.test.ts'],
 	},
 	{name: 'Command line', command: 'writ --help', tests: ['src/cli/**/*.test.ts', 'test/cli.test.ts']},
-	{name: 'Page', command: 'make run', tests: ['web/**/*.test.ts', 'test/{page*,identity-page}.test.ts']},
+	{name: 'Page', command: 'make run', tests: ['web/**/*.test.ts', 'test/page*.test.ts']},
 	{name: 'Configuration and doctor', command: 'writ doctor', tests: ['src/config/config*.test.ts', 'src/doctor.test.ts']},
 ];
 
