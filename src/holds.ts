@@ -18,8 +18,8 @@ export type Holds = {
 
 type Options = Ports & {
 	readonly store: Pick<Store, 'retention' | 'run'>;
-	/** whether a release takes two people */
-	readonly needsSecond: boolean;
+	/** whether a release in this tenant takes two people */
+	readonly needsSecond: (tenant: string) => boolean;
 };
 
 export function createHolds(options: Options): Holds {
@@ -50,7 +50,7 @@ export function createHolds(options: Options): Holds {
 			const row = await find(holdId, by.tenant);
 			if (row.state === 'released') throw new WritError('conflict', `hold \`${holdId}\` was released already`);
 			const from = {holdId, reason, ...(origin ? {origin} : {})};
-			const body = releaseOf(row, {needsSecond, by, from});
+			const body = releaseOf(row, {needsSecond: needsSecond(row.tenant), by, from});
 			if (body) await record(body);
 			return toHold(await find(holdId, by.tenant));
 		},

@@ -9,7 +9,7 @@ export type Keeping = {readonly recordAudit: RecordAudit; readonly holds: Holds;
 
 type Parts = Pick<Platform, 'store' | 'runs' | 'kernel' | 'files' | 'policy' | 'sweep'> & {
 	readonly software: string;
-	readonly needsSecond: boolean;
+	readonly needsSecond: (tenant: string) => boolean;
 };
 
 export function createKeeping({store, runs, kernel, files, policy, sweep, software, needsSecond}: Parts): Keeping {

@@ -47,6 +47,7 @@ import {approvalsOf, createPolicyRoom, createThreadHistory, openPolicy, type Pol
 import type {createFacts} from './reproducibility.ts';
 import {createSandboxing, type Sandboxing} from './sandboxes.ts';
 import {knownSecrets, openStoreOfSecrets} from './secrets.ts';
+import {hasTwoPeople} from './single-user.ts';
 import type {TenantStorage} from './storage.ts';
 import {withTenantBudgets} from './tenant-budgets.ts';
 
@@ -133,8 +134,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const budgeted = withTenantBudgets(store, policy);
 	const recording = {mode, defaults, keyring, facts, finished, redact, clock, durable};
 	const runs = holdRuns({...recording, store: budgeted, leaseMs: LEASE_MS[config.data.storage]});
-	const needsSecond =
-		config.identity.issuer !== null || new Set(config.server.authTokens.map(({id, tenant}) => `${id}@${tenant}`)).size > 1;
+	const needsSecond = (tenant: string | null) => hasTwoPeople(config, tenant);
 	const killSwitch = await createKillSwitch({holder: mode, defaults, store, runs, kernel, software, needsSecond});
 	mode.catchUp = killSwitch.catchUp;
 	const answer = answerer({kernel, store, datasets, secrets});

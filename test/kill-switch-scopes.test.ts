@@ -11,10 +11,12 @@ import {createModeGate, modeFor} from '#policy/mode.ts';
 import {type Env, freshData, jsonPost, runWrit, type Scope, startWrit, type Writ} from './server.ts';
 
 const PEOPLE = {ann: 'acme', ben: 'acme', eve: 'other'} as const;
-const TOKENS = Object.entries(PEOPLE).map(([id, tenant]) => `${id}-token-0123456789=${id}@${tenant}`);
+/** Second accounts of people who have one. */
+const ACCOUNTS = ['ann2-token-0123456789=ann2:ann@acme', 'eve2-token-0123456789=eve2:eve@other'];
+const TOKENS = [...Object.entries(PEOPLE).map(([id, tenant]) => `${id}-token-0123456789=${id}@${tenant}`), ...ACCOUNTS];
 const JS = {language: 'javascript', code: 'console.log(1)'};
 
-type Person = keyof typeof PEOPLE;
+type Person = keyof typeof PEOPLE | 'ann2' | 'eve2';
 type Shown = {error?: {code: string; message: string}} & ModeReply;
 
 async function serve(scope: Scope, {env = {}, dataDir = freshData(scope)}: {env?: Env; dataDir?: string} = {}) {
@@ -139,6 +141,21 @@ test('a stop that meets other changes at the same moment is durable all the same
 	const {body} = await show(again, 'ann');
 	assert.deepEqual([body.mode, body.reason, body.number], ['observe', 'at once', replies.length]);
 	assert.equal(await run(again, 'eve'), 'stopped');
+});
+
+test('two accounts of one person are one person, and who is alone in a tenant needs nobody of another', async (t) => {
+	const writ = await serve(t);
+	const scope = {tool: 'code.shell'};
+	await set(writ, 'ann', {scope});
+	assert.equal((await set(writ, 'ann', {mode: 'execute', scope})).body.scoped[0]?.asked?.by.id, 'ann');
+	assert.equal((await set(writ, 'ann2', {mode: 'execute', scope})).body.scoped[0]?.mode, 'observe');
+	assert.deepEqual((await set(writ, 'ben', {mode: 'execute', scope})).body.scoped, []);
+
+	await set(writ, 'eve', {scope});
+	assert.deepEqual((await set(writ, 'eve2', {mode: 'execute', scope})).body.scoped, []);
+	const placed = await ask<{holdId: string}>(writ, 'eve', '/api/v1/holds', {kind: 'tenant', target: '', reason: 'case 1'});
+	const released = await ask<{state: string}>(writ, 'eve', `/api/v1/holds/${placed.body.holdId}/release`, {reason: 'over'});
+	assert.equal(released.body.state, 'released');
 });
 
 const AGENT = {kind: 'agent', id: 'bot', tenant: 'acme'} as const;

@@ -115,7 +115,7 @@ test('what is erased is in no file of the data directory any more', async () => 
 
 test('what a hold names is kept until two people have released it, and both are on record', async () => {
 	const runId = await ask();
-	const holds = createHolds({runs, kernel, store, software: 'writ test', needsSecond: true});
+	const holds = createHolds({runs, kernel, store, software: 'writ test', needsSecond: () => true});
 	const ann: Principal = {kind: 'user', id: 'ann', tenant: 'local'};
 	const {holdId} = await holds.place({kind: 'run', target: runId, reason: 'case 14'}, ann);
 	await assert.rejects(holds.place({kind: 'run', target: 'run_none', reason: 'x'}, ann), {code: 'not_found'});

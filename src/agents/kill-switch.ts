@@ -7,6 +7,7 @@ import {WritError} from '#contract/errors.ts';
 import type {Event, EventData, Principal} from '#contract/event.ts';
 import {MODES, type Mode, type ModeReply, type ModeRequest, type ModeScope, type ScopedMode} from '#contract/mode.ts';
 import type {Journal, Kernel, Store} from '#kernel/ports.ts';
+import {personOf} from '#kernel/tally.ts';
 import {withdraw} from '#kernel/withdraw.ts';
 import {type ModeRule, modeFor, nameOf} from '#policy/mode.ts';
 import type {Runs} from './runs.ts';
@@ -37,8 +38,8 @@ export type KillSwitchOptions = {
 	readonly runs: Runs;
 	readonly kernel: Kernel;
 	readonly software: string;
-	/** whether to loosen takes two people */
-	readonly needsSecond: boolean;
+	/** whether to loosen takes two people: in a tenant, without one on the whole platform */
+	readonly needsSecond: (tenant: string | null) => boolean;
 };
 
 /** How many changes by others one waits for. */
@@ -258,9 +259,9 @@ function entryFor(
 	if (by.kind !== 'user') throw new WritError('forbidden', 'only a person may change a mode');
 	if (mode === state.mode && state.asked === null && (scope !== undefined || state.number > 0))
 		throw new WritError('conflict', `${scope ? `\`${nameOf(scope)}\`` : 'the platform'} is in the mode \`${mode}\` already`);
-	if (!isStricter(state.mode, mode) || !needsSecond) return {...entry, mode, asked: null};
+	if (!isStricter(state.mode, mode) || !needsSecond(scope?.tenant ?? null)) return {...entry, mode, asked: null};
 	const {asked} = state;
-	const agrees = asked !== null && asked.mode === mode && !(asked.by.id === by.id && asked.by.tenant === by.tenant);
+	const agrees = asked !== null && asked.mode === mode && !(personOf(asked.by) === personOf(by) && asked.by.tenant === by.tenant);
 	return agrees ? {...entry, mode, asked} : {...entry, mode: state.mode, asked: {by, mode}};
 }
 

@@ -19,7 +19,13 @@ export const modeScopeSchema = z.strictObject({
 });
 export type ModeScope = z.infer<typeof modeScopeSchema>;
 
-const personSchema = z.object({kind: z.enum(['user', 'agent', 'schedule', 'service']), id: z.string(), tenant: z.string()});
+const personSchema = z.object({
+	kind: z.enum(['user', 'agent', 'schedule', 'service']),
+	id: z.string(),
+	tenant: z.string(),
+	/** the human behind the account, when that is not the `id` */
+	person: z.string().optional(),
+});
 
 /** `POST /api/v1/kill-switch`. Without `mode` it stops; without `scope` the whole platform, with one only what it names, in the caller's tenant. */
 export const modeRequestSchema = z.strictObject({

@@ -4,7 +4,7 @@ import type {Event, Principal} from '#contract/event.ts';
 export type Tally = {readonly required: number; readonly people: readonly string[]};
 
 /** The human behind an account: accounts of one person are one person. */
-export function personOf({id, person}: Principal): string {
+export function personOf({id, person}: Pick<Principal, 'id' | 'person'>): string {
 	return person ?? id;
 }
 
