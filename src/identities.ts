@@ -29,6 +29,7 @@ export async function openIdentity(
 		signIn: await openSignIn(platform, config, {configured, log}),
 		sessionIdleMs: config.identity.sessionIdleMinutes * 60_000,
 		record: recordAudit,
+		redact: platform.redact,
 	});
 }
 

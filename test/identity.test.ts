@@ -185,6 +185,11 @@ describe('an agent', () => {
 		assert.equal(await call(keys.ann, '/chat', chat), '200');
 	});
 
+	test('has no name that looks like a secret: nobody could stop what the record calls otherwise', async () => {
+		const made = await create(keys.ann, {name: 'AKIAIOSFODNN7EXAMPLE', kind: 'agent', roles: ['analyst']});
+		assert.deepEqual([made.status, made.error?.code], [422, 'validation_error']);
+	});
+
 	test('loses what its owner loses, at the next call', async () => {
 		const {token} = await create(keys.lea, {name: 'bot', kind: 'agent', roles: ['analyst', 'operator']});
 		assert.deepEqual((await whoIs(token)).roles, ['analyst', 'operator']);

@@ -158,6 +158,16 @@ test('two accounts of one person are one person, and who is alone in a tenant ne
 	assert.equal(released.body.state, 'released');
 });
 
+test('a scope is kept as it is, whatever it looks like, and a reason is not', async (t) => {
+	const writ = await serve(t);
+	const scope = {agent: 'ann/AKIAIOSFODNN7EXAMPLE'};
+	const {body} = await set(writ, 'ann', {scope, reason: 'it used AKIAIOSFODNN7EXAMPLE'});
+	assert.deepEqual(
+		body.scoped.map((one) => [one.scope, one.reason]),
+		[[{...scope, tenant: 'acme'}, 'it used [redacted:aws-key]']],
+	);
+});
+
 const AGENT = {kind: 'agent', id: 'bot', tenant: 'acme'} as const;
 
 test('the strictest mode that fits counts, and a person is no agent', () => {

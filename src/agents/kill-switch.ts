@@ -275,8 +275,7 @@ async function record(entry: Entry, by: Principal, {runs, kernel, software}: Kil
 		...{question: entry.reason === '' ? null : entry.reason, principal: by, policyVersion: kernel.policy().version},
 	};
 	const id = idOf(entry.number);
-	const data = kernel.redact(entry).value as Entry;
-	await runs.record(started, by, id, {type: 'mode.changed', actor: by, data}).catch(async (error: unknown) => {
+	await runs.record(started, by, id, {type: 'mode.changed', actor: by, data: entry}).catch(async (error: unknown) => {
 		await closeAbandoned(id, runs);
 		throw error;
 	});

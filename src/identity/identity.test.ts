@@ -27,7 +27,11 @@ function identityAt(start = '2026-03-01T12:00:00.000Z', single: Principal | null
 	const options = {store, clock, configured: single ? [] : [ANN], record};
 	const signIn = createSignIn({...options, provider, claims: {...claims, roles: 'roles'}, sessionMs: 12 * HOUR});
 	const nested = createSignIn({...options, provider, claims, sessionMs: 12 * HOUR});
-	const identity = createIdentity({...options, single, signIn, newId: () => `tok_${notes.length}`, sessionIdleMs: HOUR});
+	const identity = createIdentity({
+		...{...options, single, signIn, sessionIdleMs: HOUR},
+		newId: () => `tok_${notes.length}`,
+		redact: (value) => ({value, count: 0}),
+	});
 	const open = async (by = signIn) =>
 		(await by.finish((await by.begin('https://writ.example')).secret, new URL('https://x'))).secret;
 	return {identity, store, clock, said, notes, signIn, nested, open};

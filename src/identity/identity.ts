@@ -2,7 +2,7 @@ import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
 import type {Account} from '#contract/identity.ts';
 import type {IdentityStore} from '#kernel/identity-store.ts';
-import type {Clock} from '#kernel/ports.ts';
+import type {Clock, Redactor} from '#kernel/ports.ts';
 import {type Caller, type Callers, createCallers} from './callers.ts';
 import {type ConfiguredAccount, createRights} from './rights.ts';
 import type {RecordNote, SignIn} from './sign-in.ts';
@@ -36,13 +36,14 @@ export type IdentityOptions = {
 	readonly signIn: SignIn | null;
 	readonly sessionIdleMs: number;
 	readonly record: RecordNote;
+	readonly redact: Redactor;
 };
 
-export function createIdentity({signIn, newId, record, ...given}: IdentityOptions): Identity {
+export function createIdentity({signIn, newId, record, redact, ...given}: IdentityOptions): Identity {
 	const {store, clock, configured, single} = given;
 	return {
 		...createCallers({...given, rightsOf: createRights(configured, store, single)}),
-		tokens: createTokens({store, clock, newId, record}),
+		tokens: createTokens({store, clock, newId, record, redact}),
 		signIn,
 		accounts: createAccounts({store, clock, record}),
 		async endSession({principal, session}) {

@@ -2,7 +2,7 @@ import type {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import {type newTokenSchema, ROLES, type Token, type TokenRequest} from '#contract/identity.ts';
 import type {IdentityStore, TokenRow} from '#kernel/identity-store.ts';
-import type {Clock} from '#kernel/ports.ts';
+import type {Clock, Redactor} from '#kernel/ports.ts';
 import {personOf} from '#kernel/tally.ts';
 import type {Caller} from './callers.ts';
 import type {RecordNote} from './sign-in.ts';
@@ -26,12 +26,16 @@ type Ports = {
 	readonly clock: Clock;
 	readonly newId: (prefix: 'tok') => string;
 	readonly record: RecordNote;
+	readonly redact: Redactor;
 };
 
-export function createTokens({store, clock, newId, record}: Ports): Tokens {
+export function createTokens({store, clock, newId, record, redact}: Ports): Tokens {
 	return {
 		async create(request, caller) {
 			assertMayCreate(request, caller);
+			// On record such a name would be another than the one in use.
+			if (redact(request.name).count > 0)
+				throw new WritError('validation_error', 'the name looks like a secret; give it another');
 			const {id, tenant} = caller.principal;
 			const owner = request.kind === 'service' ? null : id;
 			const now = clock.now();

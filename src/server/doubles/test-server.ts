@@ -91,6 +91,7 @@ export function identityOf(
 		newId: (prefix) => `${prefix}_${randomUUID()}`,
 		single: authTokens.length === 0 ? {kind: 'user', id: 'local', tenant: 'local'} : null,
 		record: async () => {},
+		redact: (value) => ({value, count: 0}),
 	});
 }
 
