@@ -158,6 +158,17 @@ test('two accounts of one person are one person, and who is alone in a tenant ne
 	assert.equal(released.body.state, 'released');
 });
 
+test('a name that reads like another scope is no other scope', async (t) => {
+	const writ = await serve(t);
+	await set(writ, 'ann', {scope: {agent: 'x', tool: 'code.*'}});
+	await set(writ, 'ben', {mode: 'execute', scope: {agent: 'x,tool:code.*'}});
+	const {body} = await show(writ, 'ann');
+	assert.deepEqual(
+		body.scoped.map(({mode, scope, asked}) => [mode, scope, asked]),
+		[['observe', {agent: 'x', tool: 'code.*', tenant: 'acme'}, null]],
+	);
+});
+
 test('a scope is kept as it is, whatever it looks like, and a reason is not', async (t) => {
 	const writ = await serve(t);
 	const scope = {agent: 'ann/AKIAIOSFODNN7EXAMPLE'};

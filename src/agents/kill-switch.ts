@@ -9,7 +9,7 @@ import {MODES, type Mode, type ModeReply, type ModeRequest, type ModeScope, type
 import type {Journal, Kernel, Store} from '#kernel/ports.ts';
 import {personOf} from '#kernel/tally.ts';
 import {withdraw} from '#kernel/withdraw.ts';
-import {type ModeRule, modeFor, nameOf} from '#policy/mode.ts';
+import {keyOf, type ModeRule, modeFor, nameOf} from '#policy/mode.ts';
 import type {Runs} from './runs.ts';
 
 /** What the modes are now; asked by the gates on every pass, and by every run before it starts. */
@@ -70,7 +70,7 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 	const durable = {state: holder.state};
 	const stopping = new AbortController();
 	const heard = new EventTarget();
-	/** what was stopped here and is not on record, by the name of its scope */
+	/** what was stopped here and is not on record, by the key of its scope */
 	const held = new Map<string, Held>();
 	const show = () => {
 		const all = [...held.values()];
@@ -80,8 +80,8 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 		if (number <= durable.state.number) return false;
 		durable.state = event ? stateAfter(event, durable.state) : {...durable.state, number};
 		// What is looser than a stop that is not on record does not end it: its own record does.
-		const name = nameOf(event?.data.scope ?? {});
-		if (event && !isStricter(held.get(name)?.next.mode ?? 'execute', event.data.mode)) held.delete(name);
+		const key = keyOf(event?.data.scope ?? {});
+		if (event && !isStricter(held.get(key)?.next.mode ?? 'execute', event.data.mode)) held.delete(key);
 		show();
 		return true;
 	};
@@ -118,7 +118,7 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 			const isHeld = isStricter(wanted.mode, modeIn(holder.state, wanted.scope).mode);
 			// Before it is on record: what stops a platform must not wait for its store.
 			if (isHeld) {
-				held.set(nameOf(wanted.scope ?? {}), heldOf(wanted, by, kernel.clock.now()));
+				held.set(keyOf(wanted.scope ?? {}), heldOf(wanted, by, kernel.clock.now()));
 				show();
 			}
 			const recorded = recordInTurn(turn(wanted, by));
@@ -189,14 +189,14 @@ function heldOf({mode, reason, scope}: ModeRequest, by: Principal, now: Date): H
 
 function modeIn(state: Modes, scope: ModeScope | undefined): State {
 	if (scope === undefined) return state;
-	const known = state.scoped.find((one) => nameOf(one.scope) === nameOf(scope));
+	const known = state.scoped.find((one) => keyOf(one.scope) === keyOf(scope));
 	return known ?? {...INITIAL, number: state.number};
 }
 
 /** What is back in `execute`, and of which nobody wants anything else, is not kept. */
 function withState(state: Modes, scope: ModeScope | undefined, next: State): Modes {
 	if (scope === undefined) return {...state, ...next};
-	const others = state.scoped.filter((one) => nameOf(one.scope) !== nameOf(scope));
+	const others = state.scoped.filter((one) => keyOf(one.scope) !== keyOf(scope));
 	const kept = next.mode === 'execute' && next.asked === null ? [] : [{...next, scope}];
 	return {...state, number: next.number, scoped: [...others, ...kept]};
 }

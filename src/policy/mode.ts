@@ -49,7 +49,12 @@ export function modesOf({modes = []}: Pick<PolicyDocument, 'modes'>): readonly M
 	return modes.map(({mode, ...scope}) => ({mode, scope}));
 }
 
-/** `platform`, or such as `tenant:acme,tool:code.*`; no two scopes share one. */
+/** Of one scope and of no other, whatever its names hold. */
+export function keyOf({tenant, agent, tool}: ModeScope): string {
+	return JSON.stringify([tenant ?? null, agent ?? null, tool ?? null]);
+}
+
+/** For people: `platform`, or such as `tenant:acme,tool:code.*`. */
 export function nameOf({tenant, agent, tool}: ModeScope): string {
 	const parts = Object.entries({tenant, agent, tool}).flatMap(([name, value]) =>
 		value === undefined ? [] : [`${name}:${value}`],
