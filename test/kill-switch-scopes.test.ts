@@ -107,6 +107,8 @@ test('modes outlive the server, and policy.yaml sets a floor that nobody loosens
 		[body.scoped.map(({mode, scope}) => [mode, scope]), body.defaults],
 		[[['observe', {agent: 'analyst', tenant: 'acme'}]], [{mode: 'propose', scope: {tool: 'code.javascript'}}]],
 	);
+	const policy = await ask<object>(writ, 'ann', '/api/v1/policy');
+	assert.deepEqual([policy.status, /observe|tenant: other/.test(JSON.stringify(policy.body))], [200, false]);
 	assert.equal(await run(writ, 'ann'), 'awaiting_approval');
 	assert.equal(await run(writ, 'eve'), 'stopped');
 	await set(writ, 'eve', {mode: 'execute', scope: {tenant: 'other'}});

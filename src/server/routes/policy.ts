@@ -4,6 +4,7 @@ import {
 	backtestRequestSchema,
 	explainRequestSchema,
 	explanationSchema,
+	type PolicyReply,
 	policyReloadSchema,
 	policyReplySchema,
 } from '#contract/policy-api.ts';
@@ -49,11 +50,21 @@ const backtest = createRoute({
 
 export function policyRoutes(deps: ServerDeps) {
 	return createRouter()
-		.openapi(show, (c) => c.json(deps.policy(), 200))
+		.openapi(show, (c) => c.json(seenBy(deps.policy(), c.get('principal').tenant), 200))
 		.openapi(reload, async (c) => c.json(await deps.policies.reload(c.get('principal')), 200))
 		.openapi(explain, async (c) => c.json(await deps.policies.explain(c.req.valid('json'), c.get('principal')), 200))
 		.openapi(backtest, async (c) => {
 			const {policy, since} = c.req.valid('json');
 			return c.json(await deps.policies.backtest(policy, since, c.get('principal').tenant), 200);
 		});
+}
+
+/** INVARIANT: nobody reads what is said of another tenant: neither in the document nor in the text it was read from. */
+function seenBy({document, sources, ...reply}: PolicyReply, tenant: string): PolicyReply {
+	const modes: readonly {tenant?: string}[] = Array.isArray(document.modes) ? document.modes : [];
+	const own = modes.filter((rule) => rule.tenant === undefined || rule.tenant === tenant);
+	if (own.length === modes.length) return {...reply, document, sources};
+	const hidden = '# not shown: it says something of other tenants\n';
+	const shown = sources.map(({name, text}) => ({name, text: name.endsWith('.cedar') ? text : hidden}));
+	return {...reply, document: {...document, modes: own}, sources: shown};
 }
