@@ -138,6 +138,21 @@ test('what a hold names is kept until two people have released it, and both are 
 	]);
 });
 
+test('a record of what was erased tells nothing once the key that signed it is revoked', async () => {
+	const keys = path.join(whole.directory, 'data', 'keys');
+	const runId = await ask();
+	await rotateKey(keys, {revoke: null, clock: kernel.clock});
+	await later(43).run('local', OWNER);
+	const verdicts = async () => {
+		const {body} = await packEvidence(platform, runId, 'bundle', 'writ test');
+		const bundle = Buffer.from(body);
+		return [await verifyStored(platform, runId), verifyBundle(bundle), verifyEvidence(bundle)].map(({verdict}) => verdict);
+	};
+	assert.deepEqual(await verdicts(), ['valid', 'valid', 'valid']);
+	await rotateKey(keys, {revoke: 'it was copied', clock: kernel.clock});
+	assert.deepEqual(await verdicts(), ['cannot_tell', 'cannot_tell', 'cannot_tell']);
+});
+
 test('files that no run names are erased, and those that one names are kept', async () => {
 	const kept = await platform.files.put('local', Buffer.from('named'));
 	const loose = await platform.files.put('local', Buffer.from('loose'));
@@ -155,19 +170,4 @@ test('files that no run names are erased, and those that one names are kept', as
 	assert.equal((await retention.run('local', OWNER)).files, 1);
 	assert.deepEqual(globSync('*', {cwd: place}), [kept]);
 	assert.ok((await store.audit({tenant: 'local', text: loose, limit: 5})).rows.length > 0);
-});
-
-test('a record of what was erased tells nothing once the key that signed it is revoked', async () => {
-	const keys = path.join(whole.directory, 'data', 'keys');
-	const runId = await ask();
-	await rotateKey(keys, {revoke: null, clock: kernel.clock});
-	await later(43).run('local', OWNER);
-	const verdicts = async () => {
-		const {body} = await packEvidence(platform, runId, 'bundle', 'writ test');
-		const bundle = Buffer.from(body);
-		return [await verifyStored(platform, runId), verifyBundle(bundle), verifyEvidence(bundle)].map(({verdict}) => verdict);
-	};
-	assert.deepEqual(await verdicts(), ['valid', 'valid', 'valid']);
-	await rotateKey(keys, {revoke: 'it was copied', clock: kernel.clock});
-	assert.deepEqual(await verdicts(), ['cannot_tell', 'cannot_tell', 'cannot_tell']);
 });
