@@ -64,7 +64,7 @@ type State = {
 	/** what it was seen to have run into; its control group dies with it */
 	exceeded: Death['exceeded'];
 	isKilled: boolean;
-	lastPrintedAt: number | undefined;
+	readonly printedAt: () => number | undefined;
 };
 
 type Runner = {
@@ -73,10 +73,9 @@ type Runner = {
 };
 
 function createRunner(api: DockerApi, id: string, connection: Duplex): Runner {
-	const {stdout, stderr, ended} = separate(connection);
-	const state: State = {group: undefined, init: undefined, exceeded: [], isKilled: false, lastPrintedAt: undefined};
+	const {stdout, stderr, ended, printedAt} = separate(connection);
+	const state: State = {group: undefined, init: undefined, exceeded: [], isKilled: false, printedAt};
 	const gone = new AbortController();
-	stderr.on('data', () => (state.lastPrintedAt = performance.now()));
 	const inspect = () => api.call('GET', `/containers/${id}/json`, stateSchema);
 	const exceeded = () => {
 		const now = quietly(() => state.group?.exceeded()) ?? [];
@@ -174,9 +173,10 @@ async function measure(api: DockerApi, id: string, state: State): Promise<Consum
 }
 
 /** What was printed comes by another way than the frames, and may be behind them: when there was something, wait until no more comes. */
-async function untilPrinted(state: State): Promise<void> {
+async function untilPrinted({printedAt}: State): Promise<void> {
 	const limit = performance.now() + PRINTING_LIMIT_MS;
-	while (state.lastPrintedAt !== undefined && performance.now() < Math.min(state.lastPrintedAt + QUIET_MS, limit)) await delay(1);
+	for (let at = printedAt(); at !== undefined && performance.now() < Math.min(at + QUIET_MS, limit); at = printedAt())
+		await delay(1);
 }
 
 const QUIET_MS = 5;

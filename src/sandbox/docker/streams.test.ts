@@ -23,6 +23,17 @@ for (const size of [1, 3, 7, 8, 9, both.length])
 		await ended;
 	});
 
+test('what was printed waits for its reader, and when it came is known without one', async () => {
+	const connection = new PassThrough();
+	const {stdout, stderr, printedAt} = separate(connection);
+	stdout.resume();
+	assert.equal(printedAt(), undefined);
+	connection.end(packed(2, Buffer.from('early')));
+	await new Promise(setImmediate);
+	assert.equal(typeof printedAt(), 'number');
+	assert.equal(await text(stderr), 'early');
+});
+
 test('an empty part is nothing', async () => {
 	const connection = new PassThrough();
 	const {stdout, stderr} = separate(connection);

@@ -12,6 +12,8 @@ type Attached = {
 	readonly stderr: PassThrough;
 	/** Settles when the engine has sent all there is. Rejects when the connection broke or what came was no stream of a container. */
 	readonly ended: Promise<void>;
+	/** when something last came for `stderr`; a listener there would take what comes before its reader does */
+	printedAt(): number | undefined;
 };
 
 /** Both streams must be read: neither waits for the other. */
@@ -33,7 +35,7 @@ export function separate(connection: Duplex): Attached {
 		reject(cut());
 	});
 	ended.catch(() => {}); // told to whoever waits for the container
-	return {stdout, stderr, ended};
+	return {stdout, stderr, ended, printedAt: splitter.printedAt};
 }
 
 function cut(): WritError {
@@ -47,11 +49,13 @@ type Splitter = {
 	push(chunk: Buffer): boolean;
 	/** false in the middle of a header or a part */
 	isWhole(): boolean;
+	printedAt(): number | undefined;
 };
 
 /** Nothing is held back, however long a part is said to be. */
 function createSplitter(streams: Streams): Splitter {
 	const state = {header: Buffer.alloc(0), left: 0, current: streams[1]};
+	const writtenAt = new Map<PassThrough, number>();
 	const push = (chunk: Buffer) => {
 		let rest = chunk;
 		while (rest.length > 0) {
@@ -69,12 +73,13 @@ function createSplitter(streams: Streams): Splitter {
 			}
 			const part = rest.subarray(0, state.left);
 			state.current.write(part);
+			writtenAt.set(state.current, performance.now());
 			state.left -= part.length;
 			rest = rest.subarray(part.length);
 		}
 		return true;
 	};
-	return {push, isWhole: () => state.left === 0 && state.header.length === 0};
+	return {push, isWhole: () => state.left === 0 && state.header.length === 0, printedAt: () => writtenAt.get(streams[2])};
 }
 
 function streamOf(header: Buffer, streams: Streams): PassThrough | undefined {
