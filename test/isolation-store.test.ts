@@ -43,6 +43,7 @@ async function fill(store: Store, principal: Principal): Promise<void> {
 	await store.identity.addToken({...token, ...held, tenant: principal.tenant, lastUsedAt: null, revokedAt: null} as never);
 	const account = {account: 'same', name: principal.tenant, roles: ['viewer'], signedInAt: at(0), tenant: principal.tenant};
 	await store.identity.putAccount(account as never);
+	await store.quota.change({kind: 'settle', tenant: principal.tenant, holdId: null, change: 1_000});
 }
 
 /** All that a tenant can list. */
@@ -54,6 +55,7 @@ async function listed(store: Store, tenant: string): Promise<Readonly<Record<str
 		threads: await store.threads(tenant, 200),
 		approvals: await store.approvals(tenant),
 		grants: new Array(await store.grants(tenant, 'bob', at(0))).fill('one'),
+		quota: [await store.quota.stored(tenant)],
 		identity: [...(await store.identity.tokens(tenant)), ...(await store.identity.accounts(tenant))],
 	};
 }
