@@ -44,8 +44,12 @@ export function openMemory(): Store {
 	};
 	const read = async (runId: string, after = 0) => parseRows(runId, after, (tables.events.get(runId) ?? []).slice(after));
 	const watchers = new Watchers({read});
+	const identity: {store?: ReturnType<typeof openMemoryIdentity>} = {};
 	return {
-		identity: openMemoryIdentity(),
+		get identity() {
+			identity.store ??= openMemoryIdentity();
+			return identity.store;
+		},
 		retention: NO_RETENTION,
 		quota: createQuota(tables),
 		async append(batch) {
