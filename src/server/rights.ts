@@ -10,12 +10,10 @@ import type {AppContext, AppEnv} from './context.ts';
 
 const READ: readonly Role[] = ['viewer', 'analyst', 'operator', 'approver', 'auditor'];
 const WORK: readonly Role[] = ['analyst', 'operator'];
-const EVIDENCE: readonly Role[] = ['viewer', 'analyst', 'operator', 'approver', 'auditor'];
 const AUDIT: readonly Role[] = ['auditor'];
 const ANSWER: readonly Role[] = ['approver'];
 const ADMIN: readonly Role[] = ['admin'];
 const PLATFORM: readonly Role[] = ['platform'];
-const GOVERNANCE: readonly Role[] = ROLES;
 /** Anybody who is somebody, whatever their roles. */
 const SELF: readonly Role[] | 'self' = 'self';
 
@@ -47,8 +45,8 @@ export const RIGHTS: Readonly<Record<string, readonly Role[] | 'self' | 'public'
 	'GET /runs/{run_id}/stream': READ,
 	'GET /runs/{run_id}/events': READ,
 	'GET /runs/{run_id}/export': WORK,
-	'GET /runs/{run_id}/evidence': EVIDENCE,
-	'POST /runs/{run_id}/verify': EVIDENCE,
+	'GET /runs/{run_id}/evidence': READ,
+	'POST /runs/{run_id}/verify': READ,
 	'POST /api/v1/runs/{run_id}/replay': WORK,
 	'GET /api/v1/code/{run_id}': READ,
 	'GET /api/v1/code/{run_id}/artifacts/{sha256}': READ,
@@ -75,15 +73,15 @@ export const RIGHTS: Readonly<Record<string, readonly Role[] | 'self' | 'public'
 	'POST /api/v1/holds/{hold_id}/release': ['auditor', 'admin'],
 	'GET /api/v1/retention/preview': ['auditor', 'admin'],
 	'POST /api/v1/retention/run': ADMIN,
-	'GET /api/v1/policy': GOVERNANCE,
-	'POST /api/v1/policy/explain': GOVERNANCE,
+	'GET /api/v1/policy': ROLES,
+	'POST /api/v1/policy/explain': ROLES,
 	'POST /api/v1/policy/backtest': ['auditor', 'admin'],
 	'POST /api/v1/policy/reload': PLATFORM,
-	'GET /api/v1/budget': GOVERNANCE,
-	'GET /api/v1/kill-switch': GOVERNANCE,
+	'GET /api/v1/budget': ROLES,
+	'GET /api/v1/kill-switch': ROLES,
 	'POST /api/v1/kill-switch': ['admin', 'platform'],
-	'GET /api/v1/tools': GOVERNANCE,
-	'GET /api/v1/doctor': GOVERNANCE,
+	'GET /api/v1/tools': ROLES,
+	'GET /api/v1/doctor': ROLES,
 	'GET /api/v1/config': PLATFORM,
 };
 
