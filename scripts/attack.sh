@@ -4,14 +4,21 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 node=$(scripts/node.sh)
 wanted=${1:-process,wasm,docker,docker+runsc,none}
+
+leave_out() {
+	case ",$wanted," in *",$1,"*) ;; *) return 0 ;; esac
+	echo "$1: not attacked, for $2" >&2
+	wanted=$(printf '%s' "$wanted" | tr ',' '\n' | grep -vxF "$1" | paste -sd ,) || true
+}
+
 DOCKERDIR=
 trap '[ -z "$DOCKERDIR" ] || scripts/docker.sh stop "$DOCKERDIR"' EXIT
 if engine=$(scripts/docker.sh start); then
 	eval "$engine"
 	export DOCKER_HOST
-	[ -x .writ/gvisor/runsc ] || wanted=${wanted//,docker+runsc/}
+	[ -x .writ/gvisor/runsc ] || leave_out docker+runsc 'runsc was not built'
 else
-	wanted=${wanted//,docker+runsc/}
-	wanted=${wanted//,docker/}
+	leave_out docker+runsc 'no engine starts here'
+	leave_out docker 'no engine starts here'
 fi
 "$node" scripts/attack.ts --quiet --provider "$wanted"
