@@ -168,13 +168,13 @@ describe('a session', () => {
 			).token,
 		};
 		const listed = await runWrit(['accounts'], {env: terminal});
-		assert.match(listed.out, /carl +Carl +viewer analyst .*enabled/);
+		assert.match(listed.out, /carl +Carl +provider +viewer analyst .*enabled/);
 		const bob = new Browser('bob');
 		issuer.people.set('bob', {tenant: 'globex', roles: ['admin'], name: 'Bob'});
 		await bob.signIn(writ.url);
 		assert.equal((await bob.page(at('/api/v1/accounts/carl'), jsonPost({disabled: true}))).status, 404);
 		const disabled = await runWrit(['accounts', 'disable', 'carl'], {env: terminal});
-		assert.match(disabled.out, /carl +Carl +viewer analyst .*disabled/);
+		assert.match(disabled.out, /carl +Carl +provider +viewer analyst .*disabled/);
 		assert.equal((await carl.get(at('/api/v1/me', writ))).status, 401);
 		assert.equal((await fetch(at('/datasets', replica), bot)).status, 401);
 		assert.equal(await codeOf(await carl.signIn(writ.url)), '403 forbidden');

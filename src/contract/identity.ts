@@ -56,8 +56,12 @@ export const tokensReplySchema = z.object({tokens: z.array(tokenSchema)});
 export const accountSchema = z.object({
 	account: z.string(),
 	name: z.string(),
+	/** who says what its roles are, and can change them */
+	source: z.enum(['provider', 'settings']),
+	/** of a provider: as it said at the last sign-in */
 	roles: z.array(roleSchema),
-	signedInAt: z.string(),
+	/** null for an account of the settings, which shows its token at every call */
+	signedInAt: z.string().nullable(),
 	disabledAt: z.string().nullable(),
 });
 export type Account = z.infer<typeof accountSchema>;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Principal} from '#contract/event.ts';
+import {ROLES} from '#contract/identity.ts';
 import {openMemory} from '#store/memory.ts';
 import {createIdentity} from './identity.ts';
 import type {ConfiguredAccount} from './rights.ts';
@@ -114,6 +115,21 @@ test('an owner has a hundred active tokens at most', async () => {
 	await assert.rejects(make(), {code: 'conflict'});
 	clock.at += 24 * HOUR;
 	assert.ok(await make());
+});
+
+test('the accounts of a tenant are those of the settings and of the provider, each once', async () => {
+	const {identity, store, open} = identityAt();
+	const ann = await identity.identify(ANN.token, null);
+	assert.ok(ann);
+	await open();
+	const stale = {account: 'ann', name: 'Ann', roles: ['viewer'], signedInAt: '2026-02-01T12:00:00.000Z'} as const;
+	await store.putAccount({...stale, tenant: 'acme'});
+	await store.putAccount({...stale, tenant: 'globex'});
+	const signedInAt = '2026-03-01T12:00:00.000Z';
+	assert.deepEqual(await identity.accounts.list(ann), [
+		{account: 'ann', name: 'ann', source: 'settings', signedInAt: null, disabledAt: null, roles: [...ROLES]},
+		{account: 'bob', name: 'bob', source: 'provider', signedInAt, disabledAt: null, roles: ['viewer']},
+	]);
 });
 
 test('on a server that asks nobody, a token of ours that is no good is nobody’s, and anything else is ignored', async () => {

@@ -5,12 +5,12 @@ import {renderTable} from '../table.ts';
 
 const PATH = '/api/v1/accounts';
 
-/** People who signed in with the identity provider, for whoever administers their tenant. */
+/** Accounts of the settings and people who signed in, for whoever administers their tenant. */
 export function accountCommands(program: Program, act: Act): void {
-	const accounts = program.command('accounts').description('people of your tenant who signed in; takes the role admin');
+	const accounts = program.command('accounts').description('people of your tenant; takes the role admin');
 	accounts
 		.command('list', {isDefault: true})
-		.description('who they are, and the roles of their last sign-in')
+		.description('who they are, where their account is from, and their roles')
 		.action(act(async (command) => show(command, await (await command.connect()).fetch(PATH))));
 	for (const [verb, disabled, about] of [
 		['disable', true, 'end the sessions of an account, and all that acts for it, and let it in no more'],
@@ -32,10 +32,10 @@ export function accountCommands(program: Program, act: Act): void {
 async function show({io, json}: Command, reply: Response): Promise<void> {
 	const found = accountsReplySchema.parse(await reply.json());
 	if (json) return printJson(io, found);
-	if (found.accounts.length === 0) return print(io, 'nobody has signed in');
-	const rows = found.accounts.map(({account, name, roles, signedInAt, disabledAt}) => [
-		...[printable(account), printable(name), roles.join(' '), signedInAt.slice(0, 16).replace('T', ' ')],
+	if (found.accounts.length === 0) return print(io, 'there are no accounts');
+	const rows = found.accounts.map(({account, name, source, roles, signedInAt, disabledAt}) => [
+		...[printable(account), printable(name), source, roles.join(' '), signedInAt?.slice(0, 16).replace('T', ' ') ?? '-'],
 		disabledAt === null ? 'enabled' : paint(io, 'red', 'disabled'),
 	]);
-	print(io, renderTable(['account', 'name', 'roles', 'signed in', 'state'], rows, io));
+	print(io, renderTable(['account', 'name', 'from', 'roles', 'signed in', 'state'], rows, io));
 }

@@ -53,7 +53,7 @@ const accounts = createRoute({
 	path: '/api/v1/accounts',
 	operationId: 'listAccounts',
 	tags,
-	summary: 'People of the tenant who signed in with the identity provider',
+	summary: 'People of the tenant: accounts of the settings, and who signed in with the identity provider',
 	responses: {200: jsonReply(accountsReplySchema, 'the accounts')},
 });
 const disable = createRoute({
