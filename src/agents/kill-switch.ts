@@ -5,11 +5,12 @@
 import {setTimeout as pause} from 'node:timers/promises';
 import {WritError} from '#contract/errors.ts';
 import type {Event, EventData, Principal} from '#contract/event.ts';
-import {MODES, type Mode, type ModeReply, type ModeRequest, type ModeScope, type ScopedMode} from '#contract/mode.ts';
+import type {ModeReply, ModeRequest, ModeScope, ScopedMode} from '#contract/mode.ts';
 import type {Journal, Kernel, Store} from '#kernel/ports.ts';
 import {personOf} from '#kernel/tally.ts';
 import {withdraw} from '#kernel/withdraw.ts';
-import {keyOf, type ModeRule, modeFor, nameOf} from '#policy/mode.ts';
+import {isStricter, keyOf, type ModeRule, modeFor, nameOf} from '#policy/mode.ts';
+import {assertOnRecord, type Held, keepRecording} from './held-stops.ts';
 import type {Runs} from './runs.ts';
 
 /** What the modes are now; asked by the gates on every pass, and by every run before it starts. */
@@ -21,7 +22,8 @@ export type KillSwitch = {
 	state(caller?: Principal): ModeReply;
 	/**
 	 * A stricter mode is in force here at once, and everywhere when it is durable. A looser one needs somebody else's agreement where
-	 * there is somebody else: then this is the wish, or the agreement to it. Throws `store_unavailable`; what was stopped stays stopped.
+	 * there is somebody else: then this is the wish, or the agreement to it. Throws `store_unavailable`; what was stopped stays stopped,
+	 * shown as `held`, and is recorded as soon as the store works.
 	 */
 	change(wanted: ModeRequest, by: Principal): Promise<ModeReply>;
 	/** Makes the holder know every change that is durable by now. */
@@ -103,17 +105,25 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 			void apply(number, event).catch(kernel.report);
 		}
 	};
-	const turn = (wanted: ModeRequest, by: Principal): Turn => ({
+	const turn = (wanted: Wanted, by: Principal): Turn => ({
 		entry: () => entryFor(wanted, by, {...options, durable: durable.state}),
 		isLooser: () => isStricter(modeIn(durable.state, wanted.scope).mode, wanted.mode),
 		record: (entry) => record(entry, by, options),
 		hear: async (number) => catchUp().then(() => (durable.state.number < number ? once(heard) : undefined)),
 	});
 
+	const settle = async (entry: Entry) => {
+		while (durable.state.number < entry.number && !stopping.signal.aborted) await once(heard);
+		if (entry.mode === 'observe' && entry.asked === null) await cancelWaiting(holder.state, options);
+	};
+	const recordHeld = async ({scope, next}: Held) => recordInTurn(turn({mode: next.mode, reason: next.reason, scope}, next.by));
+	const lasting = keepRecording(held, {record: recordHeld, settle, report: kernel.report, signal: stopping.signal});
+
 	return {
 		state: view,
 		async change(given, by) {
 			const wanted = {...given, ...(given.scope && {scope: scopeOf(given.scope, by)})};
+			assertOnRecord(held.get(keyOf(wanted.scope ?? {})), wanted.mode);
 			turn(wanted, by).entry(); // nothing that is refused is held
 			const isHeld = isStricter(wanted.mode, modeIn(holder.state, wanted.scope).mode);
 			// Before it is on record: what stops a platform must not wait for its store.
@@ -124,15 +134,14 @@ export async function createKillSwitch(options: KillSwitchOptions): Promise<Kill
 			const recorded = recordInTurn(turn(wanted, by));
 			// The others hear of it before this server is busy with the ends of its runs, which nothing here needs to wait for.
 			if (isHeld) setImmediate(() => void endStopped(holder.state, runs).catch(kernel.report));
-			const entry = await recorded;
-			while (durable.state.number < entry.number) await once(heard);
-			if (entry.mode === 'observe' && entry.asked === null) await cancelWaiting(holder.state, options);
+			await settle(await recorded.catch((error: unknown) => lasting.refused(keyOf(wanted.scope ?? {}), error)));
 			return view(by);
 		},
 		catchUp,
 		async close() {
+			await Promise.allSettled([...held.values()].map(recordHeld)); // the last chance of what no other server knows of
 			stopping.abort();
-			await following;
+			await Promise.all([following, lasting.ended()]);
 		},
 	};
 }
@@ -181,7 +190,7 @@ function scopeOf(scope: ModeScope, by: Principal): ModeScope {
 }
 
 type State = Omit<ScopedMode, 'scope'>;
-type Held = {readonly scope: ModeScope | undefined; readonly next: State};
+type Wanted = Omit<ModeRequest, 'scope'> & {readonly scope?: ModeScope | undefined};
 
 function heldOf({mode, reason, scope}: ModeRequest, by: Principal, now: Date): Held {
 	return {scope, next: {mode, reason, by, since: now.toISOString(), number: 0, asked: null, held: true}};
@@ -263,10 +272,6 @@ function entryFor(
 	const {asked} = state;
 	const agrees = asked !== null && asked.mode === mode && !(personOf(asked.by) === personOf(by) && asked.by.tenant === by.tenant);
 	return agrees ? {...entry, mode, asked} : {...entry, mode: state.mode, asked: {by, mode}};
-}
-
-function isStricter(one: Mode, other: Mode): boolean {
-	return MODES.indexOf(one) < MODES.indexOf(other);
 }
 
 async function record(entry: Entry, by: Principal, {runs, kernel, software}: KillSwitchOptions): Promise<void> {

@@ -44,6 +44,10 @@ export function modeFor<R extends ModeRule>(rules: readonly R[], subject: ModeSu
 	return {mode, applying: fitting.filter((rule) => rule.mode === mode)};
 }
 
+export function isStricter(one: Mode, other: Mode): boolean {
+	return MODES.indexOf(one) < MODES.indexOf(other);
+}
+
 /** What policy.yaml says of modes. */
 export function modesOf({modes = []}: Pick<PolicyDocument, 'modes'>): readonly ModeRule[] {
 	return modes.map(({mode, ...scope}) => ({mode, scope}));

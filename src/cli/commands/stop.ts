@@ -72,9 +72,10 @@ function show({io, json}: Command, state: ModeReply): void {
 			);
 }
 
-function describe({mode, by, since, reason}: Omit<ModeReply, 'scoped' | 'defaults'>): string {
+function describe({mode, by, since, reason, held}: Omit<ModeReply, 'scoped' | 'defaults'>): string {
 	if (by === null) return mode;
-	return `${mode}, set by ${printable(by.id)} at ${since?.slice(0, 19)}${reason === '' ? '' : `: ${printable(reason)}`}`;
+	const said = `${mode}, set by ${printable(by.id)} at ${since?.slice(0, 19)}${reason === '' ? '' : `: ${printable(reason)}`}`;
+	return held ? `${said} (not on record yet: in force on this server only)` : said;
 }
 
 function nameOf(scope: ModeScope): string {

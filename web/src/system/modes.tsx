@@ -17,11 +17,12 @@ export function Modes() {
 	return (
 		<div className="flex max-w-3xl flex-col gap-4">
 			<ul className="rounded-md border border-line text-xs">
-				{set.map(({scope, mode, by, reason, asked}) => (
+				{set.map(({scope, mode, by, reason, asked, held}) => (
 					<li key={nameOf(scope)} className="border-line px-3 py-2 not-last:border-b">
 						<span className="font-medium">{nameOf(scope)}</span>: {mode}
 						{by && <span className="text-muted"> · set by {by.id}</span>}
 						{reason !== '' && <span className="text-muted"> · {reason}</span>}
+						{held && <span className="text-bad"> · not on record yet: in force on this server only</span>}
 						{asked && (
 							<span>
 								{' '}

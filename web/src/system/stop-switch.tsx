@@ -38,12 +38,13 @@ export function StopSwitch() {
 	);
 }
 
-function describe({mode, by, reason, asked}: ModeReply): string {
+function describe({mode, by, reason, asked, held}: ModeReply): string {
 	if (mode === 'execute')
 		return 'On every server: what runs is ended, what waits for a person is cancelled, and nothing starts until somebody lets it.';
 	const why = reason === '' ? '' : `: ${reason}`;
 	const wish = asked ? ` ${asked.by.id} wants it to go on; another person has to agree.` : '';
-	return `${by?.id ?? 'Somebody'} stopped it${why}.${wish}`;
+	const reach = held ? ' It is not on record yet: only this server has stopped.' : '';
+	return `${by?.id ?? 'Somebody'} stopped it${why}.${reach}${wish}`;
 }
 
 function ChangeForm({mode, onDone}: {readonly mode: Mode; readonly onDone: () => void}) {
