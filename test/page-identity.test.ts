@@ -8,7 +8,7 @@ import {promisify} from 'node:util';
 import axe from 'axe-core';
 import {type Browser, chromium, type Page} from 'playwright-core';
 import {isWellFormed} from '#identity/token.ts';
-import {type Issuer, startIssuer} from './issuer.ts';
+import {type Issuer, Browser as Person, startIssuer} from './issuer.ts';
 import {freshData, ROOT, type Scope, startWrit, type Writ} from './server.ts';
 
 const CHROMIUM = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
@@ -133,6 +133,79 @@ describe('who one is, in the page', {skip, timeout: 300_000}, () => {
 			await page.getByText('revoked', {exact: true}).waitFor();
 			assert.equal((await use()).status, 401);
 		}));
+
+	test('an admin sees who may come in, ends their tokens, and shuts an account out and lets it in again', async () => {
+		const {issuer, writ} = state;
+		assert.ok(issuer && writ);
+		issuer.people.set('carl', {tenant: 'acme', roles: ['viewer', 'analyst'], name: 'Carl'});
+		issuer.people.set('ann', {tenant: 'acme', roles: ['viewer', 'admin'], name: 'Ann Lee'});
+		const carl = new Person('carl');
+		await carl.signIn(writ.url);
+		const bot = JSON.stringify({name: 'carls-bot', kind: 'agent', roles: ['viewer']});
+		const json = {'content-type': 'application/json'};
+		const made = await carl.page(new URL('/api/v1/tokens', writ.url).href, {method: 'POST', body: bot, headers: json});
+		const {token} = (await made.json()) as {token: string};
+		const statusOf = async () => [
+			(await carl.get(new URL('/api/v1/me', writ.url).href)).status,
+			(await writ.request('/api/v1/me', {headers: {authorization: `Bearer ${token}`}})).status,
+		];
+		assert.deepEqual(await statusOf(), [200, 200]);
+		await visit(async (page) => {
+			await signIn(page);
+			await page.getByRole('link', {name: 'Accounts'}).click();
+			const row = page.getByRole('region', {name: 'People'}).getByRole('row', {name: /^carl/});
+			await row.waitFor();
+			assert.deepEqual((await row.getByRole('cell').allTextContents()).slice(0, 3), ['Carl', 'provider', 'viewer, analyst']);
+			await assertAccessible(page);
+			await picture(page, 'accounts');
+
+			await row.getByRole('button', {name: '1 active: show the tokens of carl'}).click();
+			const keys = page.getByRole('region', {name: 'Tokens of the tenant'});
+			await keys.getByRole('cell', {name: 'nightly'}).waitFor({state: 'detached'});
+			assert.deepEqual((await keys.getByRole('cell').allTextContents()).slice(0, 5), [
+				'carls-bot',
+				'agent',
+				'carl',
+				'viewer',
+				'all of its roles',
+			]);
+			await keys.getByRole('button', {name: 'Revoke carls-bot'}).click();
+			await keys.getByText('revoked', {exact: true}).waitFor();
+			assert.deepEqual(await statusOf(), [200, 401]);
+
+			await row.getByRole('button', {name: 'Disable: carl'}).click();
+			assert.deepEqual(await statusOf(), [200, 401]);
+			await row.getByRole('button', {name: 'End sessions and disable: carl'}).click();
+			await row.getByText('disabled', {exact: true}).waitFor();
+			assert.deepEqual(await statusOf(), [401, 401]);
+			await row.getByRole('button', {name: 'Enable: carl'}).click();
+			await row.getByText('enabled', {exact: true}).waitFor();
+
+			await page.getByLabel('Owner').selectOption('');
+			await page.getByLabel('Name', {exact: true}).fill('ci');
+			await page.getByLabel('Acts as').selectOption('service');
+			await page.getByRole('button', {name: 'Make the token'}).click();
+			await keys.getByRole('row', {name: /^ci service itself viewer/}).waitFor();
+			await page.setViewportSize({width: 390, height: 840});
+			await picture(page, 'accounts-phone');
+			assert.equal(await page.evaluate<boolean>('document.documentElement.scrollWidth <= innerWidth'), true);
+		});
+	});
+
+	test('whoever is no admin sees no way to the accounts, and is told so at their address', () => {
+		state.issuer?.people.set('ann', {tenant: 'acme', roles: ['viewer', 'approver'], name: 'Ann Lee'});
+		return visit(async (page, writ) => {
+			await signIn(page);
+			await page.getByRole('link', {name: /^Account Ann/}).waitFor();
+			assert.equal(await page.getByRole('link', {name: 'Accounts'}).count(), 0);
+			const asked: string[] = [];
+			page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+			await page.goto(new URL('/accounts', writ.url).href);
+			await page.getByText('Accounts are for the role admin to see').waitFor();
+			await page.getByText('You have: viewer, approver.').waitFor();
+			assert.ok(asked.length > 0 && !asked.includes('/api/v1/accounts'));
+		});
+	});
 
 	test('whoever has no role here is told so', () => {
 		state.issuer?.people.set('ann', {tenant: 'acme', name: 'Ann Lee'});

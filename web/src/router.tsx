@@ -48,9 +48,15 @@ const account = createRoute({
 	component: lazyRouteComponent(() => import('./account/account-screen.tsx'), 'AccountScreen'),
 });
 
+const accounts = createRoute({
+	getParentRoute: () => root,
+	path: '/accounts',
+	component: lazyRouteComponent(() => import('./accounts/accounts-screen.tsx'), 'AccountsScreen'),
+});
+
 export function createPageRouter() {
 	return createRouter({
-		routeTree: root.addChildren([chat, datasets.addChildren([dataset]), runs, run, approvals, audit, system, account]),
+		routeTree: root.addChildren([chat, datasets.addChildren([dataset]), runs, run, approvals, audit, system, account, accounts]),
 		defaultPreload: 'intent',
 		defaultPendingComponent: () => <Loading label="Loading" />,
 		defaultErrorComponent: ({error}) => (

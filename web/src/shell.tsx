@@ -90,6 +90,7 @@ function SideBar({onDone}: {readonly onDone?: () => void}) {
 				<Place to="/approvals" icon="approve" label="Inbox" extra={<WaitingCount />} />
 				<Place to="/audit" icon="shield" label="Audit" />
 				<Place to="/system" icon="system" label="System" />
+				<AccountsPlace />
 				<Place to="/account" icon="person" label="Account" extra={<WhoIAm />} />
 			</ul>
 			<ThreadList {...(onDone ? {onDone} : {})} />
@@ -102,7 +103,7 @@ function SideBar({onDone}: {readonly onDone?: () => void}) {
 }
 
 type PlaceProps = {
-	readonly to: '/' | '/datasets' | '/runs' | '/approvals' | '/audit' | '/system' | '/account';
+	readonly to: '/' | '/datasets' | '/runs' | '/approvals' | '/audit' | '/system' | '/account' | '/accounts';
 	readonly icon: IconName;
 	readonly label: string;
 	readonly extra?: ReactNode;
@@ -123,6 +124,12 @@ function Place({to, icon, label, extra}: PlaceProps) {
 			</Link>
 		</li>
 	);
+}
+
+/** Nobody is shown a way to where they may not go. */
+function AccountsPlace() {
+	const {data} = useQuery(meQuery);
+	return data?.roles.includes('admin') ? <Place to="/accounts" icon="people" label="Accounts" /> : null;
 }
 
 function WhoIAm() {

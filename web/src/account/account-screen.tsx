@@ -1,11 +1,11 @@
-import {useMutation, useQuery, useQueryClient} from '@tanstack/react-query';
-import type {Me, Token} from '#contract/identity.ts';
+import {useMutation, useQuery} from '@tanstack/react-query';
+import type {Me} from '#contract/identity.ts';
 import {clearToken} from '../api/client.ts';
-import {endSession, meQuery, revokeToken, tokensQuery} from '../api/identity.ts';
+import {endSession, meQuery, tokensQuery} from '../api/identity.ts';
 import {Button} from '../ui/button.tsx';
 import {ErrorNotice, Loading} from '../ui/notice.tsx';
-import {formatMoment} from '../ui/time.ts';
 import {NewTokenForm} from './new-token.tsx';
+import {TokenTable} from './token-table.tsx';
 
 /** Who one is here, what one may do, and the tokens that act in one's name. */
 export function AccountScreen() {
@@ -80,62 +80,7 @@ function Tokens({me}: {readonly me: Me}) {
 			{me.by !== 'token' && me.kind === 'user' && <NewTokenForm me={me} />}
 			{error && <ErrorNotice error={error} />}
 			{data?.length === 0 && <p className="text-muted text-xs">You have none.</p>}
-			{data && data.length > 0 && <TokenTable tokens={data} />}
+			{data && data.length > 0 && <TokenTable label="Your tokens" tokens={data} />}
 		</div>
-	);
-}
-
-function TokenTable({tokens}: {readonly tokens: readonly Token[]}) {
-	return (
-		// biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it
-		<section aria-label="Your tokens" tabIndex={0} className="relative overflow-x-auto rounded-md border border-line">
-			<table className="w-full min-w-[640px] text-left text-xs">
-				<thead className="bg-panel text-2xs text-muted">
-					<tr>
-						{['Name', 'Acts as', 'Roles', 'Tools', 'Until', 'Last used', ''].map((name) => (
-							<th key={name} scope="col" className="px-3 py-1.5 font-medium">
-								{name || <span className="sr-only">Revoke</span>}
-							</th>
-						))}
-					</tr>
-				</thead>
-				<tbody>
-					{tokens.map((token) => (
-						<TokenRow key={token.tokenId} token={token} />
-					))}
-				</tbody>
-			</table>
-		</section>
-	);
-}
-
-function TokenRow({token}: {readonly token: Token}) {
-	const queries = useQueryClient();
-	const revoke = useMutation({
-		mutationFn: () => revokeToken(token.tokenId),
-		onSettled: () => queries.invalidateQueries({queryKey: tokensQuery.queryKey}),
-	});
-	const {name, kind, roles, tools, expiresAt, lastUsedAt, state, tokenId} = token;
-	return (
-		<tr className="border-line border-t align-top">
-			<td className="px-3 py-1.5 font-medium" title={tokenId}>
-				{name}
-			</td>
-			<td className="px-3 py-1.5">{kind}</td>
-			<td className="px-3 py-1.5">{roles.join(', ')}</td>
-			<td className="px-3 py-1.5">{tools?.join(', ') ?? 'all of its roles'}</td>
-			<td className="whitespace-nowrap px-3 py-1.5">{expiresAt.slice(0, 10)}</td>
-			<td className="whitespace-nowrap px-3 py-1.5">{lastUsedAt === null ? 'never' : formatMoment(lastUsedAt)}</td>
-			<td className="px-3 py-1 text-right">
-				{state === 'active' ? (
-					<Button look="danger" onClick={() => revoke.mutate()} disabled={revoke.isPending} aria-label={`Revoke ${name}`}>
-						Revoke
-					</Button>
-				) : (
-					<span className="text-muted">{state}</span>
-				)}
-				{revoke.isError && <ErrorNotice error={revoke.error} />}
-			</td>
-		</tr>
 	);
 }
