@@ -132,7 +132,7 @@ export type PolicyRoom = {
 type Room = {
 	readonly live: LivePolicy;
 	readonly kernel: Kernel;
-	readonly store: Pick<Store, 'run' | 'runs' | 'read'>;
+	readonly store: Pick<Store, 'run' | 'runs' | 'read' | 'retention'>;
 	readonly runs: Runs;
 	readonly config: Config;
 	readonly dataDir: string;
@@ -151,7 +151,10 @@ export function createPolicyRoom(room: Room): PolicyRoom {
 			await record(reload, by, room);
 			return toReply(reload);
 		},
-		watch: () => live.watch((reload) => void record(reload, WATCHER, room).catch(kernel.report)),
+		watch() {
+			void holdListed(room).catch(kernel.report);
+			return live.watch((reload) => void record(reload, WATCHER, room).catch(kernel.report));
+		},
 		async explain(request, caller) {
 			if ('tool' in request) return explainWish(request, caller, kernel);
 			const row = await room.store.run(request.runId);
@@ -217,9 +220,16 @@ async function explainWish(
 	return {runId: null, actionId: null, tool, principal, recorded: null, now: decide(action, facts, kernel.policy())};
 }
 
+/** Where it is judged: no server erases what this one's file holds from then on. */
+async function holdListed({live, store}: Pick<Room, 'live' | 'store'>): Promise<void> {
+	await store.retention.holdListed(live.current().document.retention.legalHold, 'replace');
+}
+
 /** A run of one event: signed, chained and listed like every other. */
-async function record(reload: ReturnType<LivePolicy['reload']>, by: Principal, {live, runs, software}: Room): Promise<void> {
+async function record(reload: ReturnType<LivePolicy['reload']>, by: Principal, room: Room): Promise<void> {
+	const {live, runs, software} = room;
 	if (reload.kind === 'unchanged') return;
+	if (reload.kind === 'changed') await holdListed(room);
 	const {version, previous, problems} = reload;
 	const started = {
 		job: 'system',

@@ -13,6 +13,7 @@ import type {RetentionPreview, RetentionReply} from '#contract/retention.ts';
 import {eraseContent, toStored} from '#evidence/content.ts';
 import type {Clock, Store} from '#kernel/ports.ts';
 import type {ErasableRow} from '#kernel/retention-store.ts';
+import {isListed} from '#store/retain.ts';
 import type {FileStore} from '#tools/files.ts';
 
 export type Retention = {
@@ -47,7 +48,7 @@ const LEASE_MS = 60_000;
 export const KEEPER: Principal = {kind: 'service', id: 'retention', tenant: 'local'};
 
 export function createRetention(options: Options): Retention {
-	const {store, clock, holder, recordAudit} = options;
+	const {store, clock, holder, policy, recordAudit} = options;
 	const lease = async () => {
 		if (await store.retention.lease('retention', holder, clock.now(), LEASE_MS)) return;
 		throw new WritError('conflict', 'another server is erasing what is due', {hint: 'try again in a minute'});
@@ -66,6 +67,7 @@ export function createRetention(options: Options): Retention {
 		},
 		async run(tenant, by) {
 			await lease();
+			await store.retention.holdListed(policy().legalHold, 'add');
 			const reply = {erased: 0, bytesBefore: 0, bytesAfter: 0, files: 0, isDone: true};
 			for await (const due of allDue(tenant, options)) {
 				if (reply.erased >= MOST) return {...reply, isDone: false};
@@ -118,7 +120,7 @@ async function* allDue(tenant: string | null, {store, policy, clock}: Options): 
 		for (const row of page) {
 			const rule = ruleFor(row, document);
 			const isOver = rule !== null && Date.parse(row.finishedAt) < now - rule.days * DAY_MS;
-			if (isOver && !isListed(row, document.legalHold)) yield {row, rule};
+			if (isOver && !isListed(row, policy().legalHold)) yield {row, rule};
 		}
 		after = page.at(-1) ?? null;
 		if (page.length < PAGE) return;
@@ -133,18 +135,16 @@ function ruleFor({tenant, job}: Pick<ErasableRow, 'tenant' | 'job'>, {rules, day
 	return found ?? (days === undefined ? null : {id: 'days', days});
 }
 
-function isListed({runId, threadId, tenant}: ErasableRow, held: readonly string[]): boolean {
-	return [runId, threadId, tenant].some((id) => id !== null && held.includes(id));
-}
-
 /** Files that nobody touched for as long as the tenant keeps anything, and that no run with content names. */
 async function eraseFiles(tenant: string, by: Principal, options: Options): Promise<number> {
 	const {store, policy, clock, files, recordAudit} = options;
-	const {rules, days, legalHold} = policy();
+	const {rules, days} = policy();
 	const own = rules.filter((rule) => rule.tenants?.includes(tenant) ?? true).map((rule) => rule.days);
 	const longest = Math.max(...own, days ?? (own.length > 0 ? 0 : Number.POSITIVE_INFINITY));
-	const isHeld = (await store.retention.holds(tenant)).some(({kind, state}) => kind === 'tenant' && state !== 'released');
-	if (!Number.isFinite(longest) || isHeld || legalHold.includes(tenant)) return 0;
+	const isHeld = async () =>
+		policy().legalHold.includes(tenant) ||
+		(await store.retention.holds(tenant)).some(({kind, state}) => kind === 'tenant' && state !== 'released');
+	if (!Number.isFinite(longest) || (await isHeld())) return 0;
 	const before = clock.now().getTime() - longest * DAY_MS;
 	const since = Date.parse(await store.retention.citedSince());
 	const directory = await files.place(tenant);
@@ -155,7 +155,7 @@ async function eraseFiles(tenant: string, by: Principal, options: Options): Prom
 			const found = await stat(place).catch(() => null);
 			return found !== null && found.mtimeMs < before && found.mtimeMs > since;
 		};
-		if (!(await isOld()) || (await store.retention.isCited(tenant, name)) || !(await isOld())) continue;
+		if (!(await isOld()) || (await store.retention.isCited(tenant, name)) || !(await isOld()) || (await isHeld())) continue;
 		await recordAudit({what: 'file.erased', target: name, detail: `no run names it, untouched for ${longest} days`}, by);
 		await files.erase(tenant, name);
 		count += 1;

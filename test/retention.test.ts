@@ -113,6 +113,53 @@ test('what is erased is in no file of the data directory any more', async () => 
 	rmSync(whole.directory, {recursive: true, force: true});
 });
 
+test('a run that the policy file comes to hold while a pass is under way stays, whoever erases', async () => {
+	const held = await ask();
+	const {document} = platform.policy.current();
+	const list: string[] = [];
+	const passing = (policy: () => readonly string[]) =>
+		createRetention({
+			...{runs, kernel, software: 'writ test', files: platform.files, holder: 'pass', recordAudit: platform.recordAudit},
+			store: {
+				retention: store.retention,
+				async read(runId: string) {
+					const events = await store.read(runId);
+					// The file is changed when the run was looked at and is about to be erased.
+					if (runId === held && list.push(held)) await store.retention.holdListed([held], 'replace');
+					return events;
+				},
+			},
+			clock: {now: () => new Date(Date.now() + 33 * 86_400_000)},
+			policy: () => ({...document.retention, legalHold: [...policy()]}),
+			sweep: async () => 0,
+		});
+	await passing(() => []).run('local', OWNER); // a server whose file is older
+	await passing(() => list).run('local', OWNER);
+	assert.ok((await text(held)).includes(SECRET));
+	await store.retention.holdListed([], 'replace');
+	await later(34).run('local', OWNER);
+	assert.ok(!(await text(held)).includes(SECRET));
+});
+
+test('a policy file that is read again is judged in the store before the reply', async () => {
+	const runId = await ask();
+	const before = readFileSync(policyFile, 'utf8');
+	writeFileSync(policyFile, before.replace('  rules:', `  legalHold: [${runId}]\n  rules:`));
+	assert.equal((await platform.policies.reload(OWNER)).kind, 'changed');
+	const stale = createRetention({
+		...{runs, kernel, store, software: 'writ test', files: platform.files, holder: 'stale', recordAudit: platform.recordAudit},
+		clock: {now: () => new Date(Date.now() + 35 * 86_400_000)},
+		policy: () => ({...platform.policy.current().document.retention, legalHold: []}),
+		sweep: async () => 0,
+	});
+	await stale.run('local', OWNER);
+	assert.ok((await text(runId)).includes(SECRET));
+	writeFileSync(policyFile, before);
+	await platform.policies.reload(OWNER);
+	await stale.run('local', OWNER);
+	assert.ok(!(await text(runId)).includes(SECRET));
+});
+
 test('what a hold names is kept until two people have released it, and both are on record', async () => {
 	const runId = await ask();
 	const holds = createHolds({runs, kernel, store, software: 'writ test', needsSecond: () => true});

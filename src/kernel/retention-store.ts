@@ -55,6 +55,11 @@ export type RetentionStore = {
 	erasure(runId: string): Promise<ErasureRow | null>;
 	/** Finished runs of version 2 with content that nothing holds, but those of the system; the first to finish first. */
 	erasable(filter: ErasableFilter): Promise<readonly ErasableRow[]>;
+	/**
+	 * What the policy file holds: runs, threads and tenants. No erasure of them commits once this has resolved. With `add` the rest of
+	 * the list stays: a server whose file is older takes nothing off it.
+	 */
+	holdListed(targets: readonly string[], how: 'replace' | 'add'): Promise<void>;
 	/** Whether a run with content names this file, or names this snapshot of a dataset. */
 	isCited(tenant: string, sha256: string): Promise<boolean>;
 	/** Everyone who has runs. */

@@ -157,6 +157,12 @@ CREATE TABLE storage_holds (
 );
 CREATE INDEX storage_holds_of_tenant ON storage_holds (tenant);`,
 	},
+	{
+		name: 'what the policy file holds',
+		sql: ({text, int}) => `
+CREATE TABLE legal_hold (id ${int} PRIMARY KEY, targets ${text} NOT NULL);
+INSERT INTO legal_hold (id, targets) VALUES (1, '[]');`,
+	},
 ];
 
 export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);

@@ -89,6 +89,9 @@ function* erase(event: EventOf<'content.erased'>, tenant: string): Steps {
 		parameters: [storable(runId)],
 	};
 	if (hold) throw no(`it is held by ${String(hold.holdId)}`);
+	// An update that changes nothing: on PostgreSQL it waits for whoever changes the list, and they for this transaction.
+	const [listed] = yield {sql: 'UPDATE legal_hold SET id = 1 WHERE id = 1 RETURNING targets', parameters: []};
+	if (isListed(run, JSON.parse(String(listed?.targets)) as string[])) throw no('the policy file holds it');
 	const stored = yield {sql: 'SELECT seq, event FROM events WHERE run_id = ? ORDER BY seq', parameters: [storable(runId)]};
 	const erased = stored.flatMap((row) => eraseContent(parseEvent(JSON.parse(String(row.event)))) ?? []);
 	const isAll =
@@ -109,6 +112,14 @@ function* erase(event: EventOf<'content.erased'>, tenant: string): Steps {
 	const values = [storable(runId), event.runId, toInstant(event.at), storable(rule), bytes.before, bytes.after];
 	const columns = 'run_id, by_run_id, at, rule, bytes_before, bytes_after';
 	yield {sql: `INSERT INTO erasures (${columns}) VALUES (?, ?, ?, ?, ?, ?)`, parameters: values};
+}
+
+/** Whether the `legalHold` of a policy file names the run, its thread or its tenant. */
+export function isListed(
+	{runId, threadId, tenant}: Pick<RunRow, 'runId' | 'threadId' | 'tenant'>,
+	held: readonly string[],
+): boolean {
+	return [runId, threadId, tenant].some((id) => id !== null && held.includes(id));
 }
 
 /** What the platform says of itself is the record of everything else; what it looks up in a dataset is content like any other. */

@@ -13,7 +13,7 @@ import {ANN} from './sample-run.ts';
 import {openSqlite} from './sqlite.ts';
 import {eachSharedStore} from './test-stores.ts';
 
-eachSharedStore(process.env, ({store: openStore}) => {
+eachSharedStore(process.env, ({store: openStore, place: openPlace}) => {
 	test('what was erased is gone from every row, and its chain verifies with the run that says so', async () => {
 		const store = await openStore();
 		await work(store, 'run_1');
@@ -140,6 +140,46 @@ eachSharedStore(process.env, ({store: openStore}) => {
 		assert.deepEqual(
 			results.filter(({isSound}) => !isSound),
 			[],
+		);
+	});
+
+	test('what the policy file of any server holds is not erased, until the list is another; adding to it takes nothing off', async () => {
+		const store = await openStore();
+		await work(store, 'run_1');
+		for (const target of ['run_1', 't1', 'local']) {
+			await store.retention.holdListed([target], 'replace');
+			await store.retention.holdListed(['other'], 'add');
+			await assert.rejects(erase(store, 'run_1', `try_${target}`), {code: 'conflict', message: /the policy file holds it/});
+		}
+		assert.ok(JSON.stringify(await store.rawEvents('run_1')).includes(SECRET));
+		await store.retention.holdListed(['other'], 'replace');
+		await erase(store, 'run_1');
+		assert.ok(!JSON.stringify(await store.rawEvents('run_1')).includes(SECRET));
+	});
+
+	test('while runs are erased, two servers list one after the other: what was there when it was listed stays', async () => {
+		const place = await openPlace();
+		const [eraser, one, other] = [await place.open(), await place.open(), await place.open()];
+		const runs = Array.from({length: 12}, (_, index) => `run_${index}`);
+		for (const runId of runs) await work(eraser, runId);
+		const stated = await Promise.all(runs.map((runId) => statedFor(eraser, runId)));
+		const isHere = async (runId: string) => JSON.stringify(await eraser.rawEvents(runId)).includes(SECRET);
+		const erasing = runs.map((runId, index) =>
+			system(eraser, `erase_${runId}`, stated[index] as EventBody).then(
+				() => true,
+				() => false,
+			),
+		);
+		const listing = runs.map(async (runId, index) => {
+			await (index % 2 ? one : other).retention.holdListed([runId], 'add');
+			return isHere(runId);
+		});
+		const whenListed = await Promise.all(listing);
+		const erased = await Promise.all(erasing);
+		assert.deepEqual(await Promise.all(runs.map(isHere)), whenListed);
+		assert.deepEqual(
+			erased,
+			whenListed.map((here) => !here),
 		);
 	});
 

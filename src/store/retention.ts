@@ -31,6 +31,9 @@ export type ErasureTable = {
 	bytes_after: number;
 };
 
+/** One row: a list in JSON, sorted. */
+export type LegalHoldTable = {id: number; targets: string};
+
 const HOLD_ROW = [
 	...(['hold_id as holdId', 'tenant', 'kind', 'target', 'reason', 'placed_by as placedBy', 'placed_at as placedAt'] as const),
 	...(['state', 'asked_by as askedBy', 'ask_reason as askReason', 'released_by as releasedBy'] as const),
@@ -69,6 +72,17 @@ export function createRetentionStore(db: Kysely<Tables>, execute: Execute): Rete
 				ORDER BY r.finished_at, r.run_id LIMIT ${assertLimit(limit)}`.execute(db);
 			return rows.map((row) => ({...row, bytes: Number(row.bytes)}));
 		},
+		async holdListed(targets, how) {
+			for (;;) {
+				const {targets: before} = await db.selectFrom('legal_hold').select('targets').executeTakeFirstOrThrow();
+				const known = JSON.parse(before) as readonly string[];
+				const wanted = how === 'replace' ? targets : [...new Set([...known, ...targets])];
+				const next = JSON.stringify(wanted.toSorted());
+				if (next === before) return;
+				const change = db.updateTable('legal_hold').set({targets: next}).where('targets', '=', before);
+				if ((await execute(change.compile())) === 1) return; // else somebody else changed it meanwhile
+			}
+		},
 		async isCited(tenant, sha256) {
 			const named = db.selectFrom('citations').select('run_id').where('tenant', '=', storable(tenant));
 			const file = await named.where('sha256', '=', storable(sha256)).limit(1).executeTakeFirst();
@@ -105,6 +119,7 @@ function toErasure(row: ErasureRow): ErasureRow {
 /** Of a store that lives as long as its process: nothing in it grows old. */
 export const NO_RETENTION: RetentionStore = {
 	holds: async () => [],
+	holdListed: async () => {},
 	erasure: async () => null,
 	erasable: async () => [],
 	forget: async () => {},

@@ -8,7 +8,7 @@ import type {IdentityTables} from './identity-tables.ts';
 import {fold, type MessageDraft} from './project.ts';
 import type {StorageHoldTable, StorageTable} from './quota.ts';
 import type {Citation} from './retain.ts';
-import type {ErasureTable, HoldTable} from './retention.ts';
+import type {ErasureTable, HoldTable, LegalHoldTable} from './retention.ts';
 import type {ReservationRow, UseRow} from './spend.ts';
 
 export type Tables = IdentityTables & {
@@ -96,6 +96,7 @@ export type Tables = IdentityTables & {
 	uses: {tenant: string; window_start: string; runs: number; tokens: number; cost_micros: number; bytes: number};
 	holds: HoldTable;
 	erasures: ErasureTable;
+	legal_hold: LegalHoldTable;
 	citations: Citation;
 	leases: {name: string; holder: string; until: string};
 	storage: StorageTable;
