@@ -60,9 +60,23 @@ const CREDENTIAL_NAME = new RegExp(`(?:${CREDENTIAL})${TAIL}$`, 'i');
 
 /** How much of a secret a member of this name must look like: nothing at all, or nothing is asked. */
 export function isSecretMember(name: string, value: string): boolean {
-	if (name.length < 3 || name.length > 100 || /\s/.test(value)) return false;
-	if (PASSWORD_NAME.test(name)) return value.length >= 4 && !isStandIn(value);
-	return CREDENTIAL_NAME.test(name) && looksSecret(value);
+	const kind = kindOf(name);
+	if (kind === 'plain' || /\s/.test(value)) return false;
+	return kind === 'password' ? value.length >= 4 && !isStandIn(value) : looksSecret(value);
+}
+
+type Kind = 'password' | 'credential' | 'plain';
+
+/** The few names that members have. Full after 1,024: hostile names cannot grow it. */
+const kinds = new Map<string, Kind>();
+
+function kindOf(name: string): Kind {
+	if (name.length < 3 || name.length > 100) return 'plain';
+	const known = kinds.get(name);
+	if (known !== undefined) return known;
+	const kind = PASSWORD_NAME.test(name) ? 'password' : CREDENTIAL_NAME.test(name) ? 'credential' : 'plain';
+	if (kinds.size < 1_024) kinds.set(name, kind);
+	return kind;
 }
 
 const REFERENCE =

@@ -105,6 +105,9 @@ const MIN_CONFIGURED = 6;
 /** One replacement can bring the next to light; a text that still changes after this many passes is dropped whole. */
 const MAX_PASSES = 8;
 
+const MAX_REMEMBERED = 100;
+const REMEMBERED = 2_000;
+
 /** `extra` are exact values to find besides what has a known form, in all their spellings. */
 export function createScanner(extra: readonly string[]): Scan {
 	const needles = [...new Set(extra.filter((secret) => secret.length >= MIN_CONFIGURED).flatMap(spellings))];
@@ -117,7 +120,7 @@ export function createScanner(extra: readonly string[]): Scan {
 	// Nearly every text has no secret; asking is quicker than replacing nothing, once per stage.
 	const probe = new RegExp([...needles.map((needle) => RegExp.escape(needle)), ...RULES.map(({source}) => source)].join('|'));
 
-	return (text, tally) => {
+	return remembering((text, tally) => {
 		if (text.length < shortest) return text;
 		let current = text;
 		for (let pass = 0; pass < MAX_PASSES; pass += 1) {
@@ -128,6 +131,19 @@ export function createScanner(extra: readonly string[]): Scan {
 			if (tally.count === before) return current;
 		}
 		return '[redacted:tangled]';
+	});
+}
+
+/** What nearly every event says again, a name, a rule or a reason, is looked at once. */
+function remembering(scan: Scan): Scan {
+	const clean = new Set<string>();
+	return (text, tally) => {
+		if (clean.has(text)) return text;
+		const scanned = scan(text, tally);
+		if (scanned !== text || text.length > MAX_REMEMBERED) return scanned;
+		if (clean.size >= REMEMBERED) clean.clear();
+		clean.add(text);
+		return text;
 	};
 }
 
