@@ -99,7 +99,7 @@ export function createThreadHistory(store: Pick<Store, 'runs' | 'read'>, tools: 
 		const rows: RunRow[] = [];
 		for await (const row of allRuns(store, {tenant: principal.tenant, threadId})) if (row.runId !== runId) rows.push(row);
 		const steps = await Promise.all(rows.map(stepsIn));
-		return steps.flat().toSorted((a, b) => a.at.getTime() - b.at.getTime());
+		return steps.flat().toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
 	};
 }
 

@@ -18,12 +18,13 @@ export function newSalt(): string {
 }
 
 /** The hash that an event has to have. */
-export function hashOf({hash: _, ...event}: Unhashed): string {
+export function hashOf(event: Unhashed): string {
 	const fields = event.v === 2 ? CONTENT[event.type] : undefined;
-	if (!fields) return digest(event);
-	const {salt, erased, data, ...envelope} = event;
+	if (!fields) return digest({...event, hash: undefined});
+	const {salt, erased, data} = event;
 	const {kept, content} = split(data, fields);
-	return digest({...envelope, data: kept, content: erased ?? digest({content, salt})});
+	const covered = {...event, hash: undefined, salt: undefined, erased: undefined};
+	return digest({...covered, data: kept, content: erased ?? digest({content, salt})});
 }
 
 /** The event without its content; null when it has none, or is of a version whose hash covers it as it stands. */

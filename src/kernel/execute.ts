@@ -100,10 +100,12 @@ function callsTools(request: RunnerRequest): boolean {
 /** What code was told may be in what it returns. */
 function labelsOfCalls(parent: string, events: readonly Event[]): readonly Label[] {
 	const calls = new Set<string>();
-	return events.flatMap((event) => {
+	const labels: Label[] = [];
+	for (const event of events) {
 		if (event.type === 'action.proposed' && event.data.parentActionId === parent) calls.add(event.data.actionId);
-		return event.type === 'action.outcome' && calls.has(event.data.actionId) ? event.data.labels : [];
-	});
+		if (event.type === 'action.outcome' && calls.has(event.data.actionId)) labels.push(...event.data.labels);
+	}
+	return labels;
 }
 
 type Attempt = Pick<EventData<'action.outcome'>, 'status' | 'output' | 'outputDigest' | 'error'>;

@@ -50,7 +50,8 @@ export type Step = {
 	readonly definition: AnyTool | undefined;
 	readonly input: unknown;
 	readonly risk: Risk;
-	readonly at: Date;
+	/** ISO 8601, UTC */
+	readonly at: string;
 	/** of what it returned; while it has not, of what its tool may return */
 	readonly labels: readonly Label[];
 };

@@ -1,4 +1,4 @@
-import {createHash} from 'node:crypto';
+import {hash} from 'node:crypto';
 import type {Decision} from '#contract/event.ts';
 import type {Action, Facts, Kernel, Question} from './ports.ts';
 
@@ -17,7 +17,7 @@ export function toQuestion(action: Action, {fingerprint, decision, facts, salt}:
 	const preview = decision.effect === 'ask' ? show(action, kernel) : '';
 	if (preview === null) return null;
 	const {tool, inputDigest} = action;
-	const previewDigest = createHash('sha256').update(preview).digest('hex');
+	const previewDigest = hash('sha256', preview, 'hex');
 	const binding = kernel.digest({
 		...{tool: tool.name, version: tool.version, input: inputDigest, target: fingerprint},
 		...{policy: decision.policyVersion, risk: decision.risk, budget: facts.run.budget, preview: previewDigest},

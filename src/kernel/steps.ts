@@ -18,7 +18,7 @@ export function stepsOf({runId, events}: Pick<Journal, 'runId' | 'events'>, tool
 				const {tool, input} = proposed.get(data.actionId) ?? {tool: '', input: null};
 				const definition = tools.get(tool);
 				const risk = risks.get(data.actionId) ?? 'critical';
-				started.set(data.actionId, {runId, tool, definition, input, risk, at: new Date(at), labels: definition?.labels ?? []});
+				started.set(data.actionId, {runId, tool, definition, input, risk, at, labels: definition?.labels ?? []});
 				break;
 			}
 			case 'action.outcome': {

@@ -69,7 +69,7 @@ export function toFacts({as, tenant, facts}: PolicyCase, policy: LoadedPolicy, t
 					definition,
 					input: step.input,
 					risk: step.risk,
-					at: new Date(NOW.getTime() - step.secondsAgo * 1_000),
+					at: new Date(NOW.getTime() - step.secondsAgo * 1_000).toISOString(),
 					labels: (step.labels ?? definition?.labels ?? []) as readonly Label[],
 				};
 			}),

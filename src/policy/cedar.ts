@@ -116,5 +116,7 @@ function toActionEntity({action}: Request, {groups}: Slice) {
 }
 
 function pick(context: Request['context'], attributes: ReadonlySet<string>): Request['context'] {
-	return Object.fromEntries(Object.entries(context).filter(([name]) => attributes.has(name)));
+	const picked: Record<string, Request['context'][string]> = {};
+	for (const name in context) if (attributes.has(name)) picked[name] = context[name] as Request['context'][string];
+	return picked;
 }

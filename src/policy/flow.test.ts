@@ -19,7 +19,7 @@ function gateOf(flow: NonNullable<PolicyInput['flow']>) {
 }
 
 function step(runId: string, tool: AnyTool, labels: readonly Label[] = [], input: unknown = {of: 'customers'}): Step {
-	return {runId, tool: tool.name, definition: tool, input, risk: 'low', at: NOW, labels};
+	return {runId, tool: tool.name, definition: tool, input, risk: 'low', at: NOW.toISOString(), labels};
 }
 
 const STAYS = {id: 'stays', after: {label: 'customer-data'}, ask: {egress: true}};

@@ -67,7 +67,7 @@ export function gist({effect, quorum, gates}: Decision): DecisionChange['before'
 }
 
 function until(steps: readonly Step[], at: string): readonly Step[] {
-	return steps.filter((step) => step.at.getTime() <= Date.parse(at));
+	return steps.filter((step) => Date.parse(step.at) <= Date.parse(at));
 }
 
 /** The proposal as an action; null when its tool is no more or does not take the input any more. */

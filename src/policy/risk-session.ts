@@ -12,11 +12,11 @@ import type {Factor} from './risk.ts';
 export function sessionFactors(action: Action, {run, now}: Facts, policy: SessionRisk): readonly Factor[] {
 	if (!carriesOut(action.tool, action.input)) return [];
 	const since = now.getTime() - policy.windowSeconds * 1_000;
-	const recent = run.steps.filter(({at}) => !(at.getTime() < since));
+	const recent = run.steps.filter((step) => !(timeOf(step) < since));
 	const {tool, input, risk} = action;
 	const steps = [
-		...recent.toSorted((a, b) => a.at.getTime() - b.at.getTime()),
-		{runId: run.id, tool: tool.name, definition: tool, input, risk, at: now, labels: []},
+		...recent.toSorted((a, b) => timeOf(a) - timeOf(b)),
+		{runId: run.id, tool: tool.name, definition: tool, input, risk, at: now.toISOString(), labels: []},
 	];
 	const base = steps.reduce((sum, step) => sum + policy.points[step.risk], 0);
 	const factors: Factor[] = [
@@ -33,9 +33,9 @@ export function sessionFactors(action: Action, {run, now}: Facts, policy: Sessio
 
 /** Actions in quick succession: nobody has looked at the one before the next. */
 function rapid(steps: readonly Step[], base: number, {rapidSeconds, rapidGaps, rapidFactor}: SessionRisk): Factor[] {
-	const gaps = steps.filter(({at}, index) => {
+	const gaps = steps.filter((step, index) => {
 		const before = steps[index - 1];
-		return before !== undefined && at.getTime() - before.at.getTime() < rapidSeconds * 1_000;
+		return before !== undefined && timeOf(step) - timeOf(before) < rapidSeconds * 1_000;
 	}).length;
 	if (gaps < rapidGaps) return [];
 	return [
@@ -45,6 +45,10 @@ function rapid(steps: readonly Step[], base: number, {rapidSeconds, rapidGaps, r
 			points: Math.trunc(base * (rapidFactor - 1)),
 		},
 	];
+}
+
+function timeOf({at}: Step): number {
+	return Date.parse(at);
 }
 
 /** Overlapping runs of steps count each. */

@@ -23,7 +23,7 @@ function step(secondsAgo: number, tool: Partial<Action['tool']> = WRITE, risk: R
 		definition,
 		input: {},
 		risk,
-		at: new Date(NOW.getTime() - secondsAgo * 1_000),
+		at: new Date(NOW.getTime() - secondsAgo * 1_000).toISOString(),
 		labels: [],
 	};
 }

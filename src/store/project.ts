@@ -16,8 +16,11 @@ export type MessageDraft = Omit<MessageRow, 'id'> & {readonly tenant: string};
  * hold U+FFFD instead. The events themselves are JSON, which escapes both, and stay exact.
  */
 export function storable(text: string): string {
+	if (!UNSTORABLE.test(text)) return text;
 	return text.replaceAll('\0', '\uFFFD').toWellFormed();
 }
+
+const UNSTORABLE = /[\0\ud800-\udfff]/;
 
 /** Text without its case: what is compared when a filter looks for text. */
 export function fold(text: string): string {
@@ -26,8 +29,10 @@ export function fold(text: string): string {
 
 /** A time with milliseconds in UTC, so that times compare as text. */
 export function toInstant(time: string): string {
-	return new Date(time).toISOString();
+	return INSTANT.test(time) ? time : new Date(time).toISOString();
 }
+
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /** A lease that has run out, whatever the clock. */
 export const NO_LEASE = toInstant('1970-01-01');

@@ -148,7 +148,7 @@ function toCall(question: Question, document: PolicyDocument): [Action, Facts] {
 				definition: definition(one.tool),
 				input: {},
 				risk: one.risk,
-				at: new Date(NOW.getTime() - one.secondsAgo * 1_000),
+				at: new Date(NOW.getTime() - one.secondsAgo * 1_000).toISOString(),
 				labels: one.labels as Label[],
 			})),
 			budget: {...limits, costUsd: limits.money, wallMs: limits.seconds * 1_000},
