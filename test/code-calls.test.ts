@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import {writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {after, test} from 'node:test';
-import type {WorkReply} from '#contract/api.ts';
+import type {ChatResponse, WorkReply} from '#contract/api.ts';
 import type {Approval} from '#contract/approval-api.ts';
 import type {Event} from '#contract/event.ts';
 import {eventually, freshData, ingestedSamples, runWrit, type Scope, startWrit, type Writ} from './server.ts';
@@ -249,6 +249,40 @@ export default [await call('SELECT 1'), await call('SELECT 2'), await call('SELE
 	assert.equal(broken.status, 422);
 });
 
+test('a question that was asked with a scope may use what the scope names, and no more', async () => {
+	const over = {dataset_id: {is: 'support'}};
+	const [plan, sql] = [
+		{id: 'plan', tool: 'analyst.query_plan', input: {...over, plan: {json: 5_000}}},
+		{id: 'sql', tool: 'analyst.sql', input: {...over, sql: {text: 5_000}}},
+	];
+	const asking = async (message: string, ...steps: object[]) => {
+		const given = {dataset_id: 'support', message, ...(steps.length > 0 && {scope: {steps}})};
+		const {body} = await writ.post<ChatResponse>('/chat', given);
+		return body;
+	};
+	const QUESTION = 'how many tickets by priority?';
+	assert.equal((await asking(QUESTION)).status, 'succeeded');
+	assert.equal((await asking(QUESTION, plan)).status, 'succeeded');
+	const denied = await asking(QUESTION, sql);
+	assert.notEqual(denied.status, 'succeeded');
+	assert.match(denied.assistant_message, /`analyst.query_plan` is not in the scope that this run was started with/);
+
+	const typed = await asking('SQL: SELECT 1', plan);
+	assert.equal(typed.status, 'succeeded');
+	const scopeOf = async (runId: string) => {
+		const [first] = await writ.events(runId);
+		assert.ok(first?.type === 'run.started');
+		return first.data.scope?.steps.map(({id, input}) => [id, input]);
+	};
+	const spelled = {...over, sql: {is: 'SELECT 1'}};
+	assert.deepEqual(await scopeOf(typed.run_id), [
+		['asked-for', spelled],
+		['plan', plan.input],
+	]);
+	const again = await writ.post<ChatResponse>(`/runs/${typed.run_id}/rerun`);
+	assert.deepEqual([again.body.status, await scopeOf(again.body.run_id)], ['succeeded', await scopeOf(typed.run_id)]);
+});
+
 test('the command line reads a scope from a file', async () => {
 	const cwd = freshData(scope);
 	writeFileSync(path.join(cwd, 'count.mjs'), "await writ.call('analyst.sql', {dataset_id: 'support', sql: 'SELECT 1'});");
@@ -258,6 +292,11 @@ test('the command line reads a scope from a file', async () => {
 	const {out} = await writing('scope.yaml');
 	const {error} = JSON.parse(out) as WorkReply;
 	assert.match(error?.message ?? '', /`analyst.sql` is not in the scope that this run was started with/);
+	const asked = await runWrit(['ask', 'how many tickets by priority?', '-d', 'support', '--scope', 'scope.yaml'], {
+		cwd,
+		env: {WRIT_URL: writ.url},
+	});
+	assert.match(asked.out + asked.err, /`analyst.query_plan` is not in the scope/);
 	const broken = await writing('broken.yaml');
 	assert.match(broken.err, /"invalid_request".*broken\.yaml/s);
 });

@@ -70,12 +70,15 @@ export class AnalystRoom implements Analyst {
 		return this.#options.datasets.get(tenant, id);
 	}
 
-	async chat({dataset_id, message, thread_id}: ChatRequest, caller: Caller): Promise<ChatResponse> {
+	async chat({dataset_id, message, thread_id, scope}: ChatRequest, caller: Caller): Promise<ChatResponse> {
 		const {tenant} = caller.principal;
 		const dataset = await this.dataset(tenant, dataset_id);
 		const threadId = thread_id || `thread-${randomUUID()}`;
-		const actor: Principal = codeIn(message) ? caller.principal : agentFor(caller.principal, 'analyst');
-		const turn = await this.#begin({dataset, mode: 'chat', threadId, question: message, actor}, caller);
+		const code = codeIn(message);
+		const actor: Principal = code ? caller.principal : agentFor(caller.principal, 'analyst');
+		const task = code && {tool: code.tool, input: {dataset_id, ...code.input}};
+		const confined = scope === undefined ? {} : {scope: task ? withTask(task, scope) : scope};
+		const turn = await this.#begin({dataset, mode: 'chat', threadId, question: message, actor, ...confined}, caller);
 		return this.#chat(turn);
 	}
 
@@ -99,9 +102,12 @@ export class AnalystRoom implements Analyst {
 	async rerun(runId: string, caller: Caller): Promise<ChatResponse> {
 		const events = await this.#events(caller.principal.tenant, runId);
 		assertWhole(events, runId);
-		const {mode, question, threadId, dataset} = startOf(events);
+		const {mode, question, threadId, dataset, scope} = startOf(events);
 		if (!dataset) throw new WritError('invalid_request', `run \`${runId}\` is an ${mode}, which is not run again`);
-		if (mode === 'chat') return this.chat({dataset_id: dataset.id, message: question ?? '', thread_id: threadId}, caller);
+		if (mode === 'chat') {
+			const again = {dataset_id: dataset.id, message: question ?? '', thread_id: threadId};
+			return this.chat({...again, ...(scope && {scope: codeIn(again.message) ? withoutTask(scope) : scope})}, caller);
+		}
 		const action = events.find((event) => event.type === 'action.proposed');
 		if (!action) throw new WritError('invalid_request', `run \`${runId}\` did nothing that could be done again`);
 		const turn = await this.#begin({dataset: await this.dataset(caller.principal.tenant, dataset.id), mode, threadId}, caller);
@@ -260,13 +266,20 @@ export class AnalystRoom implements Analyst {
 	}
 }
 
+const ASKED_FOR = 'asked-for';
+
+/** The scope as it was given, before what was asked for joined it. */
+function withoutTask({steps}: Scope): Scope {
+	return {steps: steps.filter(({id}) => id !== ASKED_FOR)};
+}
+
 /** What the caller asks for is in the scope of the run too: exactly so, and once. */
-function withTask({tool, input}: Task, {steps}: Scope): Scope {
+function withTask({tool, input}: Pick<Task, 'tool' | 'input'>, {steps}: Scope): Scope {
 	const exact = Object.entries(input).flatMap(([name, value]) => (value === undefined ? [] : [[name, {is: value as Json}]]));
-	const whole = scopeSchema.safeParse({steps: [{id: 'asked-for', tool, input: Object.fromEntries(exact)}, ...steps]});
+	const whole = scopeSchema.safeParse({steps: [{id: ASKED_FOR, tool, input: Object.fromEntries(exact)}, ...steps]});
 	if (whole.success) return whole.data;
 	throw new WritError('validation_error', `the scope: ${whole.error.issues.map(({message}) => message).join('; ')}`, {
-		hint: 'the step `asked-for` is the request itself, which is one more than are named',
+		hint: `the step \`${ASKED_FOR}\` is the request itself, which is one more than are named`,
 	});
 }
 

@@ -18,6 +18,8 @@ export const chatRequestSchema = z.object({
 	message: z.string().max(20_000),
 	thread_id: z.string().max(200).nullish(),
 	user_id: z.string().max(200).nullish(),
+	/** all that may be done to answer it; without it whatever policy allows */
+	scope: scopeSchema.optional(),
 });
 export type ChatRequest = z.infer<typeof chatRequestSchema>;
 

@@ -24,6 +24,8 @@ const valueSchema = z.union([
 	}),
 	/** any text of at most so many characters */
 	z.strictObject({text: z.int().min(1).max(1_000_000)}),
+	/** any value whose JSON has at most so many characters, such as the plan of a query */
+	z.strictObject({json: z.int().min(1).max(1_000_000)}),
 	/** any number from the first to the second */
 	z.strictObject({between: z.tuple([z.number(), z.number()])}),
 ]);

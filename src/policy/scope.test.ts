@@ -48,6 +48,12 @@ test('after untrusted data it is asked about when no person started the run', ()
 	]);
 });
 
+test('a value of any shape is the agent’s choice, and no longer than said', () => {
+	const scope: ScopeInput = {steps: [{id: 'tell', tool: 'mail.send', input: {to: {is: 'bob@example.com'}, body: {json: 4}}}]};
+	assert.deepEqual(decide(mail({to: 'bob@example.com', body: 'Hi'}), scope)[0]?.slice(0, 2), ['policy', 'ask']);
+	assert.deepEqual(decide(mail({to: 'bob@example.com', body: 'Hi!'}), scope), [['policy', 'deny', 'out-of-scope']]);
+});
+
 for (const [name, action, rule] of [
 	['a tool it does not name', sampleAction({}, {name: 'mail.delete'}), 'out-of-scope'],
 	['another recipient', mail({to: 'eve@example.com', body: 'Hi'}), 'out-of-scope'],

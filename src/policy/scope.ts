@@ -112,6 +112,7 @@ function fitOfValue(rule: ValueRule, value: unknown, within: Within): Fit {
 	if ('oneOf' in rule) return choice(rule.oneOf, value);
 	if ('from' in rule) return fitOfSource(rule, value, within);
 	if ('text' in rule) return typeof value === 'string' && value.length <= rule.text ? 'chosen' : 'no';
+	if ('json' in rule) return JSON.stringify(value).length <= rule.json ? 'chosen' : 'no';
 	const [least, most] = rule.between;
 	return typeof value === 'number' && value >= least && value <= most ? 'chosen' : 'no';
 }

@@ -3,11 +3,14 @@ import type {RunRequest} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import {createProgress, followTurn, printAnswer} from '../answer.ts';
 import type {Act} from '../io.ts';
+import {readScope} from '../read-scope.ts';
 
 export function askCommands(program: Program, act: Act): void {
 	askCommand(program, act);
 	runCommand(program, act);
 }
+
+type AskOptions = {readonly dataset: string; readonly thread?: string; readonly scope?: string};
 
 function askCommand(program: Program, act: Act): void {
 	program
@@ -16,6 +19,7 @@ function askCommand(program: Program, act: Act): void {
 		.argument('<question>', 'in words; or SQL: or PYTHON: and code')
 		.requiredOption('-d, --dataset <id>', 'the dataset to ask')
 		.option('-t, --thread <id>', 'go on with a conversation')
+		.option('--scope <file>', 'all that may be done to answer it, as YAML; without it whatever policy allows')
 		.addHelpText(
 			'after',
 			`
@@ -24,10 +28,12 @@ Examples:
   writ ask "SQL: select count(*) from tickets" -d support --json`,
 		)
 		.action(
-			act(async (command, [question, options]: [string, {dataset: string; thread?: string}]) => {
+			act(async (command, [question, options]: [string, AskOptions]) => {
 				if (question.trim() === '') throw new WritError('invalid_request', 'the question is empty');
+				const {dataset, thread, scope} = options;
+				const given = {...(thread && {thread_id: thread}), ...(scope && {scope: await readScope(scope, command.io)})};
+				const body = {dataset_id: dataset, message: question, ...given};
 				const client = await command.connect();
-				const body = {dataset_id: options.dataset, message: question, ...(options.thread && {thread_id: options.thread})};
 				const response = await client.fetch('/chat/stream', jsonPost(body, command.signal));
 				return printAnswer(await followTurn(response, command), command);
 			}),

@@ -1,12 +1,11 @@
 import {extname, join, relative, resolve} from 'node:path';
 import {Option, type Command as Program} from 'commander';
-import {parse, YAMLParseError} from 'yaml';
 import type {CodeRequest, GivenFile, TestsRequest, WorkReply} from '#contract/api.ts';
 import {ERRORS, WritError} from '#contract/errors.ts';
 import {type TestCase, testFrameworkSchema} from '#contract/sandbox.ts';
-import type {Scope} from '#contract/scope.ts';
 import {createProgress} from '../answer.ts';
 import {type Act, type Command, type Io, paint, print, printable, printJson} from '../io.ts';
+import {readScope} from '../read-scope.ts';
 
 export function codeCommands(program: Program, act: Act): void {
 	codeCommand(program, act);
@@ -86,16 +85,6 @@ function testCommand(program: Program, act: Act): void {
 
 function collect(path: string, before: readonly string[]): readonly string[] {
 	return [...before, path];
-}
-
-/** What the server parses; here only as YAML. */
-async function readScope(path: string, io: Io): Promise<Scope> {
-	try {
-		return parse(await io.readFile(path));
-	} catch (error) {
-		if (!(error instanceof YAMLParseError)) throw error;
-		throw new WritError('invalid_request', `${path}: ${error.message}`, {cause: error});
-	}
 }
 
 async function readFiles(path: string, io: Io): Promise<GivenFile[]> {
