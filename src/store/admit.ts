@@ -1,7 +1,7 @@
 import {WritError} from '#contract/errors.ts';
 import type {Event, SignedHead} from '#contract/event.ts';
 import type {AppendBatch, ApprovalRow, GrantRow, RunRow} from '#kernel/ports.ts';
-import {type AuditDraft, projectAudit} from './audit.ts';
+import {type Citation, citationsOf} from './citations.ts';
 import {
 	approvalIdOf,
 	lapse,
@@ -13,7 +13,7 @@ import {
 	projectStart,
 	toInstant,
 } from './project.ts';
-import {type Citation, citationsOf} from './retain.ts';
+import {type AuditDraft, projectAudit} from './project-audit.ts';
 import {type Ledger, type LedgerChange, spendFrom} from './spend.ts';
 
 /** A run with the lease of its writer. */
@@ -104,6 +104,13 @@ export function changesMode({events}: Pick<AppendBatch, 'events'>): boolean {
 /** Whether approvals have to be loaded before `admit` can judge these events. */
 export function touchesApprovals(events: readonly Event[]): boolean {
 	return events.some((event) => event.type === 'run.finished' || approvalIdOf(event) !== null);
+}
+
+const RETAINING: readonly string[] = ['content.erased', 'hold.placed', 'hold.release-asked', 'hold.released'];
+
+/** Whether an event keeps or erases others: then nothing else shares its transaction. */
+export function retains(events: readonly Event[]): boolean {
+	return events.some(({type}) => RETAINING.includes(type));
 }
 
 function started(event: Event, lease: Pick<RunState, 'holder' | 'token' | 'leaseUntil'>): RunState {

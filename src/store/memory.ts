@@ -6,10 +6,11 @@
 import type {AppendBatch, ApprovalRow, GrantRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
 import type {QuotaStore, StorageState} from '#kernel/quota-store.ts';
 import {admit, awaitedChange, type Changes, type RunState} from './admit.ts';
-import {type AuditDraft, matchAudit, parseAuditFilter, toAuditPage} from './audit.ts';
+import {matchAudit, parseAuditFilter, toAuditPage} from './audit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
 import {openMemoryIdentity} from './memory-identity.ts';
 import {fold, NO_LEASE, storable, toInstant} from './project.ts';
+import type {AuditDraft} from './project-audit.ts';
 import {NOTHING_STORED, storageAfter, windowUse} from './quota.ts';
 import {NO_RETENTION} from './retention.ts';
 import {changed, type Ledger, NO_LEDGER} from './spend.ts';

@@ -1,10 +1,10 @@
 import {CompiledQuery, type Kysely, sql, type Transaction} from 'kysely';
 import type {SignedHead} from '#contract/event.ts';
 import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
-import {admit, awaitedChange, type Changes, changesMode, type RunState, touchesApprovals} from './admit.ts';
+import {admit, awaitedChange, type Changes, changesMode, type RunState, retains, touchesApprovals} from './admit.ts';
 import type {Settled} from './group.ts';
 import {storable} from './project.ts';
-import {RETENTION_LOCK, retain, retains} from './retain.ts';
+import {RETENTION_LOCK, retain} from './retain.ts';
 import {
 	APPROVAL_ROW,
 	MERGE_APPROVAL,

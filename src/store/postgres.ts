@@ -1,6 +1,7 @@
 import {Kysely, PostgresDialect, sql} from 'kysely';
 import {WritError} from '#contract/errors.ts';
 import type {AppendBatch, Store} from '#kernel/ports.ts';
+import {retains} from './admit.ts';
 import {Group, type Settled} from './group.ts';
 import {createIdentityStore, type Execute} from './identity.ts';
 import {appendGroup} from './postgres-append.ts';
@@ -12,7 +13,6 @@ import {changeStorage} from './postgres-quota.ts';
 import {NO_LEASE, toInstant} from './project.ts';
 import {createQueries} from './queries.ts';
 import {createQuotaReads} from './quota.ts';
-import {retains} from './retain.ts';
 import {createRetentionStore} from './retention.ts';
 import type {Tables} from './schema.ts';
 import {Watchers} from './watchers.ts';

@@ -5,25 +5,17 @@
 import {createHash} from 'node:crypto';
 import {WritError} from '#contract/errors.ts';
 import {type Event, parseEvent} from '#contract/event.ts';
-import {isRecord} from '#contract/json.ts';
 import {eraseContent, toStored} from '#evidence/content.ts';
 import type {RunRow} from '#kernel/ports.ts';
 import {personOf} from '#kernel/tally.ts';
-import {projectAudit} from './audit.ts';
 import {fold, storable, toInstant} from './project.ts';
+import {projectAudit} from './project-audit.ts';
 import {RUN_ROW} from './schema.ts';
 
 type Value = string | number | null;
 export type Statement = {readonly sql: string; readonly parameters: readonly Value[]};
 type Row = Readonly<Record<string, unknown>>;
 type Steps = Generator<Statement, void, readonly Row[]>;
-
-const TYPES: readonly string[] = ['content.erased', 'hold.placed', 'hold.release-asked', 'hold.released'];
-
-/** Whether an event keeps or erases others: then nothing else shares its transaction. */
-export function retains(events: readonly Event[]): boolean {
-	return events.some(({type}) => TYPES.includes(type));
-}
 
 /** Throws `conflict`, and then nothing may be written. */
 export function* retain(events: readonly Event[], tenant: string): Steps {
@@ -147,25 +139,6 @@ function refused(runId: string, why: string): WritError {
 		hint: '`writ hold list` and `writ retention preview` say what is held and what would be erased',
 		details: {runId},
 	});
-}
-
-export type Citation = {readonly tenant: string; readonly sha256: string; readonly run_id: string};
-
-/** The files that events name: what programs read and left, each under its hash. */
-export function citationsOf(events: readonly Event[], {runId, tenant}: Pick<RunRow, 'runId' | 'tenant'>): readonly Citation[] {
-	const named = new Set(
-		events.flatMap((event) => {
-			if (event.type === 'action.proposed') return hashesIn(event.data.input, 'files');
-			return event.type === 'action.outcome' ? hashesIn(event.data.output, 'artifacts') : [];
-		}),
-	);
-	return [...named].map((sha256) => ({tenant, sha256, run_id: runId}));
-}
-
-function hashesIn(value: unknown, member: string): readonly string[] {
-	const list = isRecord(value) ? value[member] : null;
-	if (!Array.isArray(list)) return [];
-	return list.flatMap((each: unknown) => (isRecord(each) && typeof each.sha256 === 'string' ? [storable(each.sha256)] : []));
 }
 
 /** A lock's number on PostgreSQL, where transactions run side by side. */

@@ -4,10 +4,10 @@
 import type {Generated} from 'kysely';
 import type {ApprovalRow, GrantRow, MessageRow, RunRow, ThreadRow} from '#kernel/ports.ts';
 import type {RunState} from './admit.ts';
+import type {Citation} from './citations.ts';
 import type {IdentityTables} from './identity-tables.ts';
 import {fold, type MessageDraft} from './project.ts';
 import type {StorageHoldTable, StorageTable} from './quota.ts';
-import type {Citation} from './retain.ts';
 import type {ErasureTable, HoldTable, LegalHoldTable} from './retention.ts';
 import type {ReservationRow, UseRow} from './spend.ts';
 
@@ -173,6 +173,9 @@ export const APPROVAL_ROW = [
 	'escalate_at as escalateAt',
 	'detail',
 ] as const;
+
+/** Approvals that are escalated at a time; the next pass finds the rest. */
+export const MOST_OVERDUE = 100;
 
 export const USE_ROW = ['tenant', 'window_start as window', 'runs', 'tokens', 'cost_micros as costMicros', 'bytes'] as const;
 

@@ -1,11 +1,12 @@
+import {createRequire} from 'node:module';
 import type {DatabaseSync, SQLInputValue, StatementSync} from 'node:sqlite';
 import type {AppendBatch, ApprovalRow} from '#kernel/ports.ts';
 import type {StorageChange, StorageHold, StorageState} from '#kernel/quota-store.ts';
 import type {Spend} from '#kernel/spend.ts';
-import {admit, awaitedChange, type Changes, type RunState, touchesApprovals} from './admit.ts';
+import {admit, awaitedChange, type Changes, type RunState, retains, touchesApprovals} from './admit.ts';
 import {NO_LEASE, storable, toInstant} from './project.ts';
 import {STORAGE_HOLD_ROW, storageAfter} from './quota.ts';
-import {retain, retains} from './retain.ts';
+import type {retain} from './retain.ts';
 import {
 	APPROVAL_ROW,
 	MERGE_APPROVAL,
@@ -171,7 +172,7 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 		for (const row of grants) insert('grants', toGrantRecord(row));
 		for (const row of audit) insert('audit', row);
 		for (const row of citations) insert('citations', row, 'ON CONFLICT DO NOTHING');
-		if (retains(events)) perform(db, retain(events, run.tenant));
+		if (retains(events)) perform(db, loadRetain()(events, run.tenant));
 		for (const message of messages) {
 			insert('messages', toMessageRecord(message));
 			insert('threads', toThreadRecord(message), MERGE_THREAD);
@@ -182,6 +183,11 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 		if (spending.added) insert('reservations', toReservationRecord(spending.added));
 		if (spending.removed) release.run(spending.removed.runId);
 	};
+}
+
+/** At the first hold or erasure: what reads events back takes the thread longer to load than all else it does at its start. */
+function loadRetain(): typeof retain {
+	return (createRequire(import.meta.url)('./retain.ts') as typeof import('./retain.ts')).retain;
 }
 
 function perform(db: DatabaseSync, steps: ReturnType<typeof retain>): void {
