@@ -3,7 +3,7 @@ import type {RunRow, Store} from '#kernel/ports.ts';
 import {listAudit, parseAuditFilter, toAuditPage} from './audit.ts';
 import {assertLimit, type Filter, parseFilter, toPage, toPattern} from './filter.ts';
 import {storable, toInstant} from './project.ts';
-import {APPROVAL_ROW, MESSAGE_ROW, RUN_ROW, type Tables, THREAD_ROW} from './schema.ts';
+import {APPROVAL_ROW, MESSAGE_ROW, MOST_OVERDUE, RUN_ROW, type Tables, THREAD_ROW} from './schema.ts';
 import {parseRows, toRaw} from './stored-event.ts';
 
 type Queries = Pick<
@@ -106,9 +106,6 @@ async function listHolders(db: Kysely<Tables>): Promise<string[]> {
 	const rows = db.selectFrom('runs').select('holder').distinct().where('status', '=', 'running');
 	return (await rows.execute()).map(({holder}) => holder);
 }
-
-/** At a time; the next pass finds the rest. */
-export const MOST_OVERDUE = 100;
 
 /** One row more than the page holds, which tells whether there is a next page. */
 function listRuns(db: Kysely<Tables>, filter: Filter): Promise<RunRow[]> {

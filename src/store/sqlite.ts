@@ -1,18 +1,14 @@
 import type {DatabaseSync, SQLInputValue, StatementSync} from 'node:sqlite';
 import {Worker} from 'node:worker_threads';
-import {Kysely} from 'kysely';
 import {WritError} from '#contract/errors.ts';
 import type {Store} from '#kernel/ports.ts';
 import {changesMode} from './admit.ts';
 import {Group, type Settled} from './group.ts';
-import {createIdentityStore} from './identity.ts';
-import {nodeSqliteDialect} from './node-sqlite-dialect.ts';
-import {createQueries} from './queries.ts';
-import {createQuotaReads} from './quota.ts';
-import {createRetentionStore} from './retention.ts';
-import type {Tables} from './schema.ts';
+import type {Execute} from './identity.ts';
 import {openBell} from './sqlite-bell.ts';
 import {emptyLog, openForReading} from './sqlite-connection.ts';
+import {lazyQueries} from './sqlite-lazy.ts';
+import {createReads} from './sqlite-reads.ts';
 import type {Failure, WriterReply} from './sqlite-writer.ts';
 import type {Operation, SentOperation, Written} from './sqlite-writes.ts';
 import {Watchers} from './watchers.ts';
@@ -32,9 +28,8 @@ export async function openSqlite(path: string): Promise<Store> {
 		});
 	const writer = await startWriter(path);
 	const reader = await openReader(path, writer);
-	const db = new Kysely<Tables>({dialect: nodeSqliteDialect(reader)});
-	const queries = createQueries(db);
-	const watchers = new Watchers({read: queries.read});
+	const reads = createReads(reader);
+	const watchers = new Watchers({read: reads.read});
 	const version = reader.prepare('PRAGMA data_version');
 	const poll = {timer: setInterval(() => watchers.watched && pollOnce(), POLL_MS).unref(), seen: -1 as number | null};
 	const pollOnce = () => {
@@ -42,15 +37,17 @@ export async function openSqlite(path: string): Promise<Store> {
 		if (seen !== poll.seen || seen === null) watchers.wakeAll();
 		poll.seen = seen;
 	};
-	const execute = async ({sql, parameters}: {readonly sql: string; readonly parameters: readonly unknown[]}) =>
+	const execute: Execute = async ({sql, parameters}) =>
 		(await writer.submit({kind: 'execute', sql, parameters: parameters as readonly SQLInputValue[]})) as number;
 	const bell = openBell(path, pollOnce);
+	const {store, identity, retention, quota} = lazyQueries(reader, execute);
 	return {
-		...queries,
-		identity: createIdentityStore(db, execute),
-		retention: {...createRetentionStore(db, execute), forget: async () => emptyLog(path)},
+		...reads,
+		...store,
+		identity,
+		retention: {...retention, forget: async () => emptyLog(path)},
 		quota: {
-			...createQuotaReads(db),
+			...quota,
 			change: async (change) => (await writer.submit({kind: 'storage', change})) as boolean,
 		},
 		async append(batch) {
@@ -76,7 +73,7 @@ export async function openSqlite(path: string): Promise<Store> {
 			bell.close();
 			watchers.close();
 			await writer.close();
-			await db.destroy();
+			if (reader.isOpen) reader.close();
 		},
 	};
 }
