@@ -11,7 +11,7 @@ export function TokenTable({label, tokens, owners = false}: TableProps) {
 	return (
 		// biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it
 		<section aria-label={label} tabIndex={0} className="relative overflow-x-auto rounded-md border border-line">
-			<table className="w-full min-w-[640px] text-left text-xs">
+			<table className="w-full min-w-[860px] text-left text-xs">
 				<thead className="bg-panel text-2xs text-muted">
 					<tr>
 						{heads.map((name) => (
@@ -41,7 +41,7 @@ function TokenRow({token, owners}: {readonly token: Token; readonly owners: bool
 	});
 	const {name, kind, owner, roles, tools, expiresAt, lastUsedAt, state, tokenId} = token;
 	return (
-		<tr className="border-line border-t align-top">
+		<tr className="border-line border-t align-baseline">
 			<td className="px-3 py-1.5 font-medium" title={tokenId}>
 				{name}
 			</td>

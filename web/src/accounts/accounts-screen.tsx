@@ -90,7 +90,7 @@ function PeopleTable({me, accounts, tokens, onTokens}: PeopleProps) {
 	return (
 		// biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it
 		<section aria-label="People" tabIndex={0} className="relative overflow-x-auto rounded-md border border-line">
-			<table className="w-full min-w-[640px] text-left text-xs">
+			<table className="w-full min-w-[860px] text-left text-xs">
 				<thead className="bg-panel text-2xs text-muted">
 					<tr>
 						{['Account', 'Name', 'From', 'Roles', 'Signed in', 'Tokens', 'State'].map((name) => (
@@ -124,7 +124,7 @@ type PersonProps = {readonly person: Account; readonly isMe: boolean; readonly a
 function PersonRow({person, isMe, active, onTokens}: PersonProps) {
 	const {account, name, source, roles, signedInAt, disabledAt} = person;
 	return (
-		<tr className="border-line border-t align-top">
+		<tr className="border-line border-t align-baseline">
 			<th scope="row" className="px-3 py-1.5 text-left font-medium">
 				{account}
 			</th>

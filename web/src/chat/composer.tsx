@@ -1,6 +1,7 @@
 import {type FormEvent, type KeyboardEvent, useLayoutEffect, useRef} from 'react';
 import {Button} from '../ui/button.tsx';
 import {Icon} from '../ui/icon.tsx';
+import {MayUse} from './may-use.tsx';
 import {useChat} from './use-chat.ts';
 
 const BOX = 'message';
@@ -49,10 +50,11 @@ export function Composer() {
 					placeholder="Ask a question, or start with SQL: or PYTHON:"
 					className={`block w-full resize-none rounded-lg bg-transparent px-3 pt-2 text-sm outline-none ${/^\s*(sql|python):/i.test(state.draft) ? 'font-mono text-xs leading-5' : ''}`}
 				/>
-				<div className="flex items-center justify-between gap-2 p-1.5 pl-3">
-					<p className="text-2xs text-muted">
+				<div className="flex flex-wrap items-center gap-2 p-1.5 pl-3">
+					<p className="text-2xs text-muted max-sm:hidden">
 						<kbd className="font-sans">Ctrl</kbd> <kbd className="font-sans">Enter</kbd> sends
 					</p>
+					<MayUse />
 					{working ? (
 						<Button onClick={() => session.stop(working.key)} disabled={working.phase === 'stopping'}>
 							<Icon name="stop" />

@@ -11,6 +11,7 @@ import {cancelRun, responseQuery, threadsQuery} from '../api/queries.ts';
 import {createStore} from '../ui/store.ts';
 import {applyFrame, ask, type Exchange, restore} from './exchange.ts';
 import {followTurn, joinTurn, type Open} from './follow.ts';
+import {scopeOf, type Use} from './uses.ts';
 
 export type ChatState = {
 	readonly threadId: string;
@@ -21,6 +22,8 @@ export type ChatState = {
 	readonly loading: boolean;
 	readonly loadError: unknown;
 	readonly draft: string;
+	/** the tools that the next questions may use, over the chosen dataset alone; null for whatever policy allows */
+	readonly uses: readonly Use[] | null;
 };
 
 export type ChatSession = ReturnType<typeof createChatSession>;
@@ -39,6 +42,7 @@ export function createChatSession(queries: QueryClient) {
 		loading: true,
 		loadError: null,
 		draft: '',
+		uses: null,
 	});
 	const following = new Map<string, AbortController>();
 
@@ -110,11 +114,12 @@ export function createChatSession(queries: QueryClient) {
 	};
 
 	const send = async (question: string) => {
-		const {datasetId, threadId, exchanges} = store.get();
+		const {datasetId, threadId, exchanges, uses} = store.get();
 		if (!datasetId || question.trim() === '' || exchanges.some((exchange) => exchange.phase !== 'over')) return;
 		const exchange = ask(question.trim());
 		patch({exchanges: [...exchanges, exchange], draft: '', shown: null});
-		const body = JSON.stringify({dataset_id: datasetId, message: exchange.question, thread_id: threadId, user_id: userId});
+		const given = {dataset_id: datasetId, message: exchange.question, thread_id: threadId, user_id: userId};
+		const body = JSON.stringify({...given, ...(uses && {scope: scopeOf(uses, datasetId)})});
 		const headers = {'content-type': 'application/json', accept: 'text/event-stream'};
 		await follow(exchange.key, (signal) => request('/chat/stream', {method: 'POST', headers, body, signal}));
 	};
@@ -160,6 +165,7 @@ export function createChatSession(queries: QueryClient) {
 			patch({datasetId});
 		},
 		setDraft: (draft: string) => patch({draft}),
+		setUses: (uses: readonly Use[] | null) => patch({uses}),
 		show: (shown: string) => patch({shown}),
 	};
 }

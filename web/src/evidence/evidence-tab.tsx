@@ -9,6 +9,7 @@ import {ErrorNotice, Loading, Notice} from '../ui/notice.tsx';
 import {plural} from '../ui/time.ts';
 import {Isolation} from './facts.tsx';
 import {RunHold} from './holds.tsx';
+import {ScopeOfRun} from './scope.tsx';
 import {Timeline} from './timeline.tsx';
 
 /** Everything the run left behind, and the means to check it. */
@@ -21,6 +22,8 @@ export function EvidenceTab({runId}: {readonly runId: string}) {
 	});
 	if (events.isPending) return <Loading label="Reading the events" />;
 	if (events.isError) return <ErrorNotice error={events.error} />;
+	const [first] = events.data;
+	const scope = first?.type === 'run.started' ? first.data.scope : undefined;
 	const gone = events.data.filter(({erased}) => erased !== undefined).length;
 	return (
 		<div className="h-full overflow-auto">
@@ -55,6 +58,7 @@ export function EvidenceTab({runId}: {readonly runId: string}) {
 			)}
 			<div aria-live="polite">{verify.data && <Verified verification={verify.data} />}</div>
 			<Facts events={events.data} />
+			{scope && <ScopeOfRun scope={scope} />}
 			<Timeline events={events.data} />
 		</div>
 	);
