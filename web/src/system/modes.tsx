@@ -2,6 +2,7 @@ import {useMutation, useQuery, useQueryClient} from '@tanstack/react-query';
 import type {FormEvent} from 'react';
 import type {Mode, ModeReply, ModeRequest, ModeScope} from '#contract/mode.ts';
 import {postJson} from '../api/client.ts';
+import {meQuery} from '../api/identity.ts';
 import {modeQuery} from '../api/queries.ts';
 import {Button, FIELD} from '../ui/button.tsx';
 import {ErrorNotice, Loading} from '../ui/notice.tsx';
@@ -11,8 +12,9 @@ const MODES: readonly Mode[] = ['observe', 'propose', 'execute'];
 /** The modes of the platform and of parts of the tenant, and how to set one. */
 export function Modes() {
 	const {data, isError, error} = useQuery(modeQuery);
+	const {data: me} = useQuery(meQuery);
 	if (isError) return <ErrorNotice error={error} />;
-	if (!data) return <Loading label="Looking" />;
+	if (!data || !me) return <Loading label="Looking" />;
 	const set = [{...data, scope: {}}, ...data.scoped];
 	return (
 		<div className="flex max-w-3xl flex-col gap-4">
@@ -29,6 +31,9 @@ export function Modes() {
 								· {asked.by.id} wants {asked.mode}; another person has to agree
 							</span>
 						)}
+						{mode !== 'execute' && me.roles.includes(isWhole(scope) ? 'platform' : 'admin') && asked?.by.id !== me.id && (
+							<Loosen scope={scope} label={asked ? 'Agree' : 'Let it go on'} mode={asked?.mode ?? 'execute'} />
+						)}
 					</li>
 				))}
 				{data.defaults.map(({scope, mode}) => (
@@ -38,8 +43,42 @@ export function Modes() {
 					</li>
 				))}
 			</ul>
-			<ModeForm />
+			{me.roles.includes('admin') ? (
+				<ModeForm />
+			) : (
+				<p className="text-muted text-xs">It takes the role admin to set a mode; you have: {me.roles.join(', ')}.</p>
+			)}
 		</div>
+	);
+}
+
+const isWhole = (scope: ModeScope) => Object.keys(scope).length === 0;
+
+function useChange() {
+	const queries = useQueryClient();
+	return useMutation({
+		mutationFn: (wanted: ModeRequest) => postJson<ModeReply>('/api/v1/kill-switch', wanted),
+		onSuccess: (state) => queries.setQueryData(modeQuery.queryKey, state),
+	});
+}
+
+type LoosenProps = {readonly scope: ModeScope; readonly label: string; readonly mode: Mode};
+
+/** What holds something back is ended where it is read; another person may have to agree first. */
+function Loosen({scope, label, mode}: LoosenProps) {
+	const change = useChange();
+	const wanted = {mode, reason: '', ...(!isWhole(scope) && {scope})};
+	return (
+		<span className="ml-2 inline-flex items-center gap-2">
+			<Button onClick={() => change.mutate(wanted)} disabled={change.isPending} aria-label={`${label}: ${nameOf(scope)}`}>
+				{label}
+			</Button>
+			{change.isError && (
+				<span role="alert" className="text-bad">
+					{change.error.message}
+				</span>
+			)}
+		</span>
 	);
 }
 
@@ -55,11 +94,7 @@ const PARTS = [
 ] as const;
 
 function ModeForm() {
-	const queries = useQueryClient();
-	const change = useMutation({
-		mutationFn: (wanted: ModeRequest) => postJson<ModeReply>('/api/v1/kill-switch', wanted),
-		onSuccess: (state) => queries.setQueryData(modeQuery.queryKey, state),
-	});
+	const change = useChange();
 	const submit = (event: FormEvent<HTMLFormElement>) => {
 		event.preventDefault();
 		const form = new FormData(event.currentTarget);
