@@ -44,7 +44,7 @@ export function containerBody(plan: Plan): object {
 			...{Runtime: runtime, NetworkMode: 'none', IpcMode: 'none', CgroupnsMode: 'private', Init: false, Privileged: false},
 			...{ReadonlyRootfs: true, CapDrop: ['ALL'], LogConfig: {Type: 'none', Config: {}}, RestartPolicy: {Name: 'no'}},
 			SecurityOpt: ['no-new-privileges', ...(seccomp === null ? [] : [`seccomp=${seccomp}`])],
-			Mounts: [...binds, ...(output === undefined ? [] : [bind(output, '/out', false)])],
+			Mounts: [...binds, ...(isGvisor ? NO_DEVICES : []), ...(output === undefined ? [] : [bind(output, '/out', false)])],
 			Tmpfs: {'/tmp': scratch(limits, user)},
 			// No swap beyond the memory. Scratch is memory too; supervise.ts watches that the processes alone stay below theirs.
 			...{Memory: memory, MemorySwap: memory, OomScoreAdj: 1000},
@@ -57,6 +57,9 @@ export function containerBody(plan: Plan): object {
 		},
 	};
 }
+
+/** The kernel of gVisor lets everybody open these devices of its own, and masks nothing. */
+const NO_DEVICES = ['/dev/fuse', '/dev/net/tun'].map((device) => bind('/dev/null', device, true));
 
 const GVISOR_BYTES = 128 * 2 ** 20;
 const GVISOR_THREADS = 256;

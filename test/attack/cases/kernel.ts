@@ -64,7 +64,7 @@ export const KERNEL: readonly Case[] = [
 			"SELECT content FROM read_blob('/dev/mem')",
 		),
 		code: python(
-			'for path in ["/dev/mem", "/dev/kvm", "/dev/fuse", "/dev/loop0", "/dev/loop-control", "/dev/vda", "/dev/sda", "/dev/kmsg", "/dev/net/tun", "/dev/dri/card0", "/dev/nvidia0"]:\n  go(lambda: os.close(os.open(path, os.O_RDONLY)), path)',
+			'for path in ["/dev/mem", "/dev/kvm", "/dev/fuse", "/dev/loop0", "/dev/loop-control", "/dev/vda", "/dev/sda", "/dev/kmsg", "/dev/net/tun", "/dev/dri/card0", "/dev/nvidia0"]:\n  look(lambda: won(path) if os.fstat(os.open(path, os.O_RDONLY)).st_rdev not in (0, os.stat("/dev/null").st_rdev) else tell("nothing"))',
 		),
 	}),
 	// An engine's mount table names where the run's own files come from: `writ doctor` says so. What else it names would be a find.
