@@ -7,6 +7,8 @@ import type {Event, EventBody, Principal} from '#contract/event.ts';
 import type {ApprovalRow} from '#kernel/ports.ts';
 import {personOf} from '#kernel/tally.ts';
 import type {ApprovalAnswer} from '#server/deps.ts';
+import {answerElsewhere, takeLetters} from './answers-elsewhere.ts';
+import {createTurns} from './in-turn.ts';
 import type {Platform} from './platform.ts';
 import {answeringOf} from './policies.ts';
 
@@ -17,6 +19,8 @@ export type Approving = {
 	rate(person: Principal): Promise<ApprovalsReply['rate']>;
 	/** Asks further people for whatever has waited long enough; what is due is in the store, so a restart forgets nothing. */
 	escalate(): Promise<number>;
+	/** Takes the answers that other servers were given for runs of this one. Returns how to stop. */
+	listen(): () => void;
 };
 
 type Needs = Pick<Platform, 'store' | 'runs' | 'approvals' | 'kernel' | 'policy'>;
@@ -27,27 +31,48 @@ export function createApproving({store, runs, approvals, kernel, policy}: Needs,
 		const since = new Date(kernel.clock.now().getTime() - windowSeconds * 1_000).toISOString();
 		return {granted: await store.grants(person.tenant, personOf(person), since), limit, windowSeconds};
 	};
+	const record = async (given: ApprovalAnswer, {runId}: ApprovalRow) => {
+		const {approver} = given;
+		const recently = given.verb === 'grant' ? (await rate(approver)).granted : 0;
+		const decide = (events: readonly Event[]): EventBody => {
+			const now = kernel.clock.now();
+			switch (given.verb) {
+				case 'grant':
+					return approvals.grant(events, {...given, recently}, now);
+				case 'delegate':
+					return approvals.delegate(events, given, now);
+				default:
+					return approvals[given.verb](events, given, now);
+			}
+		};
+		decide(await store.read(runId)); // refuses before the run is taken up
+		await runs.write(runId, decide);
+	};
+	/** What one person grants is counted one after the other, on all servers: each counts those before. */
+	const inTurn = createTurns(store.retention, kernel.clock);
+	const recordHere = (given: ApprovalAnswer, row: ApprovalRow) => {
+		if (given.verb !== 'grant') return record(given, row);
+		return inTurn(JSON.stringify(['grant', row.tenant, personOf(given.approver)]), () => record(given, row));
+	};
+	const find = async ({approvalId, approver}: ApprovalAnswer) => {
+		const row = await store.approval(approvalId);
+		if (row?.tenant === approver.tenant) return row;
+		throw new WritError('not_found', `there is no approval \`${approvalId}\``);
+	};
+	const posting = {letters: store.letters, runs, kernel};
 	return {
 		rate,
+		listen: () => takeLetters(async (given) => recordHere(given, await find(given)), posting),
 		async answer(given) {
-			const {approvalId, approver} = given;
-			const row = await store.approval(approvalId);
-			if (row?.tenant !== approver.tenant) throw new WritError('not_found', `there is no approval \`${approvalId}\``);
-			const recently = given.verb === 'grant' ? (await rate(approver)).granted : 0;
-			const decide = (events: readonly Event[]): EventBody => {
-				const now = kernel.clock.now();
-				switch (given.verb) {
-					case 'grant':
-						return approvals.grant(events, {...given, recently}, now);
-					case 'delegate':
-						return approvals.delegate(events, given, now);
-					default:
-						return approvals[given.verb](events, given, now);
-				}
-			};
-			decide(await store.read(row.runId)); // refuses before the run is taken up
-			await runs.write(row.runId, decide);
-			return (await store.approval(approvalId)) ?? row;
+			const row = await find(given);
+			try {
+				await recordHere(given, row);
+			} catch (error) {
+				const isHeld = error instanceof WritError && 'isHeld' in error.details;
+				if (!isHeld || (await store.run(row.runId))?.status !== 'running') throw error;
+				await answerElsewhere(row.runId, given, posting);
+			}
+			return (await store.approval(row.approvalId)) ?? row;
 		},
 		async escalate() {
 			const due = await store.overdue(kernel.clock.now());

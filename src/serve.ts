@@ -173,6 +173,7 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 	void platform.warm().catch((error: unknown) => log.warn('pool.not_warm', {error}));
 	void platform.sweep().catch((error: unknown) => log.warn('data.not_swept', {error}));
 	void recover();
+	const deaf = approving.listen();
 	const unwatch = platform.policies.watch();
 	const stopErasing = keepErasing(platform, loaded.config.data.retentionMinutes, (error) =>
 		log.error('retention.failed', {error}),
@@ -185,6 +186,7 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 	await stopErasing();
 	unwatch();
 	await running.close();
+	deaf();
 	unheard();
 	await webhook?.close();
 	await platform.close();

@@ -39,6 +39,8 @@ export type Runs = {
 	 * run up for that moment. Throws what `decide` throws, `not_found`, or `conflict` when another server holds it.
 	 */
 	write(runId: string, decide: (events: readonly Event[]) => EventBody): Promise<void>;
+	/** Whether a run is worked on here. */
+	has(runId: string): boolean;
 	/** Takes over abandoned runs, some at a time, hands each to `continueRun`, and says how many there were. What failed for one is thrown last. */
 	recover(continueRun: (run: OpenRun) => Promise<void>): Promise<number>;
 	/**
@@ -86,7 +88,8 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, isGone, ass
 	const take = async (runId: string, caller: AbortSignal): Promise<OpenRun> => {
 		if (!(await store.run(runId))) throw new WritError('not_found', `there is no run \`${runId}\``);
 		const claim = await store.claim(holder, clock.now(), leaseMs, runId);
-		if (!claim) throw new WritError('conflict', `run \`${runId}\` is finished or is being worked on`);
+		if (!claim)
+			throw new WritError('conflict', `run \`${runId}\` is finished or is being worked on`, {details: {runId, isHeld: true}});
 		return hold(await journals.resume(runId, claim.token), caller, claim.token);
 	};
 
@@ -118,6 +121,7 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, isGone, ass
 				if (run) return run;
 			}
 		},
+		has: (runId) => live.has(runId),
 		write: (runId, decide) =>
 			inTurn(runId, async () => {
 				const open = live.get(runId);
@@ -202,7 +206,7 @@ function refusalOf(assertMayStart: RunsOptions['assertMayStart'], principal?: Pr
 }
 
 /** Work on a run, one after the other: whoever takes a run up would else put out who did just before. */
-function createQueues(): <T>(runId: string, work: () => Promise<T>) => Promise<T> {
+export function createQueues(): <T>(runId: string, work: () => Promise<T>) => Promise<T> {
 	const last = new Map<string, Promise<unknown>>();
 	return async (runId, work) => {
 		const before = last.get(runId);

@@ -9,6 +9,11 @@ export function asRequest<T>(origin: Origin, work: () => T): T {
 	return requests.run(origin, work);
 }
 
+/** Of the request that is being answered now; for what is carried on elsewhere. */
+export function currentOrigin(): Origin | undefined {
+	return requests.getStore();
+}
+
 /** What somebody asks for, as against what follows from it. */
 const ASKED: ReadonlySet<EventType> = new Set([
 	...(['run.started', 'mode.changed', 'policy.changed', 'audit.recorded'] as const),

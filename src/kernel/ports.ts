@@ -20,6 +20,7 @@ import type {Level, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Scope} from '#contract/scope.ts';
 import type {AuditRow} from './audit-row.ts';
 import type {HasIdentity} from './identity-store.ts';
+import type {HasLetters} from './letters.ts';
 import type {Permit} from './permit.ts';
 import type {HasQuota} from './quota-store.ts';
 import type {HasRetention} from './retention-store.ts';
@@ -330,7 +331,8 @@ export type AppendBatch = {
 /** The only durable state. Events and the rows projected from them change in one transaction. */
 export type Store = HasIdentity &
 	HasQuota &
-	HasRetention & {
+	HasRetention &
+	HasLetters & {
 		/**
 		 * Throws `conflict` (sequence, fence, or an approval that is not `granted` any more; with `details.modeNumber` for an intent that was
 		 * decided before a mode was changed), `budget_exceeded` or `store_unavailable`; then nothing was written.

@@ -8,6 +8,7 @@ import type {QuotaStore, StorageState} from '#kernel/quota-store.ts';
 import {admit, awaitedChange, type Changes, type RunState} from './admit.ts';
 import {matchAudit, parseAuditFilter, toAuditPage} from './audit.ts';
 import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
+import {NO_LETTERS} from './letter-name.ts';
 import {openMemoryIdentity} from './memory-identity.ts';
 import {fold, NO_LEASE, storable, toInstant} from './project.ts';
 import type {AuditDraft} from './project-audit.ts';
@@ -51,7 +52,7 @@ export function openMemory(): Store {
 			identity.store ??= openMemoryIdentity();
 			return identity.store;
 		},
-		retention: NO_RETENTION,
+		...{retention: NO_RETENTION, letters: NO_LETTERS},
 		quota: createQuota(tables),
 		async append(batch) {
 			write(tables, admit(batch, before(tables, batch)));

@@ -163,6 +163,14 @@ CREATE INDEX storage_holds_of_tenant ON storage_holds (tenant);`,
 CREATE TABLE legal_hold (id ${int} PRIMARY KEY, targets ${text} NOT NULL);
 INSERT INTO legal_hold (id, targets) VALUES (1, '[]');`,
 	},
+	{
+		name: 'letters between servers',
+		sql: ({text, int}) => `
+CREATE TABLE letters (
+	letter_id ${text} PRIMARY KEY, run_id ${text} NOT NULL, body ${text} NOT NULL, until ${text} NOT NULL, taken ${int} NOT NULL,
+	reply ${text}
+);`,
+	},
 ];
 
 export const SQLITE_MIGRATIONS = migrationsFor(SQLITE);

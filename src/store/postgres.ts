@@ -4,7 +4,9 @@ import type {AppendBatch, Store} from '#kernel/ports.ts';
 import {retains} from './admit.ts';
 import {Group, type Settled} from './group.ts';
 import {createIdentityStore, type Execute} from './identity.ts';
-import {appendGroup} from './postgres-append.ts';
+import {LETTERS} from './letter-name.ts';
+import {createLetters} from './letters.ts';
+import {appendGroup, CHANNEL} from './postgres-append.ts';
 import {isRace} from './postgres-errors.ts';
 import {PostgresListener} from './postgres-listener.ts';
 import {migrate} from './postgres-migrate.ts';
@@ -45,12 +47,20 @@ export async function openPostgres(url: string): Promise<Store> {
 	});
 	await listener.connect();
 	const execute: Execute = async (query) => Number((await db.executeQuery(query)).numAffectedRows ?? 0);
+	const letters = createLetters(db, execute);
+	const ring = async () => void (await sql`SELECT pg_notify(${CHANNEL}, ${LETTERS})`.execute(db));
 	const group = new Group<AppendBatch, null>((batches) => commit(db, batches));
 	return {
 		...queries,
 		...createLeases(db),
 		identity: createIdentityStore(db, execute),
 		retention: createRetentionStore(db, execute),
+		letters: {
+			...letters,
+			send: async (letter) => letters.send(letter).then(ring),
+			reply: async (letterId, reply) => letters.reply(letterId, reply).then(ring),
+			listen: (listener) => watchers.watch(LETTERS, listener),
+		},
 		quota: {...createQuotaReads(db), change: (change) => changeStorage(db, change)},
 		async append(batch) {
 			await group.submit(batch);

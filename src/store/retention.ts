@@ -2,6 +2,7 @@ import {type Kysely, sql} from 'kysely';
 import type {ErasableRow, ErasureRow, HoldRow, RetentionStore} from '#kernel/retention-store.ts';
 import {assertLimit} from './filter.ts';
 import type {Execute} from './identity.ts';
+import {createLegalHold} from './legal-hold.ts';
 import {storable} from './project.ts';
 import {HOLDS_RUN} from './retain.ts';
 import type {Tables} from './schema.ts';
@@ -30,9 +31,6 @@ export type ErasureTable = {
 	bytes_before: number;
 	bytes_after: number;
 };
-
-/** One row: a list in JSON, sorted. */
-export type LegalHoldTable = {id: number; targets: string};
 
 const HOLD_ROW = [
 	...(['hold_id as holdId', 'tenant', 'kind', 'target', 'reason', 'placed_by as placedBy', 'placed_at as placedAt'] as const),
@@ -72,17 +70,11 @@ export function createRetentionStore(db: Kysely<Tables>, execute: Execute): Rete
 				ORDER BY r.finished_at, r.run_id LIMIT ${assertLimit(limit)}`.execute(db);
 			return rows.map((row) => ({...row, bytes: Number(row.bytes)}));
 		},
-		async holdListed(targets, how) {
-			for (;;) {
-				const {targets: before} = await db.selectFrom('legal_hold').select('targets').executeTakeFirstOrThrow();
-				const known = JSON.parse(before) as readonly string[];
-				const wanted = how === 'replace' ? targets : [...new Set([...known, ...targets])];
-				const next = JSON.stringify(wanted.toSorted());
-				if (next === before) return;
-				const change = db.updateTable('legal_hold').set({targets: next}).where('targets', '=', before);
-				if ((await execute(change.compile())) === 1) return; // else somebody else changed it meanwhile
-			}
-		},
+		holdListed: createLegalHold({
+			read: async () => (await db.selectFrom('legal_hold').select('targets').executeTakeFirstOrThrow()).targets,
+			swap: async (before, targets) =>
+				(await execute(db.updateTable('legal_hold').set({targets}).where('targets', '=', before).compile())) === 1,
+		}),
 		async isCited(tenant, sha256) {
 			const named = db.selectFrom('citations').select('run_id').where('tenant', '=', storable(tenant));
 			const file = await named.where('sha256', '=', storable(sha256)).limit(1).executeTakeFirst();

@@ -6,9 +6,11 @@ import type {ApprovalRow, GrantRow, MessageRow, RunRow, ThreadRow} from '#kernel
 import type {RunState} from './admit.ts';
 import type {Citation} from './citations.ts';
 import type {IdentityTables} from './identity-tables.ts';
+import type {LegalHoldTable} from './legal-hold.ts';
+import type {LetterTable} from './letters.ts';
 import {fold, type MessageDraft} from './project.ts';
 import type {StorageHoldTable, StorageTable} from './quota.ts';
-import type {ErasureTable, HoldTable, LegalHoldTable} from './retention.ts';
+import type {ErasureTable, HoldTable} from './retention.ts';
 import type {ReservationRow, UseRow} from './spend.ts';
 
 export type Tables = IdentityTables & {
@@ -97,6 +99,7 @@ export type Tables = IdentityTables & {
 	holds: HoldTable;
 	erasures: ErasureTable;
 	legal_hold: LegalHoldTable;
+	letters: LetterTable;
 	citations: Citation;
 	leases: {name: string; holder: string; until: string};
 	storage: StorageTable;

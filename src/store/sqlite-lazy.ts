@@ -21,7 +21,8 @@ export function lazyQueries(reader: DatabaseSync, execute: Execute) {
 			...(['putAccount', 'account', 'accounts', 'disableAccount'] as const),
 			...(['addSession', 'session', 'noteSessionUse', 'endSession', 'addSignIn', 'takeSignIn', 'sweepIdentity'] as const),
 		]),
-		retention: part('retention')(['holds', 'erasure', 'erasable', 'isCited', 'tenants', 'citedSince', 'holdListed', 'lease']),
+		retention: part('retention')(['holds', 'erasure', 'erasable', 'isCited', 'tenants', 'citedSince', 'lease']),
+		letters: part('letters')(['send', 'waiting', 'take', 'reply', 'replyTo', 'discard']),
 		quota: part('quota')(['stored', 'spent']),
 	};
 }

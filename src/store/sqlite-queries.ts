@@ -2,6 +2,7 @@
 import type {DatabaseSync} from 'node:sqlite';
 import {Kysely} from 'kysely';
 import {createIdentityStore, type Execute} from './identity.ts';
+import {createLetters} from './letters.ts';
 import {nodeSqliteDialect} from './node-sqlite-dialect.ts';
 import {createQueries} from './queries.ts';
 import {createQuotaReads} from './quota.ts';
@@ -14,6 +15,7 @@ export function createSqliteQueries(reader: DatabaseSync, execute: Execute) {
 		store: createQueries(db),
 		identity: createIdentityStore(db, execute),
 		retention: createRetentionStore(db, execute),
+		letters: createLetters(db, execute),
 		quota: createQuotaReads(db),
 	};
 }

@@ -4,7 +4,8 @@ import {WritError} from '#contract/errors.ts';
 import type {Store} from '#kernel/ports.ts';
 import {changesMode} from './admit.ts';
 import {Group, type Settled} from './group.ts';
-import type {Execute} from './identity.ts';
+import {createLegalHold} from './legal-hold.ts';
+import {LETTERS} from './letter-name.ts';
 import {openBell} from './sqlite-bell.ts';
 import {emptyLog, openForReading} from './sqlite-connection.ts';
 import {lazyQueries} from './sqlite-lazy.ts';
@@ -37,15 +38,25 @@ export async function openSqlite(path: string): Promise<Store> {
 		if (seen !== poll.seen || seen === null) watchers.wakeAll();
 		poll.seen = seen;
 	};
-	const execute: Execute = async ({sql, parameters}) =>
+	const execute = async ({sql, parameters}: Statement) =>
 		(await writer.submit({kind: 'execute', sql, parameters: parameters as readonly SQLInputValue[]})) as number;
-	const bell = openBell(path, pollOnce);
-	const {store, identity, retention, quota} = lazyQueries(reader, execute);
+	const callers = new Watchers({read: reads.read});
+	const bell = openBell(path, () => {
+		pollOnce();
+		callers.wakeAll();
+	});
+	const {store, identity, retention, letters, quota} = lazyQueries(reader, execute);
 	return {
 		...reads,
 		...store,
 		identity,
-		retention: {...retention, forget: async () => emptyLog(path)},
+		retention: {...retention, holdListed: legalHoldIn(reader, execute), forget: async () => emptyLog(path)},
+		letters: {
+			...letters,
+			send: async (letter) => letters.send(letter).then(bell.ring),
+			reply: async (letterId, reply) => letters.reply(letterId, reply).then(bell.ring),
+			listen: (listener) => callers.watch(LETTERS, listener),
+		},
 		quota: {
 			...quota,
 			change: async (change) => (await writer.submit({kind: 'storage', change})) as boolean,
@@ -76,6 +87,16 @@ export async function openSqlite(path: string): Promise<Store> {
 			if (reader.isOpen) reader.close();
 		},
 	};
+}
+
+type Statement = {readonly sql: string; readonly parameters: readonly unknown[]};
+
+function legalHoldIn(reader: DatabaseSync, execute: (statement: Statement) => Promise<number>): Store['retention']['holdListed'] {
+	return createLegalHold({
+		read: async () => String(reader.prepare('SELECT targets FROM legal_hold').get()?.targets),
+		swap: async (...parameters) =>
+			(await execute({sql: 'UPDATE legal_hold SET targets = ?2 WHERE targets = ?1', parameters})) === 1,
+	});
 }
 
 /** Null when it cannot be told: then the followers read, and meet what is wrong themselves. */

@@ -25,6 +25,12 @@ export class Watchers {
 		for (const waken of this.#wakers.get(runId) ?? []) waken();
 	}
 
+	/** Calls `waken` whenever this name is woken. Returns how to stop. */
+	watch(name: string, waken: () => void): () => void {
+		this.#add(name, waken);
+		return () => this.#remove(name, waken);
+	}
+
 	wakeAll(): void {
 		for (const runId of this.#wakers.keys()) this.wake(runId);
 	}
