@@ -3,10 +3,12 @@ import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test} from 'node:test';
+import {getHeapStatistics} from 'node:v8';
 import {loadConfig} from '#config/config.ts';
 import type {Decision, GateResult} from '#contract/event.ts';
 import {verifyRun} from '#evidence/verify.ts';
 import {sampleAction, sampleFacts} from '#policy/sample-action.ts';
+import {giveBack} from './give-back.ts';
 import {createPlatform, type Platform} from './platform.ts';
 
 test('a policy file may call every tool by its name', async (t) => {
@@ -86,6 +88,17 @@ test('every action that was under way when a server died is on record as unknown
 		],
 	);
 	assert.equal(verifyRun(await store.rawEvents(run.id), await store.head(run.id), key.publicKey).verdict, 'valid');
+});
+
+test('the room that work took is given back', async () => {
+	const work = {left: Array.from({length: 500_000}, (_, index) => ({index}))};
+	assert.equal(work.left.length, 500_000);
+	const atWork = getHeapStatistics().total_heap_size;
+
+	work.left = [];
+	await giveBack();
+
+	assert.ok(getHeapStatistics().total_heap_size < atWork - 8 * 2 ** 20);
 });
 
 function platformIn(dir: string, env: Readonly<Record<string, string>>): Promise<Platform> {

@@ -11,6 +11,7 @@ import {startTracing} from '#server/tracing.ts';
 import {createAnswerer} from './answerer.ts';
 import {type Approving, createApproving} from './approving.ts';
 import {doctorChecks, readVersion, readyChecks} from './doctor.ts';
+import {giveBackWhenIdle} from './give-back.ts';
 import {openIdentity} from './identities.ts';
 import {keepErasing} from './keeping.ts';
 import {packEvidence, verifyStored} from './pack-evidence.ts';
@@ -174,6 +175,7 @@ export async function serve(loaded: LoadedConfig, signal: AbortSignal): Promise<
 	void platform.sweep().catch((error: unknown) => log.warn('data.not_swept', {error}));
 	void recover();
 	const deaf = approving.listen();
+	void giveBackWhenIdle(signal).catch((error: unknown) => log.warn('memory.not_given_back', {error}));
 	const unwatch = platform.policies.watch();
 	const stopErasing = keepErasing(platform, loaded.config.data.retentionMinutes, (error) =>
 		log.error('retention.failed', {error}),
