@@ -1,10 +1,11 @@
-import {parse, YAMLParseError} from 'yaml';
 import {WritError} from '#contract/errors.ts';
 import type {Scope} from '#contract/scope.ts';
+import {yaml} from '#contract/yaml.ts';
 import type {Io} from './io.ts';
 
 /** What the server parses; here only as YAML. Throws `invalid_request`. */
 export async function readScope(path: string, io: Io): Promise<Scope> {
+	const {parse, YAMLParseError} = yaml();
 	try {
 		return parse(await io.readFile(path));
 	} catch (error) {

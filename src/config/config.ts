@@ -4,12 +4,12 @@
  */
 import {readFileSync} from 'node:fs';
 import {parseEnv} from 'node:util';
-import {parse as parseYaml} from 'yaml';
 import type {z} from 'zod';
 import type {ConfigReply} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import {isRecord, type Json} from '#contract/json.ts';
 import {suggestion} from '#contract/nearest.ts';
+import {yaml} from '#contract/yaml.ts';
 import {secretsIn} from './secrets.ts';
 import {type Config, configSchema, listSettings, type Setting} from './settings.ts';
 
@@ -86,7 +86,8 @@ function put(tree: Tree, sources: Map<string, Source>, entry: {path: string; val
 function readYaml(file: string | null | undefined): unknown {
 	if (file === null) return {};
 	try {
-		return parseYaml(readFileSync(file ?? 'writ.yaml', 'utf8')) ?? {};
+		const text = readFileSync(file ?? 'writ.yaml', 'utf8');
+		return yaml().parse(text) ?? {};
 	} catch (cause) {
 		if (file === undefined && isMissing(cause)) return {};
 		const reason = cause instanceof Error ? cause.message : 'it cannot be read';

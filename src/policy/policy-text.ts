@@ -1,8 +1,9 @@
-import {type Document, isMap, LineCounter, parseDocument, type YAMLMap} from 'yaml';
+import type {Document, YAMLMap} from 'yaml';
 import {z} from 'zod';
 import {isRecord} from '#contract/json.ts';
 import {suggestion} from '#contract/nearest.ts';
 import {type PolicyDocument, policyDocumentSchema} from '#contract/policy.ts';
+import {yaml} from '#contract/yaml.ts';
 
 /** What is wrong with a file, where. Lines and columns count from 1; both are null when the whole file is meant. */
 export type Problem = {
@@ -27,6 +28,7 @@ export function parsePolicyText(text: string, file: string): Parsed<PolicyDocume
 
 /** Parses YAML against a schema whose objects are strict. An unknown key comes with the nearest one there is. */
 export function parseStrictYaml<T>(text: string, file: string, schema: z.ZodType<T>): Parsed<T> {
+	const {LineCounter, parseDocument} = yaml();
 	const lines = new LineCounter();
 	const document = parseDocument(text, {lineCounter: lines, prettyErrors: false, uniqueKeys: true});
 	const placed = (offset: number, message: string): Problem => {
@@ -104,7 +106,7 @@ function offsetOf(document: Document, path: readonly PropertyKey[], part: 'key' 
 
 function offsetAt(document: Document, path: readonly PropertyKey[], part: 'key' | 'value'): number | undefined {
 	const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
-	const pair = isMap(parent) ? pairOf(parent, path.at(-1)) : undefined;
+	const pair = yaml().isMap(parent) ? pairOf(parent, path.at(-1)) : undefined;
 	if (pair === undefined) return rangeOf(document.getIn(path, true));
 	return (part === 'value' ? rangeOf(pair.value) : undefined) ?? rangeOf(pair.key);
 }
