@@ -7,6 +7,7 @@ import {Icon} from '../ui/icon.tsx';
 import {JsonTree} from '../ui/json-tree.tsx';
 import {ErrorNotice, Loading} from '../ui/notice.tsx';
 import {formatBytes, formatCount, formatMs} from '../ui/time.ts';
+import {Backtest} from './backtest.tsx';
 import {Budget} from './budget.tsx';
 import {Modes} from './modes.tsx';
 
@@ -23,13 +24,13 @@ export function SystemScreen() {
 	return (
 		<Tabs.Root defaultValue="health" className="flex h-full min-h-0 flex-col">
 			<div className="flex h-11 shrink-0 items-center gap-4 border-line border-b px-4">
-				<h1 className="font-medium">System</h1>
-				<Tabs.List aria-label="Parts of the system" className="flex gap-0.5 overflow-x-auto">
+				<h1 className="shrink-0 font-medium">System</h1>
+				<Tabs.List aria-label="Parts of the system" className="flex min-w-0 gap-0.5 overflow-x-auto">
 					{TABS.map(([name, label]) => (
 						<Tabs.Trigger
 							key={name}
 							value={name}
-							className="h-7 rounded-md px-2.5 font-medium text-muted text-xs -outline-offset-2 hover:text-fg data-[state=active]:bg-hover data-[state=active]:text-fg"
+							className="h-7 shrink-0 whitespace-nowrap rounded-md px-2.5 font-medium text-muted text-xs -outline-offset-2 hover:text-fg data-[state=active]:bg-hover data-[state=active]:text-fg"
 						>
 							{label}
 						</Tabs.Trigger>
@@ -111,6 +112,7 @@ function Policy() {
 				{data.gates.join(' → ')}
 			</p>
 			<p className="truncate font-mono text-2xs text-muted">version {data.version}</p>
+			<Backtest inForce={data.sources.find(({name}) => !name.includes('.cedar'))?.text ?? 'version: 1\n'} />
 			{data.sources.map(({name, text}) => (
 				<section key={name} aria-label={name} className="rounded-md border border-line">
 					<div className="flex items-center justify-between border-line border-b bg-panel py-1 pr-1 pl-3">
@@ -182,7 +184,7 @@ function Settings() {
 								{name}
 							</th>
 							<td className="px-3 font-mono break-all">{typeof value === 'string' ? value : JSON.stringify(value)}</td>
-							<td className={`px-3 ${source === 'default' ? 'text-faint' : ''}`}>{source}</td>
+							<td className={`whitespace-nowrap px-3 ${source === 'default' ? 'text-faint' : ''}`}>{source}</td>
 						</tr>
 					))}
 				</tbody>
