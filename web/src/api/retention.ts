@@ -1,5 +1,5 @@
 import {queryOptions} from '@tanstack/react-query';
-import type {Hold, RetentionPreview} from '#contract/retention.ts';
+import type {Hold, RetentionPreview, RetentionReply} from '#contract/retention.ts';
 import {getJson, postJson} from './client.ts';
 
 export const holdsQuery = queryOptions({
@@ -17,3 +17,5 @@ export const placeHold = (kind: Hold['kind'], target: string, reason: string) =>
 
 export const releaseHold = (holdId: string, reason: string) =>
 	postJson<Hold>(`/api/v1/holds/${encodeURIComponent(holdId)}/release`, {reason});
+
+export const eraseDue = () => postJson<RetentionReply>('/api/v1/retention/run');

@@ -28,7 +28,6 @@ const PICKS = {
 		'content.erased',
 		'hold.placed',
 		'hold.released',
-		'audit.recorded',
 	],
 } as const;
 const TEXTS = {principal: 'Who', tool: 'Tool', address: 'Address', text: 'Words in the reason'} as const;
@@ -139,7 +138,7 @@ function Filters({filter, onChange}: FilterProps) {
 
 function AuditTable({entries}: {readonly entries: readonly AuditEntry[]}) {
 	return (
-		<table className="w-full table-fixed text-left text-xs">
+		<table className="w-full min-w-[1080px] table-fixed text-left text-xs">
 			<thead className="sticky top-0 z-10 bg-panel text-2xs text-muted">
 				<tr>
 					{[
