@@ -2,6 +2,7 @@ import {useQuery} from '@tanstack/react-query';
 import {Link, Outlet, useRouterState} from '@tanstack/react-router';
 import {Dialog} from 'radix-ui';
 import {type ReactNode, useEffect, useState} from 'react';
+import type {Role} from '#contract/identity.ts';
 import {meQuery} from './api/identity.ts';
 import {approvalsQuery, readyQuery} from './api/queries.ts';
 import {ThreadList} from './chat/thread-list.tsx';
@@ -88,9 +89,9 @@ function SideBar({onDone}: {readonly onDone?: () => void}) {
 				<Place to="/datasets" icon="data" label="Datasets" />
 				<Place to="/runs" icon="runs" label="Runs" />
 				<Place to="/approvals" icon="approve" label="Inbox" extra={<WaitingCount />} />
-				<Place to="/audit" icon="shield" label="Audit" />
+				<PlaceFor roles={['auditor', 'admin']} to="/audit" icon="shield" label="Audit" />
 				<Place to="/system" icon="system" label="System" />
-				<AccountsPlace />
+				<PlaceFor roles={['admin']} to="/accounts" icon="people" label="Accounts" />
 				<Place to="/account" icon="person" label="Account" extra={<WhoIAm />} />
 			</ul>
 			<ThreadList {...(onDone ? {onDone} : {})} />
@@ -127,9 +128,9 @@ function Place({to, icon, label, extra}: PlaceProps) {
 }
 
 /** Nobody is shown a way to where they may not go. */
-function AccountsPlace() {
+function PlaceFor({roles, ...place}: PlaceProps & {readonly roles: readonly Role[]}) {
 	const {data} = useQuery(meQuery);
-	return data?.roles.includes('admin') ? <Place to="/accounts" icon="people" label="Accounts" /> : null;
+	return data?.roles.some((role) => roles.includes(role)) ? <Place {...place} /> : null;
 }
 
 function WhoIAm() {

@@ -31,7 +31,7 @@ export function Budget() {
 					<thead className="bg-panel text-2xs text-muted">
 						<tr>
 							{HEADINGS.map((heading) => (
-								<th key={heading} scope="col" className="px-3 py-1.5 font-medium">
+								<th key={heading} scope="col" className="whitespace-nowrap px-3 py-1.5 font-medium">
 									{heading}
 								</th>
 							))}
@@ -51,7 +51,7 @@ export function Budget() {
 function Row({name, unit, limit, used, reserved, renewsAt}: BudgetUse) {
 	const isFull = limit !== null && used + reserved >= limit;
 	return (
-		<tr className="border-line border-t">
+		<tr className="whitespace-nowrap border-line border-t">
 			<th scope="row" className="px-3 py-1 font-normal">
 				{LABELS[name]}
 			</th>

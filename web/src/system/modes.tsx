@@ -110,7 +110,14 @@ function ModeForm() {
 				))}
 			</select>
 			{PARTS.map(([name, label]) => (
-				<input key={name} name={name} placeholder={label} aria-label={label} autoComplete="off" className={`${FIELD} flex-1`} />
+				<input
+					key={name}
+					name={name}
+					placeholder={label}
+					aria-label={label}
+					autoComplete="off"
+					className={`${FIELD} flex-1 basis-40`}
+				/>
 			))}
 			<Button look="primary" type="submit" disabled={change.isPending}>
 				Set
