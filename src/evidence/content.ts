@@ -23,8 +23,8 @@ export function hashOf(event: Unhashed): string {
 	if (!fields) return digest({...event, hash: undefined});
 	const {salt, erased, data} = event;
 	const {kept, content} = split(data, fields);
-	const covered = {...event, hash: undefined, salt: undefined, erased: undefined};
-	return digest({...covered, data: kept, content: erased ?? digest({content, salt})});
+	const hashed = erased ?? digest({content, salt});
+	return digest({...event, hash: undefined, salt: undefined, erased: undefined, data: kept, content: hashed});
 }
 
 /** The event without its content; null when it has none, or is of a version whose hash covers it as it stands. */

@@ -1,6 +1,6 @@
 import type {Redactor} from '#kernel/ports.ts';
 import {MAX_DEPTH} from './canonical.ts';
-import {isSecretMember} from './secret-names.ts';
+import {secretOf} from './secret-names.ts';
 import {createScanner, type Scan, type Tally} from './secrets.ts';
 
 /**
@@ -65,18 +65,12 @@ function redactObject(value: Readonly<Record<string, unknown>>, pass: Pass, dept
 	return copy ? Object.fromEntries(distinct(copy)) : value;
 }
 
-/** Names whose values are secrets whatever they look like. */
-const SECRET_NAMES = /^(?:x-api-key|(?:aws_?)?secret_?access_?key|aws_?session_?token)$/i;
-const AUTHORIZATION = /^(?:proxy-)?authorization$/i;
-const CREDENTIALS = /^(?:bearer|basic|token|apikey|negotiate|digest|aws4-hmac-sha256)\s+(?!\[redacted:[a-z-]{1,40}\]$)\S/i;
-const REDACTED = /^\[redacted:[a-z-]{1,40}\]$/;
-
 function redactMember(key: string, member: unknown, tally: Tally): unknown {
-	if (typeof member !== 'string' || key.length < 3 || member === '') return member;
-	const isHeader = (SECRET_NAMES.test(key) && !REDACTED.test(member)) || (AUTHORIZATION.test(key) && CREDENTIALS.test(member));
-	if (!isHeader && !isSecretMember(key, member)) return member;
+	if (typeof member !== 'string' || member === '') return member;
+	const kind = secretOf(key, member);
+	if (kind === null) return member;
 	tally.count += 1;
-	return isHeader ? '[redacted:authorization]' : '[redacted:named-secret]';
+	return `[redacted:${kind}]`;
 }
 
 /** Two secret keys of one object stay two keys. */

@@ -58,25 +58,47 @@ function isSecretName(name: string): boolean {
 const PASSWORD_NAME = new RegExp(`(?:${PASSWORD})${TAIL}$`, 'i');
 const CREDENTIAL_NAME = new RegExp(`(?:${CREDENTIAL})${TAIL}$`, 'i');
 
-/** How much of a secret a member of this name must look like: nothing at all, or nothing is asked. */
-export function isSecretMember(name: string, value: string): boolean {
-	const kind = kindOf(name);
-	if (kind === 'plain' || /\s/.test(value)) return false;
-	return kind === 'password' ? value.length >= 4 && !isStandIn(value) : looksSecret(value);
+/** Headers and settings whose values are secrets whatever they look like. */
+const SECRET_HEADER = /^(?:x-api-key|(?:aws_?)?secret_?access_?key|aws_?session_?token)$/i;
+const AUTHORIZATION = /^(?:proxy-)?authorization$/i;
+const CREDENTIALS = /^(?:bearer|basic|token|apikey|negotiate|digest|aws4-hmac-sha256)\s+(?!\[redacted:[a-z-]{1,40}\]$)\S/i;
+const REDACTED = /^\[redacted:[a-z-]{1,40}\]$/;
+
+/** What the value of a member is by its name: how much it must look like a secret depends on the name. Null when it is none. */
+export function secretOf(name: string, value: string): 'authorization' | 'named-secret' | null {
+	switch (kindOf(name)) {
+		case 'plain':
+			return null;
+		case 'header':
+			return REDACTED.test(value) ? null : 'authorization';
+		case 'authorization':
+			return CREDENTIALS.test(value) ? 'authorization' : null;
+		case 'password':
+			return value.length >= 4 && !/\s/.test(value) && !isStandIn(value) ? 'named-secret' : null;
+		case 'credential':
+			return !/\s/.test(value) && looksSecret(value) ? 'named-secret' : null;
+	}
 }
 
-type Kind = 'password' | 'credential' | 'plain';
+type Kind = 'header' | 'authorization' | 'password' | 'credential' | 'plain';
 
 /** The few names that members have. Full after 1,024: hostile names cannot grow it. */
 const kinds = new Map<string, Kind>();
 
 function kindOf(name: string): Kind {
-	if (name.length < 3 || name.length > 100) return 'plain';
 	const known = kinds.get(name);
 	if (known !== undefined) return known;
-	const kind = PASSWORD_NAME.test(name) ? 'password' : CREDENTIAL_NAME.test(name) ? 'credential' : 'plain';
-	if (kinds.size < 1_024) kinds.set(name, kind);
+	const kind = judgeName(name);
+	if (kinds.size < 1_024 && name.length <= 100) kinds.set(name, kind);
 	return kind;
+}
+
+function judgeName(name: string): Kind {
+	if (name.length < 3) return 'plain';
+	if (SECRET_HEADER.test(name)) return 'header';
+	if (AUTHORIZATION.test(name)) return 'authorization';
+	if (name.length > 100) return 'plain';
+	return PASSWORD_NAME.test(name) ? 'password' : CREDENTIAL_NAME.test(name) ? 'credential' : 'plain';
 }
 
 const REFERENCE =
