@@ -25,11 +25,11 @@ export async function createSandboxing(config: Config, root: string, secrets: Se
 	const candidates = [...onThisMachine(config, root, secrets), kubernetes(config, root)];
 	const wanted = sandbox.provider === 'k8s' ? 'kubernetes' : sandbox.provider;
 	const named = candidates.find(({name}) => name === wanted);
-	const {provider, why} = named
-		? {provider: await named.create(), why: `SANDBOX_PROVIDER=${sandbox.provider}`}
+	const {provider, facts, why} = named
+		? {provider: await named.create(), facts: undefined, why: `SANDBOX_PROVIDER=${sandbox.provider}`}
 		: await chooseStrongest(candidates.filter(({name}) => name !== 'kubernetes')); // a cluster is never taken by surprise
 	return {
-		provider: withDemands(provider, sandbox.level),
+		provider: withDemands(provider, sandbox.level, facts),
 		why,
 		survey: () =>
 			Promise.all(

@@ -116,3 +116,12 @@ test('a provider that does not work is asked again, one that works is not', asyn
 	await kept.open(spec(), {warm: false, signal});
 	assert.deepEqual([await kept.level(), present.state.asked], ['kernel-shared', 1]);
 });
+
+test('what a provider was chosen for is not looked for again at once', async () => {
+	const {provider, state} = providerOf();
+	const {facts} = await chooseStrongest([candidate('process', 'kernel-shared', {provider})]);
+	const demanding = withDemands(provider, 'none', facts);
+	assert.deepEqual([await demanding.facts(), await demanding.level(), state.asked], [facts, 'kernel-shared', 1]);
+	await demanding.facts({thorough: true});
+	assert.equal(state.asked, 2);
+});

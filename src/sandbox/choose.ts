@@ -10,8 +10,8 @@ export type Candidate = {
 	create(): Promise<SandboxProvider>;
 };
 
-/** `why` is a sentence for the person who runs the server. */
-export type Choice = {readonly provider: SandboxProvider; readonly why: string};
+/** `facts` are what it was chosen for; `why` is a sentence for the person who runs the server. */
+export type Choice = {readonly provider: SandboxProvider; readonly facts: ProviderFacts; readonly why: string};
 
 /**
  * Asks the candidates, which come in order of preference, what they are here and takes the first of the strongest level. When none
@@ -35,7 +35,7 @@ export async function chooseStrongest(candidates: readonly Candidate[]): Promise
 	const verdict = best
 		? `${name} (${level}) is the strongest that works here`
 		: `none works here: ${name}: ${reasonAgainst(strongest.facts)}`;
-	return {provider: strongest.provider, why: [verdict, ...reasons].join('; ')};
+	return {...strongest, why: [verdict, ...reasons].join('; ')};
 }
 
 function reasonAgainst({availability, level}: ProviderFacts): string {
@@ -50,6 +50,9 @@ export function isAtLeast(level: Level, demanded: Level): boolean {
 	return LEVELS.indexOf(level) >= LEVELS.indexOf(demanded);
 }
 
+/** For how long what was found at the start is true without a look. */
+const FRESH_MS = 5_000;
+
 export type DemandingProvider = SandboxProvider & {
 	/** what a run would get now; `none` while the provider does not work */
 	level(): Promise<Level>;
@@ -57,10 +60,13 @@ export type DemandingProvider = SandboxProvider & {
 
 /**
  * The provider, with what a run demands checked before it starts and what it got checked before its result is let out: the runner, a
- * way to the network, and the greater of `minLevel` and the spec's own level. What is not there is refused, never replaced.
+ * way to the network, and the greater of `minLevel` and the spec's own level. What is not there is refused, never replaced. What it was
+ * `chosenFor` is not looked for again at once: whoever waits for a server to start asks it as soon as it listens.
  */
-export function withDemands(provider: SandboxProvider, minLevel: Level): DemandingProvider {
-	const state: {known: Promise<ProviderFacts> | undefined} = {known: undefined};
+export function withDemands(provider: SandboxProvider, minLevel: Level, chosenFor?: ProviderFacts): DemandingProvider {
+	const available = chosenFor && isAvailable(chosenFor) ? chosenFor : undefined;
+	const state: {known: Promise<ProviderFacts> | undefined} = {known: available && Promise.resolve(available)};
+	const freshUntil = performance.now() + FRESH_MS;
 	const facts = async () => {
 		state.known ??= provider.facts();
 		const found = await state.known.catch((error) => {
@@ -72,6 +78,7 @@ export function withDemands(provider: SandboxProvider, minLevel: Level): Demandi
 	};
 	return {
 		...provider,
+		facts: async (how) => (available && !how && performance.now() < freshUntil ? available : provider.facts(how)),
 		async level() {
 			const found = await facts();
 			return isAvailable(found) ? found.level : 'none';
