@@ -199,3 +199,9 @@ test('nobody but its owner can read a new database', async () => {
 		'private.db-wal': '600',
 	});
 });
+
+test('what a server reads by itself loads nothing of Kysely, which makes its start slow and large', () => {
+	const starter = fileURLToPath(new URL('./fixtures/starter.ts', import.meta.url));
+	const {stdout} = spawnSync(process.execPath, [starter, file('start.db')], {encoding: 'utf8'});
+	assert.equal(stdout, '0 true\n');
+});
