@@ -14,6 +14,7 @@ import {createExportTool} from '#analyst/export.ts';
 import {createIngestTool} from '#analyst/ingest.ts';
 import {createPythonTool} from '#analyst/python.ts';
 import {createQueryPlanTool} from '#analyst/query-plan.ts';
+import {createRemoveTool} from '#analyst/remove.ts';
 import {createSqlTool} from '#analyst/sql.ts';
 import type {Answerer, Progress} from '#analyst/turn.ts';
 import type {Config} from '#config/config.ts';
@@ -39,6 +40,7 @@ import {createPythonTool as createCodePythonTool} from '#tools/python.ts';
 import {createShellTool} from '#tools/shell.ts';
 import {createTestsTool} from '#tools/tests.ts';
 import {createClock} from './clock.ts';
+import {createDatasetHolds, type HeldBy} from './dataset-holds.ts';
 import {isGone, nameHolder} from './holder.ts';
 import {createKeeping, type Keeping} from './keeping.ts';
 import {createKept} from './kept.ts';
@@ -123,7 +125,8 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 
 	const {datasets, files, storage} = createKept({config, dataDir, store, policy, clock, report});
 	const limits = sandboxLimits(config);
-	const parts = {datasets, files, storage, limits, config, dataDir};
+	const heldBy = createDatasetHolds({store, listed: () => policy.current().document.retention.legalHold});
+	const parts = {datasets, files, storage, heldBy, limits, config, dataDir};
 	const known = new Map([...analystTools(parts), ...generalTools(parts)].map((tool) => [tool.name, tool]));
 	const mode = {state: INITIAL, catchUp: async () => {}};
 	const defaults = () => modesOf(policy.current().document);
@@ -145,7 +148,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	return {
 		...{kernel, store, runs, datasets, analyst, files, storage, approvals, policy, policies, sandboxing, pool},
 		...{keyring, serverLog, redact, secrets, killSwitch},
-		...createKeeping({store, runs, kernel, files, policy, sweep, software, needsSecond}),
+		...createKeeping({store, runs, kernel, files, datasets, heldBy, policy, sweep, software, needsSecond}),
 		get key() {
 			return keyring.current();
 		},
@@ -294,6 +297,7 @@ type Parts = {
 	readonly datasets: Datasets;
 	readonly files: FileStore;
 	readonly storage: TenantStorage;
+	readonly heldBy: HeldBy;
 	readonly limits: SandboxLimits;
 	readonly config: Config;
 	readonly dataDir: string;
@@ -302,11 +306,17 @@ type Parts = {
 /** The tools as they describe themselves; none of these can run. */
 export function describeTools(config: Config): Kernel['tools'] {
 	const absent = {datasets: {} as Datasets, files: {} as FileStore, storage: {} as TenantStorage};
-	const parts = {...absent, limits: sandboxLimits(config), config, dataDir: path.resolve(config.data.dir)};
+	const parts = {
+		...absent,
+		heldBy: async () => null,
+		limits: sandboxLimits(config),
+		config,
+		dataDir: path.resolve(config.data.dir),
+	};
 	return new Map([...analystTools(parts), ...generalTools(parts)].map((tool) => [tool.name, tool]));
 }
 
-function analystTools({datasets, storage, limits, config, dataDir}: Parts): readonly AnyTool[] {
+function analystTools({datasets, storage, heldBy, limits, config, dataDir}: Parts): readonly AnyTool[] {
 	const computing = {datasets, limits, maxRows: config.limits.maxRows, maxBytes: config.limits.maxOutputBytes};
 	return [
 		createListDatasetsTool(datasets),
@@ -317,6 +327,7 @@ function analystTools({datasets, storage, limits, config, dataDir}: Parts): read
 		createChartTool(),
 		createExportTool(computing, path.join(dataDir, 'exports')),
 		createIngestTool({datasets, storage, limits: {...limits, ...INGEST}, roots: [path.join(dataDir, 'uploads')]}),
+		createRemoveTool({datasets, heldBy}),
 	];
 }
 

@@ -6,6 +6,7 @@ import {readdir, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {setImmediate as breathe} from 'node:timers/promises';
 import {type Ports, type RecordAudit, recordAlone} from '#agents/audit-record.ts';
+import type {Datasets} from '#analyst/datasets.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
 import type {PolicyDocument} from '#contract/policy.ts';
@@ -15,6 +16,7 @@ import type {Clock, Store} from '#kernel/ports.ts';
 import type {ErasableRow} from '#kernel/retention-store.ts';
 import {isListed} from '#store/retain.ts';
 import type {FileStore} from '#tools/files.ts';
+import type {HeldBy} from './dataset-holds.ts';
 
 export type Retention = {
 	/** What would be erased now. */
@@ -28,6 +30,8 @@ type Options = Ports & {
 	readonly policy: () => PolicyDocument['retention'];
 	readonly clock: Clock;
 	readonly files: Pick<FileStore, 'place' | 'erase'>;
+	readonly datasets: Pick<Datasets, 'past' | 'removePast'>;
+	readonly heldBy: HeldBy;
 	readonly holder: string;
 	readonly recordAudit: RecordAudit;
 	/** Removes leftovers of uploads, exports and programs. */
@@ -68,7 +72,7 @@ export function createRetention(options: Options): Retention {
 		async run(tenant, by) {
 			await lease();
 			await store.retention.holdListed(policy().legalHold, 'add');
-			const reply = {erased: 0, bytesBefore: 0, bytesAfter: 0, files: 0, isDone: true};
+			const reply = {erased: 0, bytesBefore: 0, bytesAfter: 0, files: 0, snapshots: 0, isDone: true};
 			for await (const due of allDue(tenant, options)) {
 				if (reply.erased >= MOST) return {...reply, isDone: false};
 				await lease();
@@ -81,8 +85,10 @@ export function createRetention(options: Options): Retention {
 			}
 			if (reply.erased > 0) await store.retention.forget();
 			await options.sweep();
-			for (const one of tenant === null ? await store.retention.tenants() : [tenant])
+			for (const one of tenant === null ? await store.retention.tenants() : [tenant]) {
 				reply.files += await eraseFiles(one, {...by, tenant: one}, {...options, recordAudit});
+				reply.snapshots += await removeSnapshots(one, {...by, tenant: one}, options);
+			}
 			return reply;
 		},
 	};
@@ -135,12 +141,32 @@ function ruleFor({tenant, job}: Pick<ErasableRow, 'tenant' | 'job'>, {rules, day
 	return found ?? (days === undefined ? null : {id: 'days', days});
 }
 
+/** For how many days a tenant keeps anything; infinite when for good. */
+function longestOf(tenant: string, {rules, days}: PolicyDocument['retention']): number {
+	const own = rules.filter((rule) => rule.tenants?.includes(tenant) ?? true).map((rule) => rule.days);
+	return Math.max(...own, days ?? (own.length > 0 ? 0 : Number.POSITIVE_INFINITY));
+}
+
+/** Snapshots of that age that others have taken the place of, and that no run with content used. */
+async function removeSnapshots(tenant: string, by: Principal, options: Options): Promise<number> {
+	const {store, policy, clock, datasets, heldBy, recordAudit} = options;
+	const longest = longestOf(tenant, policy());
+	if (!Number.isFinite(longest)) return 0;
+	const before = clock.now().getTime() - longest * DAY_MS;
+	let count = 0;
+	for (const {id, hash, at} of await datasets.past(tenant)) {
+		if (at >= before || (await store.retention.isUsed(tenant, id, hash)) || (await heldBy(tenant, id)) !== null) continue;
+		const detail = `snapshot ${hash}: no run uses it, replaced, kept for ${longest} days`;
+		await recordAudit({what: 'snapshot.erased', target: id, detail}, by);
+		if (await datasets.removePast(tenant, {id, hash})) count += 1;
+	}
+	return count;
+}
+
 /** Files that nobody touched for as long as the tenant keeps anything, and that no run with content names. */
 async function eraseFiles(tenant: string, by: Principal, options: Options): Promise<number> {
 	const {store, policy, clock, files, recordAudit} = options;
-	const {rules, days} = policy();
-	const own = rules.filter((rule) => rule.tenants?.includes(tenant) ?? true).map((rule) => rule.days);
-	const longest = Math.max(...own, days ?? (own.length > 0 ? 0 : Number.POSITIVE_INFINITY));
+	const longest = longestOf(tenant, policy());
 	const isHeld = async () =>
 		policy().legalHold.includes(tenant) ||
 		(await store.retention.holds(tenant)).some(({kind, state}) => kind === 'tenant' && state !== 'released');

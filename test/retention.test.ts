@@ -39,7 +39,17 @@ const text = async (runId: string) => JSON.stringify(await store.rawEvents(runId
 /** Retention as it will be in `days`. */
 const later = (days: number) =>
 	createRetention({
-		...{runs, kernel, store, software: 'writ test', files: platform.files, holder: `h${days}`, recordAudit: platform.recordAudit},
+		...{
+			runs,
+			kernel,
+			store,
+			software: 'writ test',
+			files: platform.files,
+			datasets: platform.datasets,
+			heldBy: async () => null,
+			holder: `h${days}`,
+			recordAudit: platform.recordAudit,
+		},
 		clock: {now: () => new Date(Date.now() + days * 86_400_000)},
 		policy: () => platform.policy.current().document.retention,
 		sweep: async () => 0,
@@ -103,7 +113,18 @@ test('what is erased is in no file of the data directory any more', async () => 
 	const isThere = () => ['', '-wal'].some((end) => existsSync(database + end) && readFileSync(database + end).includes(needle));
 	assert.ok(isThere());
 	const retention = createRetention({
-		...{runs: others, kernel: gates, store: own, software: 'writ test', files, holder: 'h', recordAudit, sweep: async () => 0},
+		...{
+			runs: others,
+			kernel: gates,
+			store: own,
+			software: 'writ test',
+			files,
+			datasets: platform.datasets,
+			heldBy: async () => null,
+			holder: 'h',
+			recordAudit,
+			sweep: async () => 0,
+		},
 		clock: {now: () => new Date(Date.now() + 90 * 86_400_000)},
 		policy: () => whole.platform.policy.current().document.retention,
 	});
@@ -119,7 +140,16 @@ test('a run that the policy file comes to hold while a pass is under way stays, 
 	const list: string[] = [];
 	const passing = (policy: () => readonly string[]) =>
 		createRetention({
-			...{runs, kernel, software: 'writ test', files: platform.files, holder: 'pass', recordAudit: platform.recordAudit},
+			...{
+				runs,
+				kernel,
+				software: 'writ test',
+				files: platform.files,
+				datasets: platform.datasets,
+				heldBy: async () => null,
+				holder: 'pass',
+				recordAudit: platform.recordAudit,
+			},
 			store: {
 				retention: store.retention,
 				async read(runId: string) {
@@ -147,7 +177,17 @@ test('a policy file that is read again is judged in the store before the reply',
 	writeFileSync(policyFile, before.replace('  rules:', `  legalHold: [${runId}]\n  rules:`));
 	assert.equal((await platform.policies.reload(OWNER)).kind, 'changed');
 	const stale = createRetention({
-		...{runs, kernel, store, software: 'writ test', files: platform.files, holder: 'stale', recordAudit: platform.recordAudit},
+		...{
+			runs,
+			kernel,
+			store,
+			software: 'writ test',
+			files: platform.files,
+			datasets: platform.datasets,
+			heldBy: async () => null,
+			holder: 'stale',
+			recordAudit: platform.recordAudit,
+		},
 		clock: {now: () => new Date(Date.now() + 35 * 86_400_000)},
 		policy: () => ({...platform.policy.current().document.retention, legalHold: []}),
 		sweep: async () => 0,
@@ -208,7 +248,16 @@ test('files that no run names are erased, and those that one names are kept', as
 	for (const name of [kept, loose]) utimesSync(path.join(place, name), old, old);
 	const named = {...store.retention, isCited: async (_: string, sha256: string) => sha256 === kept};
 	const retention = createRetention({
-		...{runs, kernel, software: 'writ test', files: platform.files, holder: 'files', recordAudit: platform.recordAudit},
+		...{
+			runs,
+			kernel,
+			software: 'writ test',
+			files: platform.files,
+			datasets: platform.datasets,
+			heldBy: async () => null,
+			holder: 'files',
+			recordAudit: platform.recordAudit,
+		},
 		store: {...store, read: store.read, retention: named},
 		clock: {now: () => new Date(Date.now() + 800 * 86_400_000)},
 		policy: () => platform.policy.current().document.retention,

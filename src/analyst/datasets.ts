@@ -3,7 +3,7 @@
  * is current. `<dir>/<tenant>/<id>/<hash>/{manifest.json, *.parquet}` and `<dir>/<tenant>/<id>/current`.
  */
 import {randomUUID} from 'node:crypto';
-import {mkdir, readdir, readFile, rename, rm} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rename, rm, stat} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {type Dataset, datasetSchema, identifierSchema} from '#contract/dataset.ts';
 import {WritError} from '#contract/errors.ts';
@@ -26,6 +26,8 @@ export type Staging = AsyncDisposable & {
 	/** becomes the snapshot's directory */
 	readonly snapshot: string;
 };
+
+export type PastSnapshot = {readonly id: string; readonly hash: string; readonly at: number};
 
 export type Datasets = {
 	/** Those whose manifest can be read, by id. The others are reported. */
@@ -50,8 +52,12 @@ export type Datasets = {
 	): Promise<{readonly dataset: Dataset; readonly files: number; readonly bytes: number}>;
 	/** What the datasets of a tenant take on disk. */
 	bytes(tenant: string): Promise<number>;
-	/** Removes the dataset with all its snapshots. Throws `not_found`. */
-	remove(tenant: string, id: string): Promise<void>;
+	/** Removes the dataset with all its snapshots; resolves to the bytes that are given back. Throws `not_found`. */
+	remove(tenant: string, id: string): Promise<number>;
+	/** The snapshots that are not current any more, with when they were published. */
+	past(tenant: string): Promise<readonly PastSnapshot[]>;
+	/** Removes a snapshot unless it is the current one by then; resolves to whether it did. */
+	removePast(tenant: string, snapshot: Pick<PastSnapshot, 'id' | 'hash'>): Promise<boolean>;
 	/** Removes what crashes left behind; resolves to how many leftovers there were. */
 	sweep(): Promise<number>;
 };
@@ -77,6 +83,8 @@ export function createDatasets({dir, storage = UNLIMITED, staleMs = HOUR_MS, rep
 	const home = (tenant: string, id: string) => join(root, safeTenant(tenant), safeId(id));
 	const at = async (tenant: string, id: string, hash: string) => snapshots.check(join(home(tenant, id), safeHash(hash)), id);
 	const current = async (tenant: string, id: string) => readPointer(home(tenant, id), id);
+
+	const bury = createBurial({staging, storage, inTurn});
 
 	return {
 		at,
@@ -132,20 +140,51 @@ export function createDatasets({dir, storage = UNLIMITED, staleMs = HOUR_MS, rep
 			return snapshots.rehash(path, id);
 		},
 		async remove(tenant, id) {
-			const grave = join(staging, randomUUID());
-			await mkdir(staging, {recursive: true, mode: UNLISTED});
-			const place = home(tenant, id);
-			const bytes = await inTurn(async () => {
-				await rename(place, grave);
-				return bytesOnDisk(grave);
-			}).catch((error) => {
-				throw isMissing(error) ? notFound(id) : error;
-			});
-			await storage.giveBack(tenant, bytes);
-			await rm(grave, {recursive: true, force: true});
+			const bytes = await bury(tenant, home(tenant, id));
+			if (bytes === null) throw notFound(id);
+			return bytes;
+		},
+		past: (tenant) => pastIn(join(root, safeTenant(tenant))),
+		async removePast(tenant, {id, hash}) {
+			const place = join(home(tenant, id), safeHash(hash));
+			return (await bury(tenant, place, async () => (await current(tenant, id)) !== hash)) !== null;
 		},
 		sweep: () => sweepDirectory(staging, Date.now() - staleMs),
 	};
+}
+
+type Burying = {readonly staging: string; readonly storage: Storage; readonly inTurn: ReturnType<typeof createTurns>};
+
+/** Takes a directory away, all at once; resolves to the bytes given back, or null where there is none or it may not be. */
+function createBurial({staging, storage, inTurn}: Burying) {
+	return async (tenant: string, place: string, may: () => Promise<boolean> = async () => true): Promise<number | null> => {
+		const grave = join(staging, randomUUID());
+		await mkdir(staging, {recursive: true, mode: UNLISTED});
+		const bytes = await inTurn(async () => {
+			if (!(await may())) return null;
+			await rename(place, grave);
+			return bytesOnDisk(grave);
+		}).catch((error) => {
+			if (isMissing(error)) return null;
+			throw error;
+		});
+		if (bytes === null) return null;
+		await storage.giveBack(tenant, bytes);
+		await rm(grave, {recursive: true, force: true});
+		return bytes;
+	};
+}
+
+async function pastIn(directory: string): Promise<PastSnapshot[]> {
+	const all: PastSnapshot[] = [];
+	for (const id of await readdir(directory).catch(emptyIfMissing)) {
+		const home = join(directory, id);
+		const now = await readPointer(home, id).catch(() => null); // what says of none that it is current keeps all
+		const names = now === null ? [] : await readdir(home);
+		for (const hash of names.filter((name) => HASH.test(name) && name !== now))
+			all.push({id, hash, at: (await stat(join(home, hash))).mtimeMs});
+	}
+	return all;
 }
 
 /** Settles to how much more is in `places` than before, whether or not the work succeeds. */

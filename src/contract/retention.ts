@@ -48,6 +48,8 @@ export const retentionReplySchema = z.object({
 	bytesAfter: z.int(),
 	/** files that no run names any more */
 	files: z.int(),
+	/** of datasets, replaced and used by no run any more */
+	snapshots: z.int(),
 	/** false when there is more to do: a pass is bounded */
 	isDone: z.boolean(),
 });

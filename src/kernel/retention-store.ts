@@ -62,6 +62,8 @@ export type RetentionStore = {
 	holdListed(targets: readonly string[], how: 'replace' | 'add'): Promise<void>;
 	/** Whether a run with content names this file, or names this snapshot of a dataset. */
 	isCited(tenant: string, sha256: string): Promise<boolean>;
+	/** Whether a run whose content is not erased used this snapshot of a dataset. */
+	isUsed(tenant: string, datasetId: string, hash: string): Promise<boolean>;
 	/** Everyone who has runs. */
 	tenants(): Promise<readonly string[]>;
 	/** Since when the files that runs name are known; what is older may be named without that being known. */

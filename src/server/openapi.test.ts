@@ -20,6 +20,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 test('every route of the contract is described', () => {
 	const routes = operations.map(({method, path}) => `${method} ${path}`).sort();
 	assert.deepEqual(routes, [
+		'delete /api/v1/datasets/{dataset_id}',
 		'get /api/v1/accounts',
 		'get /api/v1/approvals',
 		'get /api/v1/approvals/{approval_id}',

@@ -82,6 +82,13 @@ export function createRetentionStore(db: Kysely<Tables>, execute: Execute): Rete
 			const snapshot = db.selectFrom('runs').select('run_id').where('tenant', '=', storable(tenant));
 			return (await snapshot.where('dataset_hash', '=', storable(sha256)).limit(1).executeTakeFirst()) !== undefined;
 		},
+		async isUsed(tenant, datasetId, hash) {
+			const {rows} = await sql`SELECT 1 FROM runs r WHERE r.tenant = ${storable(tenant)} AND r.dataset_id = ${storable(datasetId)}
+				AND r.dataset_hash = ${hash} AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.run_id = r.run_id) LIMIT 1`.execute(
+				db,
+			);
+			return rows.length > 0;
+		},
 		async tenants() {
 			return (await db.selectFrom('runs').select('tenant').distinct().execute()).map(({tenant}) => tenant);
 		},
@@ -116,6 +123,7 @@ export const NO_RETENTION: RetentionStore = {
 	erasable: async () => [],
 	forget: async () => {},
 	isCited: async () => true,
+	isUsed: async () => true,
 	tenants: async () => [],
 	citedSince: async () => '9999',
 	lease: async () => true,

@@ -21,7 +21,7 @@ export function lazyQueries(reader: DatabaseSync, execute: Execute) {
 			...(['putAccount', 'account', 'accounts', 'disableAccount'] as const),
 			...(['addSession', 'session', 'noteSessionUse', 'endSession', 'addSignIn', 'takeSignIn', 'sweepIdentity'] as const),
 		]),
-		retention: part('retention')(['holds', 'erasure', 'erasable', 'isCited', 'tenants', 'citedSince', 'lease']),
+		retention: part('retention')(['holds', 'erasure', 'erasable', 'isCited', 'isUsed', 'tenants', 'citedSince', 'lease']),
 		letters: part('letters')(['send', 'waiting', 'take', 'reply', 'replyTo', 'discard']),
 		quota: part('quota')(['stored', 'spent']),
 	};

@@ -1,6 +1,6 @@
 import {basename, resolve} from 'node:path';
 import type {Command as Program} from 'commander';
-import type {DatasetSchemaReply} from '#contract/api.ts';
+import type {DatasetSchemaReply, WorkReply} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Client} from '#server/client.ts';
 import {createProgress} from '../answer.ts';
@@ -11,6 +11,7 @@ export function datasetCommands(program: Program, act: Act): void {
 	const datasets = program.command('datasets').description('the data that questions can be asked of');
 	readCommands(datasets, act);
 	addCommand(datasets, act);
+	removeCommand(datasets, act);
 	localCommands(datasets, act);
 }
 
@@ -85,6 +86,29 @@ Files of any size can be added to a server on this machine: it reads them where 
 				);
 			}),
 		);
+}
+
+function removeCommand(datasets: Program, act: Act): void {
+	datasets
+		.command('remove')
+		.description('remove a dataset with all its snapshots, for good; runs that used it stay on record')
+		.argument('<id>')
+		.action(
+			act(async ({connect, io, json}, [id]: [string]) => {
+				const client = await connect();
+				const response = await client.fetch(`/api/v1/datasets/${encodeURIComponent(id)}`, {method: 'DELETE'});
+				const reply = (await response.json()) as WorkReply;
+				if (json) printJson(io, reply);
+				else print(io, describeRemoval(reply, id));
+				return reply.status === 'succeeded' || reply.approvalId !== null ? 0 : 1;
+			}),
+		);
+}
+
+function describeRemoval({status, output, error, approvalId, runId}: WorkReply, id: string): string {
+	if (approvalId !== null) return `a person has to approve it: writ approvals grant ${approvalId}`;
+	if (status === 'succeeded') return `removed ${id}: ${(output as {bytes: number}).bytes} bytes given back`;
+	return `${id} stays: ${printable(error?.message ?? status)} (${runId})`;
 }
 
 /** What works on this machine's data, not on a server's. */

@@ -27,8 +27,11 @@ export function retentionCommands(program: Program, act: Act): void {
 				const reply = await (await connect()).fetch('/api/v1/retention/run', {method: 'POST'});
 				const done = retentionReplySchema.parse(await reply.json());
 				if (json) return printJson(io, done);
-				const {erased, bytesBefore, bytesAfter, files, isDone} = done;
-				print(io, `erased the content of ${erased} runs, ${bytesBefore - bytesAfter} bytes, and ${files} files`);
+				const {erased, bytesBefore, bytesAfter, files, snapshots, isDone} = done;
+				print(
+					io,
+					`erased the content of ${erased} runs, ${bytesBefore - bytesAfter} bytes, ${files} files, and ${snapshots} snapshots of datasets`,
+				);
 				if (!isDone) print(io, 'there is more to do: run it again');
 			}),
 		);

@@ -137,7 +137,7 @@ function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options' | '
 		},
 		retention: {
 			preview: async () => ({rules: [], runs: 0, bytes: 0, holds: 0}),
-			run: async () => ({erased: 0, bytesBefore: 0, bytesAfter: 0, files: 0, isDone: true}),
+			run: async () => ({erased: 0, bytesBefore: 0, bytesAfter: 0, files: 0, snapshots: 0, isDone: true}),
 		},
 		killSwitch: {state: () => RUNNING, change: async ({mode, reason}, by) => ({...RUNNING, number: 1, mode, reason, by})},
 		redact: (value: unknown) => ({value, count: 0}),

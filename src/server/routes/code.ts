@@ -100,7 +100,8 @@ async function keep(given: readonly GivenFile[], c: AppContext, {files}: ServerD
 
 type Task = Parameters<ServerDeps['analyst']['perform']>[0];
 
-async function perform(task: Task, c: AppContext, {deps, turns}: TurnContext) {
+/** Runs one tool as a run of its own, and says what became of it. */
+export async function perform(task: Task, c: AppContext, {deps, turns}: TurnContext) {
 	const turn = startTurn(c, turns, (caller) => deps.analyst.perform(task, caller));
 	return replyOf((await finishTurn(c, turn)).run_id, c, deps);
 }

@@ -3,13 +3,20 @@ import {stat} from 'node:fs/promises';
 import {basename, isAbsolute} from 'node:path';
 import {createRoute, z} from '@hono/zod-openapi';
 import type {UploadedFile} from '#analyst/analyst.ts';
-import {datasetByPathSchema, datasetSchemaReplySchema, datasetSummarySchema, datasetsReplySchema} from '#contract/api.ts';
+import {
+	datasetByPathSchema,
+	datasetSchemaReplySchema,
+	datasetSummarySchema,
+	datasetsReplySchema,
+	workReplySchema,
+} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import {type AppContext, callerOf, createRouter, jsonReply} from '../context.ts';
 import {isLoopback} from '../guard.ts';
 import {toDatasetSchema, toDatasetSummary} from '../shapes.ts';
 import {displayName, receiveUpload, type Upload} from '../upload.ts';
 import type {TurnContext} from './chat.ts';
+import {perform} from './code.ts';
 
 const list = createRoute({
 	method: 'get',
@@ -42,7 +49,20 @@ const add = createRoute({
 	responses: {201: jsonReply(datasetSummarySchema, 'the new snapshot')},
 });
 
-export function datasetRoutes({deps, turns}: TurnContext) {
+const remove = createRoute({
+	method: 'delete',
+	path: '/api/v1/datasets/{dataset_id}',
+	operationId: 'removeDataset',
+	tags: ['datasets'],
+	summary: 'Remove a dataset with all its snapshots, for good',
+	description:
+		'A governed action like any other: by the built-in rules a person approves it first. What is held is not removed. Runs that used it stay on record and verify.',
+	request: {params: z.object({dataset_id: z.string().min(1).max(63)})},
+	responses: {200: jsonReply(workReplySchema, 'what became of it; one that waits, was refused or failed says so in `status`')},
+});
+
+export function datasetRoutes(context: TurnContext) {
+	const {deps, turns} = context;
 	const {analyst, options} = deps;
 	const tenantOf = (c: AppContext) => c.get('principal').tenant;
 	const router = createRouter();
@@ -70,6 +90,11 @@ export function datasetRoutes({deps, turns}: TurnContext) {
 			const dataset = await analyst.dataset(tenantOf(c), c.req.valid('param').dataset_id);
 			return c.json(await toDatasetSchema(analyst, tenantOf(c), dataset), 200);
 		})
+		.openapi(remove, async (c) => {
+			const {dataset_id} = c.req.valid('param');
+			await analyst.dataset(tenantOf(c), dataset_id).catch(unlessDamaged);
+			return c.json(await perform({tool: 'dataset.remove', mode: 'remove', input: {dataset_id}}, c, context), 200);
+		})
 		.openapi(add, async (c) => {
 			if (!isLoopback(options.host) || c.get('caller').by !== 'open') {
 				throw new WritError('forbidden', 'adding files by path is for a single-user server on this machine', {
@@ -82,6 +107,10 @@ export function datasetRoutes({deps, turns}: TurnContext) {
 			const dataset = await turns.occupy(c.req.raw.signal, (signal) => analyst.add({...given, files}, {...callerOf(c), signal}));
 			return c.json(toDatasetSummary(dataset), 201);
 		});
+}
+
+function unlessDamaged(error: unknown): void {
+	if (!(error instanceof WritError && error.code === 'dataset_corrupt')) throw error;
 }
 
 /** Takes an upload only where there is room for all of it; the dataset that is made of it asks for room of its own. */
