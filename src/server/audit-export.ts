@@ -17,7 +17,8 @@ export async function* toLines(entries: AsyncIterable<AuditEntry>, format: 'csv'
 
 /** A spreadsheet computes what begins like a formula, and what it is told to fetch it fetches. */
 export function toCell(value: string | number | null): string {
-	const text = String(value ?? '');
-	const safe = /^\s*[=+\-@\t\r＝＋－＠]/.test(text) ? `'${text}` : text;
+	// For some of them `;` begins a cell.
+	const text = String(value ?? '').replaceAll(/;(?=\s*[=+\-@＝＋－＠])/g, ";'");
+	const safe = /^\s*[=+\-@＝＋－＠]|^[\t\r]/.test(text) ? `'${text}` : text;
 	return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -43,6 +43,12 @@ test('a page, our terminal and other programs are told apart', async () => {
 	assert.deepEqual(await of({'user-agent': 'curl/8'}), ['api', 'curl/8']);
 });
 
+test('what begins like a formula after a `;`, in full width or behind spaces is none either', () => {
+	assert.deepEqual(['x;=1+1', 'a; ＠b;c', '＝1', '\u3000－1', 'a;b'].map(toCell), [
+		...["x;'=1+1", "a;' ＠b;c", "'＝1", "'\u3000－1", 'a;b'],
+	]);
+});
+
 test('no cell of an export is a formula', () => {
 	assert.deepEqual(['=1+1', ' +A1', '-2', '@SUM(A1)', '\tx', 'a,"b"', 'fine', null].map(toCell), [
 		...["'=1+1", "' +A1", "'-2", "'@SUM(A1)", "'\tx", '"a,""b"""', 'fine', ''],

@@ -101,9 +101,10 @@ function neutraliser(columns: readonly Column[]): Neutraliser {
 	return (row) => row.map((cell, index) => (exposed[index] && typeof cell === 'string' ? harmless(cell) : cell));
 }
 
-/** What a spreadsheet would take for a formula becomes text by a leading apostrophe. */
+/** What a spreadsheet would take for a formula becomes text by a leading apostrophe; for some of them `;` begins a cell. */
 function harmless(text: string): string {
-	return /^[=+\-@\t\r＝＋－＠]/.test(text) ? `'${text}` : text;
+	const cells = text.replaceAll(/;(?=\s*[=+\-@＝＋－＠])/g, ";'");
+	return /^\s*[=+\-@＝＋－＠]|^[\t\r]/.test(cells) ? `'${cells}` : cells;
 }
 
 /** RFC 4180. Null is an empty field, an empty text a quoted one. */

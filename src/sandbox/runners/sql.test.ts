@@ -106,6 +106,11 @@ test('a CSV export is RFC 4180, and formulas in it are text', async () => {
 	assert.equal(String((await exported('csv', 'SELECT note FROM orders LIMIT 1', false)).file), 'note\r\n=x0\r\n');
 });
 
+test('what begins like a formula behind spaces, a `;` or in full width is text in a CSV export', async () => {
+	const sql = `SELECT ' =1' AS a, 'x;=1+1' AS b, '＝1' AS c, chr(9) || '-1' AS d, 'a;b' AS e`;
+	assert.equal(String((await exported('csv', sql)).file), `a,b,c,d,e\r\n' =1,x;'=1+1,'＝1,'\t-1,a;b\r\n`);
+});
+
 test('a JSON export is an array of objects', async () => {
 	assert.deepEqual(JSON.parse(String((await exported('json', AWKWARD)).file)), [
 		{id: 0, note: '=x0', '+n': -1.5, q: 'a"b\nc', e: '', z: null},
