@@ -5,15 +5,18 @@
 import type {DatabaseSync} from 'node:sqlite';
 import {parentPort, workerData} from 'node:worker_threads';
 import {WritError} from '#contract/errors.ts';
+import type {Event} from '#contract/event.ts';
 import type {AppendBatch} from '#kernel/ports.ts';
 import {changesMode} from './admit.ts';
 import type {Settled} from './group.ts';
 import {openForWriting} from './sqlite-connection.ts';
 import {toStoreError} from './sqlite-errors.ts';
-import {createWrites, type Operation, type SentOperation, type Written} from './sqlite-writes.ts';
+import {createWrites, type ReadOperation, type SentOperation, type Written} from './sqlite-writes.ts';
 
-function toOperation(sent: SentOperation): Operation {
-	return sent.kind === 'append' ? {kind: 'append', batch: JSON.parse(sent.batch) as AppendBatch} : sent;
+function read(sent: SentOperation): ReadOperation {
+	if (sent.kind !== 'append') return sent;
+	const rest = JSON.parse(sent.batch) as Omit<AppendBatch, 'events'>;
+	return {kind: 'append', batch: {...rest, events: sent.events.map((text) => JSON.parse(text) as Event)}, texts: sent.events};
 }
 
 /** A failure that can cross threads: an `Error` would lose its class. */
@@ -28,14 +31,14 @@ function serve(port: NonNullable<typeof parentPort>, path: string): void {
 	port.postMessage(opened.ok ? toReply({ok: true, value: []}) : toReply(opened));
 	if (!opened.ok) return;
 	const db = opened.value;
-	const write = createWrites(db);
+	const commit = createCommit(db);
 	port.on('message', (sent: readonly SentOperation[] | 'close') => {
 		if (sent === 'close') {
 			db.close();
 			port.close();
 			return;
 		}
-		const group = attempt(() => commit(db, sent.map(toOperation), write).map(toReply));
+		const group = attempt(() => commit(sent.map(read)).map(toReply));
 		port.postMessage(toReply(group));
 	});
 }
@@ -44,30 +47,32 @@ function serve(port: NonNullable<typeof parentPort>, path: string): void {
  * INVARIANT: an answer leaves this thread only after COMMIT returned. Each operation has its savepoint, so one that is refused
  * takes back only itself; a transaction that SQLite itself gave up fails as a whole.
  */
-function commit(
-	db: DatabaseSync,
-	operations: readonly Operation[],
-	write: (operation: Operation) => Written,
-): Settled<Written>[] {
-	db.exec('BEGIN IMMEDIATE');
-	try {
-		const settled = new Map<Operation, Settled<Written>>();
-		// What stops the platform counts for everything that is committed with it.
-		for (const operation of operations.toSorted((a, b) => Number(isUrgent(b)) - Number(isUrgent(a)))) {
-			db.exec('SAVEPOINT operation');
-			const result = attempt(() => write(operation));
-			if (!result.ok && !db.isTransaction) throw result.error;
-			db.exec(result.ok ? 'RELEASE operation' : 'ROLLBACK TO operation; RELEASE operation');
-			settled.set(operation, result);
+function createCommit(db: DatabaseSync): (operations: readonly ReadOperation[]) => Settled<Written>[] {
+	const write = createWrites(db);
+	const [begin, end] = [db.prepare('BEGIN IMMEDIATE'), db.prepare('COMMIT')];
+	const [mark, keep, undo] = [db.prepare('SAVEPOINT one'), db.prepare('RELEASE one'), db.prepare('ROLLBACK TO one')];
+	return (operations) => {
+		begin.run();
+		try {
+			const settled = new Map<ReadOperation, Settled<Written>>();
+			// What stops the platform counts for everything that is committed with it.
+			for (const operation of operations.toSorted((a, b) => Number(isUrgent(b)) - Number(isUrgent(a)))) {
+				mark.run();
+				const result = attempt(() => write(operation));
+				if (!result.ok && !db.isTransaction) throw result.error;
+				if (!result.ok) undo.run();
+				keep.run();
+				settled.set(operation, result);
+			}
+			end.run();
+			return operations.map((operation) => settled.get(operation) ?? UNANSWERED);
+		} finally {
+			if (db.isTransaction) db.exec('ROLLBACK');
 		}
-		db.exec('COMMIT');
-		return operations.map((operation) => settled.get(operation) ?? UNANSWERED);
-	} finally {
-		if (db.isTransaction) db.exec('ROLLBACK');
-	}
+	};
 }
 
-function isUrgent(operation: Operation): boolean {
+function isUrgent(operation: ReadOperation): boolean {
 	return operation.kind === 'append' && changesMode(operation.batch);
 }
 

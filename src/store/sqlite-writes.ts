@@ -44,8 +44,18 @@ export type Operation =
 	| {readonly kind: 'storage'; readonly change: StorageChange}
 	| {readonly kind: 'check'};
 
-/** An operation on its way to the writing thread. A batch goes as text: copying its many small values takes several times as long. */
-export type SentOperation = Exclude<Operation, {kind: 'append'}> | {readonly kind: 'append'; readonly batch: string};
+/**
+ * An operation on its way to the writing thread. A batch and its events go as text: copying their many small values takes several times
+ * as long, and the text of an event is what is stored.
+ */
+export type SentOperation =
+	| Exclude<Operation, {kind: 'append'}>
+	| {readonly kind: 'append'; readonly batch: string; readonly events: readonly string[]};
+
+/** As the writing thread reads it: `texts` are its events as they are stored. */
+export type ReadOperation =
+	| Exclude<Operation, {kind: 'append'}>
+	| {readonly kind: 'append'; readonly batch: AppendBatch; readonly texts: readonly string[]};
 
 export type Written = null | boolean | number | {readonly runId: string; readonly token: number};
 
@@ -54,7 +64,7 @@ export type Written = null | boolean | number | {readonly runId: string; readonl
  * Prepared statements rather than Kysely: building and compiling a query costs as much as running it here, and a governed action
  * pays that twice.
  */
-export function createWrites(db: DatabaseSync): (operation: Operation) => Written {
+export function createWrites(db: DatabaseSync): (operation: ReadOperation) => Written {
 	const append = createAppend(db);
 	const claim = createClaim(db);
 	const changeStorage = createStorageWrite(db);
@@ -67,7 +77,7 @@ export function createWrites(db: DatabaseSync): (operation: Operation) => Writte
 	return (operation) => {
 		switch (operation.kind) {
 			case 'append':
-				append(operation.batch);
+				append(operation.batch, operation.texts);
 				return null;
 			case 'claim':
 				return claim(operation);
@@ -90,7 +100,7 @@ export function createWrites(db: DatabaseSync): (operation: Operation) => Writte
 	};
 }
 
-function createAppend(db: DatabaseSync): (batch: AppendBatch) => void {
+function createAppend(db: DatabaseSync): (batch: AppendBatch, texts: readonly string[]) => void {
 	const loadRun = db.prepare(`SELECT ${columns(RUN_STATE)} FROM runs WHERE run_id = ?`);
 	const loadApprovals = db.prepare(
 		`SELECT ${columns(APPROVAL_ROW)} FROM approvals WHERE run_id = ? OR approval_id IN (SELECT value FROM json_each(?))`,
@@ -98,7 +108,7 @@ function createAppend(db: DatabaseSync): (batch: AppendBatch) => void {
 	const isFinished = db.prepare('SELECT 1 FROM runs WHERE run_id = ? AND finished_at IS NOT NULL');
 	const ledgerOf = createLedger(db);
 	const save = createSave(db);
-	return (batch) => {
+	return (batch, texts) => {
 		const run = loadRun.get(batch.runId) as RunState | undefined;
 		const approvals = new Map<string, ApprovalRow>();
 		if (touchesApprovals(batch.events)) {
@@ -109,7 +119,7 @@ function createAppend(db: DatabaseSync): (batch: AppendBatch) => void {
 		const ledger = batch.spend ? ledgerOf(batch.spend) : NO_LEDGER;
 		const awaited = awaitedChange(batch);
 		const isModeChanged = awaited !== null && isFinished.get(awaited) !== undefined;
-		save(admit(batch, {run: run ?? null, approvals, ledger, isModeChanged}));
+		save(admit(batch, {run: run ?? null, approvals, ledger, isModeChanged}), texts);
 	};
 }
 
@@ -145,7 +155,7 @@ function createStorageWrite(db: DatabaseSync): (change: StorageChange) => boolea
 	};
 }
 
-function createSave(db: DatabaseSync): (changes: Changes) => void {
+function createSave(db: DatabaseSync): (changes: Changes, texts: readonly string[]) => void {
 	const saving = {
 		event: db.prepare('INSERT INTO events (run_id, seq, event) VALUES (?, ?, ?)'),
 		head: db.prepare(`INSERT INTO heads (run_id, head, position) SELECT ?, ?, coalesce(max(position) + 1, 0) FROM heads WHERE true
@@ -164,10 +174,10 @@ function createSave(db: DatabaseSync): (changes: Changes) => void {
 		statement.run(...Object.values(record));
 	};
 	const release = db.prepare('DELETE FROM reservations WHERE run_id = ?');
-	return ({isNew, run, events, approvals, grants, messages, audit, citations, head, spending}) => {
+	return ({isNew, run, events, approvals, grants, messages, audit, citations, head, spending}, texts) => {
 		if (isNew) insert('runs', toRunRecord(run));
 		else saving.updateRun.run(...Object.values(toRunUpdate(run)));
-		for (const event of events) saving.event.run(run.runId, event.seq, JSON.stringify(event));
+		for (const [index, {seq}] of events.entries()) saving.event.run(run.runId, seq, texts[index] ?? '');
 		for (const row of approvals) insert('approvals', toApprovalRecord(row), MERGE_APPROVAL);
 		for (const row of grants) insert('grants', toGrantRecord(row));
 		for (const row of audit) insert('audit', row);

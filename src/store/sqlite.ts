@@ -147,7 +147,9 @@ async function startWriter(path: string): Promise<Writer> {
 }
 
 function toSent(operation: Operation): SentOperation {
-	return operation.kind === 'append' ? {kind: 'append', batch: JSON.stringify(operation.batch)} : operation;
+	if (operation.kind !== 'append') return operation;
+	const {events, ...rest} = operation.batch;
+	return {kind: 'append', batch: JSON.stringify(rest), events: events.map((event) => JSON.stringify(event))};
 }
 
 /** Pairs what is sent to the writer with its answers. The writer keeps the process alive only while one is awaited. */
