@@ -134,7 +134,7 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'Your own data: CSV, Parquet, JSON, XLSX',
 		command: 'writ datasets add FILE…',
-		tests: ['src/analyst/{datasets,ingest,infer-}*.test.ts', 'test/user-data.test.ts'],
+		tests: ['src/analyst/{datasets,ingest,infer-}*.test.ts', 'test/{user-data,dataset-removal}.test.ts'],
 	},
 	{
 		name: 'Answers, charts and exports',

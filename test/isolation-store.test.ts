@@ -24,7 +24,14 @@ const KEPT_APART: Readonly<Record<string, 'tenant' | 'id' | 'platform'>> = {
 		renew: 'id',
 	} as const),
 	...({append: 'id', heads: 'platform', claim: 'platform', overdue: 'platform', check: 'platform', close: 'platform'} as const),
-	...({holders: 'platform', abandon: 'platform', identity: 'tenant', quota: 'tenant', retention: 'platform', letters: 'platform'} as const),
+	...({
+		holders: 'platform',
+		abandon: 'platform',
+		identity: 'tenant',
+		quota: 'tenant',
+		retention: 'platform',
+		letters: 'platform',
+	} as const),
 };
 
 const EVE: Principal = {kind: 'user', id: 'eve', tenant: 'other'};

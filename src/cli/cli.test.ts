@@ -214,7 +214,7 @@ test('bin/writ takes the first Node that is new enough, and says what to do when
 	const root = mkdtempSync(join(tmpdir(), 'writ-bin-'));
 	const node = (dir: string, version: string) => {
 		mkdirSync(join(root, dir), {recursive: true});
-		const script = `#!/bin/sh\n[ "$1" = --version ] && echo ${version} || echo ran ${version} "$3"\n`;
+		const script = `#!/bin/sh\n[ "$1" = --version ] && echo ${version} || echo ran ${version} "$4"\n`;
 		writeFileSync(join(root, dir, 'node'), script, {mode: 0o755});
 		return join(root, dir);
 	};
