@@ -100,6 +100,7 @@ for (const [argv, exit, said] of [
 	[['runs', 'show', 'run_x'], 4, /^not_found: Run not found/],
 	[['run', '-d', 'support'], 2, /^invalid_request: give exactly one of/],
 	[['run', '-d', 'support', '--file', 'none.sql'], 2, /^unreadable_file: none.sql: there is no such file/],
+	[['run', '-d', 'support', '--file', '.'], 2, /^unreadable_file: .*: it is a directory/],
 	[['run', '-d', 'support', '--plan', '-'], 2, /^invalid_plan: the plan is not JSON/],
 	[['ask', 'q'], 2, /required option '-d, --dataset <id>' not specified/],
 	[['ask', ' ', '-d', 'support'], 2, /^invalid_request: the question is empty/],

@@ -137,7 +137,10 @@ function describeError({code, message, hint, details}: ErrorBody, io: CliPorts['
 /** A file that the user named and that cannot be read is the user's to mend. */
 function fromSystem(thrown: unknown): unknown {
 	const {code, path} = thrown as NodeJS.ErrnoException;
-	if (thrown instanceof WritError || typeof code !== 'string' || !path) return thrown;
+	if (thrown instanceof WritError || typeof code !== 'string') return thrown;
+	if (code === 'EISDIR')
+		return new WritError('unreadable_file', `${path ?? 'what is named'}: it is a directory`, {cause: thrown});
+	if (!path) return thrown;
 	const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'permission denied' : code;
 	return new WritError('unreadable_file', `${path}: ${reason}`, {cause: thrown});
 }

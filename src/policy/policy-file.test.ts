@@ -50,7 +50,13 @@ for (const [title, text, problems] of [
 		'version: 1\nrisk: {decisions: {medium: ask, high: allow}}\n',
 		['policy.yaml:2:19: `risk.decisions`: a greater risk may not be treated more lightly than a smaller one'],
 	],
-	['nothing at all', '', ['policy.yaml:1:1: `version`: Invalid input: expected 1']],
+	['nothing at all', '', ['policy.yaml: it says nothing']],
+	['comments alone', '# version: 1\n', ['policy.yaml: it says nothing']],
+	[
+		'a million characters',
+		`version: 1\n${'#'.repeat(1_000_000)}`,
+		['policy.yaml: it has 1000011 characters; at most 1000000 are read'],
+	],
 	[
 		'inline Cedar that does not parse',
 		'version: 1\ncedar:\n  rules: |\n    // fine\n    permit (everything);\n',

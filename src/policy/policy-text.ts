@@ -21,6 +21,9 @@ export type Parsed<T> = {
 	readonly lineOf: (path: readonly PropertyKey[]) => number;
 };
 
+/** More than anybody writes; a server reads its policy while it starts, and again whenever it changes. */
+const MOST_CHARACTERS = 1_000_000;
+
 /** The text of a `policy.yaml` as a document with everything it leaves out. Never throws: what is wrong with it is in `problems`. */
 export function parsePolicyText(text: string, file: string): Parsed<PolicyDocument> {
 	return parseStrictYaml(text, file, policyDocumentSchema);
@@ -28,6 +31,8 @@ export function parsePolicyText(text: string, file: string): Parsed<PolicyDocume
 
 /** Parses YAML against a schema whose objects are strict. An unknown key comes with the nearest one there is. */
 export function parseStrictYaml<T>(text: string, file: string, schema: z.ZodType<T>): Parsed<T> {
+	const whole = (message: string) => ({value: null, problems: [{file, line: null, column: null, message}], lineOf: () => 1});
+	if (text.length > MOST_CHARACTERS) return whole(`it has ${text.length} characters; at most ${MOST_CHARACTERS} are read`);
 	const {LineCounter, parseDocument} = yaml();
 	const lines = new LineCounter();
 	const document = parseDocument(text, {lineCounter: lines, prettyErrors: false, uniqueKeys: true});
@@ -38,6 +43,7 @@ export function parseStrictYaml<T>(text: string, file: string, schema: z.ZodType
 	const lineOf = (path: readonly PropertyKey[]) => lines.linePos(offsetOf(document, path, 'value')).line;
 	const broken = [...document.errors, ...document.warnings].map(({pos, message}) => placed(pos[0], message));
 	if (broken.length > 0) return {value: null, problems: broken, lineOf};
+	if (document.contents === null) return whole('it says nothing');
 
 	const parsed = schema.safeParse(toJson(document));
 	if (parsed.success) return {value: parsed.data, problems: [], lineOf};
