@@ -15,13 +15,14 @@ import type {
 	threadsReplySchema,
 	toolsReplySchema,
 	Verification,
+	WorkReply,
 } from '#contract/api.ts';
 import type {Approval, ApprovalsReply} from '#contract/approval-api.ts';
 import type {BudgetReply} from '#contract/budget.ts';
 import type {Event} from '#contract/event.ts';
 import type {ModeReply} from '#contract/mode.ts';
 import type {PolicyReply} from '#contract/policy-api.ts';
-import {getJson, postJson} from './client.ts';
+import {getJson, postJson, request} from './client.ts';
 
 export type DatasetSummary = z.infer<typeof datasetSummarySchema>;
 export type RunFilter = {
@@ -44,6 +45,11 @@ export const datasetQuery = (id: string) =>
 		queryFn: ({signal}) => getJson<DatasetSchemaReply>(`/datasets/${encodeURIComponent(id)}/schema`, signal),
 		staleTime: 30_000,
 	});
+
+export async function removeDataset(id: string): Promise<WorkReply> {
+	const response = await request(`/api/v1/datasets/${encodeURIComponent(id)}`, {method: 'DELETE'});
+	return (await response.json()) as WorkReply;
+}
 
 export const threadsQuery = queryOptions({
 	queryKey: ['threads'],

@@ -9,6 +9,7 @@ import {CopyButton} from '../ui/copy.tsx';
 import {ErrorNotice, Loading, Notice} from '../ui/notice.tsx';
 import {formatCount, plural} from '../ui/time.ts';
 import {Profile} from './profile.tsx';
+import {RemoveDataset} from './remove.tsx';
 
 type File = DatasetSchemaReply['files'][number];
 
@@ -77,6 +78,7 @@ function Head({dataset}: {readonly dataset: DatasetSchemaReply}) {
 				<dt>Now</dt>
 				<dd>{dataset.now === null ? 'no time in it' : `${dataset.now.replace('T', ' ')} – what “today” means here`}</dd>
 			</dl>
+			<RemoveDataset id={dataset.id} />
 		</header>
 	);
 }
