@@ -182,6 +182,13 @@ function checkErasure(files, keys, events) {
 	const claim = record.find(({type, data}) => type === 'content.erased' && data.runId === events[0].runId);
 	const isOf = record[0].data.job === 'system' && claim && canonical(claim.data.events) === canonical(gone);
 	must(isOf, ERASURE, 'it is not about what is gone', gone[0]?.seq);
+	const [ms, days] = [Date.parse(claim.at) - Date.parse(events.at(-1).at), claim.data.days ?? 0];
+	must(
+		days === 0 || ms >= days * 86_400_000,
+		ERASURE,
+		`it was erased before the ${days} days of its rule were over`,
+		gone[0]?.seq,
+	);
 	return `erased: ${gone.length} events at ${claim.at} by the rule ${claim.data.rule}`;
 }
 function checkChain(files, keys, events) {

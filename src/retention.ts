@@ -8,7 +8,7 @@ import {setImmediate as breathe} from 'node:timers/promises';
 import {type Ports, type RecordAudit, recordAlone} from '#agents/audit-record.ts';
 import type {Datasets} from '#analyst/datasets.ts';
 import {WritError} from '#contract/errors.ts';
-import type {Principal} from '#contract/event.ts';
+import type {Event, Principal} from '#contract/event.ts';
 import type {PolicyDocument} from '#contract/policy.ts';
 import type {RetentionPreview, RetentionReply} from '#contract/retention.ts';
 import {eraseContent, toStored} from '#evidence/content.ts';
@@ -98,13 +98,15 @@ export function createRetention(options: Options): Retention {
 async function eraseOne({row, rule}: Due, by: Principal, options: Options) {
 	const {runId} = row;
 	const before = await options.store.read(runId);
+	if (!isSignedDue(before, rule, options)) return null;
 	const gone = before.flatMap((event) => eraseContent(event) ?? []);
 	if (gone.length === 0) return null;
 	const size = (events: readonly unknown[]) => events.reduce<number>((sum, event) => sum + JSON.stringify(event).length, 0);
 	const erased = new Set(gone.map(({seq}) => seq));
 	const bytes = {before: size(before), after: size([...gone.map(toStored), ...before.filter(({seq}) => !erased.has(seq))])};
 	const events = gone.map(({seq, hash}) => ({seq, hash}));
-	const data = {runId, rule: rule.id, reason: `finished more than ${rule.days} days ago`, events, bytes};
+	const {id, days} = rule;
+	const data = {runId, rule: id, reason: `finished more than ${days} days ago`, days, events, bytes};
 	try {
 		await recordAlone('retention', {type: 'content.erased', actor: by, data}, options);
 		return bytes;
@@ -112,6 +114,18 @@ async function eraseOne({row, rule}: Due, by: Principal, options: Options) {
 		if (error instanceof WritError && error.code === 'conflict') return null;
 		throw error;
 	}
+}
+
+/** A row only says where to look: whose run it is, of which job and since when it is over is in its events, which are signed. */
+function isSignedDue(events: readonly Event[], rule: Rule, {policy, clock}: Options): boolean {
+	const [first, last] = [events[0], events.at(-1)];
+	if (first?.type !== 'run.started' || last?.type !== 'run.finished') return false;
+	const {job, principal} = first.data;
+	return ruleFor({job, tenant: principal.tenant}, policy())?.id === rule.id && isPast(last.at, rule.days, clock);
+}
+
+function isPast(finishedAt: string, days: number, clock: Clock): boolean {
+	return Date.parse(finishedAt) < clock.now().getTime() - days * DAY_MS;
 }
 
 /** Every run whose time is over, the first to finish first. */
@@ -125,8 +139,7 @@ async function* allDue(tenant: string | null, {store, policy, clock}: Options): 
 		const page: readonly ErasableRow[] = await store.retention.erasable({tenant, before, after, limit: PAGE});
 		for (const row of page) {
 			const rule = ruleFor(row, document);
-			const isOver = rule !== null && Date.parse(row.finishedAt) < now - rule.days * DAY_MS;
-			if (isOver && !isListed(row, policy().legalHold)) yield {row, rule};
+			if (rule !== null && isPast(row.finishedAt, rule.days, clock) && !isListed(row, policy().legalHold)) yield {row, rule};
 		}
 		after = page.at(-1) ?? null;
 		if (page.length < PAGE) return;

@@ -14,6 +14,7 @@ import {verifyStored} from '../src/pack-evidence.ts';
 import {createRetention} from '../src/retention.ts';
 import {OWNER, wholePlatform} from './platform.ts';
 import {eventually, runWrit, startWrit} from './server.ts';
+import {pass} from './time.ts';
 
 const directory = mkdtempSync(path.join(tmpdir(), 'writ-removal-'));
 after(() => rmSync(directory, {recursive: true, force: true}));
@@ -95,13 +96,15 @@ test('a snapshot that was replaced goes when its time is over and no run with co
 	const runId = (await store.runs({tenant: 'local', mode: 'sql', limit: 1})).rows[0]?.runId ?? '';
 	const current = await publish('name\nEmil\n');
 	const listed: string[] = [];
-	const retention = (days: number) =>
-		createRetention({
+	const retention = (days: number) => {
+		pass(days);
+		return createRetention({
 			...{runs, kernel, store, software: 'writ test', files, datasets, recordAudit, holder: 'h', sweep: async () => 0},
 			heldBy: createDatasetHolds({store, listed: () => listed}),
-			clock: {now: () => new Date(Date.now() + days * 86_400_000)},
+			clock: kernel.clock,
 			policy: () => ({days: 30, rules: [], legalHold: [...listed]}),
 		});
+	};
 	const left = async () => new Set((await datasets.past('local')).map(({hash}) => hash));
 
 	assert.equal((await retention(29).run('local', OWNER)).snapshots, 0);

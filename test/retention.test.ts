@@ -1,8 +1,9 @@
-/** Retention and holds on a whole platform: real runs, gates and sandboxes; only the clock of what is due is moved. */
+/** Retention and holds on a whole platform: real runs, gates and sandboxes; only the clock is moved on. */
 import assert from 'node:assert/strict';
 import {existsSync, globSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
+import {DatabaseSync} from 'node:sqlite';
 import {after, test} from 'node:test';
 import type {Principal} from '#contract/event.ts';
 import {rotateKey} from '#evidence/keyring.ts';
@@ -13,6 +14,7 @@ import {replayRun} from '../src/replay.ts';
 import {createRetention} from '../src/retention.ts';
 import {OWNER, wholePlatform} from './platform.ts';
 import {ROOT} from './server.ts';
+import {pass} from './time.ts';
 
 /** Imported by a name that is not a literal: plain JavaScript has no types to check. */
 const {verifyEvidence} = (await import(path.join(ROOT, 'scripts/verify-evidence.mjs'))) as {
@@ -36,9 +38,10 @@ const ask = async (sql = `SELECT salary FROM people WHERE name = '${SECRET}'`) =
 };
 const text = async (runId: string) => JSON.stringify(await store.rawEvents(runId));
 
-/** Retention as it will be in `days`. */
-const later = (days: number) =>
-	createRetention({
+/** Retention when so many more days have passed. */
+const later = (days: number) => {
+	pass(days);
+	return createRetention({
 		...{
 			runs,
 			kernel,
@@ -50,10 +53,11 @@ const later = (days: number) =>
 			holder: `h${days}`,
 			recordAudit: platform.recordAudit,
 		},
-		clock: {now: () => new Date(Date.now() + days * 86_400_000)},
+		clock: kernel.clock,
 		policy: () => platform.policy.current().document.retention,
 		sweep: async () => 0,
 	});
+};
 
 test('a run is erased when its time is over, not before, and verifies in the store and in a bundle', async () => {
 	const runId = await ask();
@@ -88,6 +92,17 @@ test('a run is erased when its time is over, not before, and verifies in the sto
 	);
 });
 
+test('a run that the table says is old, and that its own signed end says is not, stays', async () => {
+	const runId = await ask();
+	const database = new DatabaseSync(path.join(whole.directory, 'data', 'writ.db'));
+	database.prepare("UPDATE runs SET finished_at = '2020-01-01T00:00:00.000Z' WHERE run_id = ?").run(runId);
+	database.close();
+	assert.ok((await later(1).preview('local')).runs >= 1, 'lists believe their table');
+	assert.equal((await later(1).run('local', OWNER)).erased, 0);
+	assert.ok((await text(runId)).includes(SECRET));
+	assert.equal((await verifyStored(platform, runId)).verdict, 'valid');
+});
+
 test('the scope of a run is erased with it, and with it the program that was asked for', async () => {
 	const step = {id: 'tell', tool: 'mail.send', times: 1, after: [], input: {to: {is: 'carla@example.com'}}};
 	const task = {tool: 'code.shell', mode: 'shell', input: {code: `echo ${SECRET}`}, scope: {steps: [step]}};
@@ -112,6 +127,7 @@ test('what is erased is in no file of the data directory any more', async () => 
 	const database = path.join(whole.directory, 'data', 'writ.db');
 	const isThere = () => ['', '-wal'].some((end) => existsSync(database + end) && readFileSync(database + end).includes(needle));
 	assert.ok(isThere());
+	pass(90);
 	const retention = createRetention({
 		...{
 			runs: others,
@@ -125,7 +141,7 @@ test('what is erased is in no file of the data directory any more', async () => 
 			recordAudit,
 			sweep: async () => 0,
 		},
-		clock: {now: () => new Date(Date.now() + 90 * 86_400_000)},
+		clock: gates.clock,
 		policy: () => whole.platform.policy.current().document.retention,
 	});
 	assert.ok((await retention.run(null, OWNER)).erased > 0);
@@ -138,6 +154,7 @@ test('a run that the policy file comes to hold while a pass is under way stays, 
 	const held = await ask();
 	const {document} = platform.policy.current();
 	const list: string[] = [];
+	pass(33);
 	const passing = (policy: () => readonly string[]) =>
 		createRetention({
 			...{
@@ -159,7 +176,7 @@ test('a run that the policy file comes to hold while a pass is under way stays, 
 					return events;
 				},
 			},
-			clock: {now: () => new Date(Date.now() + 33 * 86_400_000)},
+			clock: kernel.clock,
 			policy: () => ({...document.retention, legalHold: [...policy()]}),
 			sweep: async () => 0,
 		});
@@ -176,6 +193,7 @@ test('a policy file that is read again is judged in the store before the reply',
 	const before = readFileSync(policyFile, 'utf8');
 	writeFileSync(policyFile, before.replace('  rules:', `  legalHold: [${runId}]\n  rules:`));
 	assert.equal((await platform.policies.reload(OWNER)).kind, 'changed');
+	pass(35);
 	const stale = createRetention({
 		...{
 			runs,
@@ -188,7 +206,7 @@ test('a policy file that is read again is judged in the store before the reply',
 			holder: 'stale',
 			recordAudit: platform.recordAudit,
 		},
-		clock: {now: () => new Date(Date.now() + 35 * 86_400_000)},
+		clock: kernel.clock,
 		policy: () => ({...platform.policy.current().document.retention, legalHold: []}),
 		sweep: async () => 0,
 	});
@@ -247,6 +265,7 @@ test('files that no run names are erased, and those that one names are kept', as
 	const old = new Date(Date.now() + 1_000);
 	for (const name of [kept, loose]) utimesSync(path.join(place, name), old, old);
 	const named = {...store.retention, isCited: async (_: string, sha256: string) => sha256 === kept};
+	pass(800);
 	const retention = createRetention({
 		...{
 			runs,
@@ -259,7 +278,7 @@ test('files that no run names are erased, and those that one names are kept', as
 			recordAudit: platform.recordAudit,
 		},
 		store: {...store, read: store.read, retention: named},
-		clock: {now: () => new Date(Date.now() + 800 * 86_400_000)},
+		clock: kernel.clock,
 		policy: () => platform.policy.current().document.retention,
 		sweep: async () => 0,
 	});

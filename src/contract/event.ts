@@ -261,6 +261,8 @@ export const EVENTS = {
 		/** id of the rule of the policy that wanted it, or `request` */
 		rule: z.string(),
 		reason: z.string(),
+		/** how long the rule keeps what finished; counted from the run's own last event */
+		days: z.int().positive().optional(),
 		events: z.array(z.object({seq: z.int().positive(), hash: z.string()})).min(1),
 		/** of the events as they were stored, before and after */
 		bytes: z.object({before: z.int(), after: z.int()}),

@@ -95,6 +95,16 @@ test('a record of another run, of less, by another key, or that was edited does 
 	assert.notEqual(others.verdict, 'valid');
 });
 
+test('an erasure before the days of its rule were over is tampering, whoever signed it', async () => {
+	const early = await recordOf({days: 30});
+	const found = check(erased, early);
+	assert.deepEqual([found.verdict, found.position], ['tampered', erasable[0]?.seq]);
+	assert.match(found.erasure ?? '', /^it was erased at 2026-03-01T\S+, before the 30 days of the rule thirty-days were over$/);
+	const gone = {rawEvents: async () => structuredClone(erased), head: async () => head};
+	const bundle = new Map(await exportBundle('run_1', {store: gone, key, erasure: async () => early}));
+	assert.deepEqual([verifyBundle(bundle).verdict, verifyEvidence(bundle).verdict], ['tampered', 'tampered']);
+});
+
 test('text that is put where content was erased is tampering', () => {
 	const at = erasable[0]?.seq ?? 1;
 	const event = erased[at - 1] as {data: object};

@@ -3,6 +3,8 @@ import type {Event, EventData} from '#contract/event.ts';
 import {isRecord} from '#contract/json.ts';
 import type {Finding} from './verify-conduct.ts';
 
+const DAY_MS = 86_400_000;
+
 type Claim = {readonly at: string; readonly by: string; readonly data: EventData<'content.erased'>};
 
 /**
@@ -29,6 +31,10 @@ export function compareErasure(events: readonly unknown[], record: readonly Even
 	const [unnamed] = gone.keys();
 	if (unnamed !== undefined) return [fail(`event ${unnamed}: its content is gone, and the record does not name it`, unnamed)];
 	const {at, by, data} = claim;
+	const end = events.at(-1);
+	const finishedAt = isRecord(end) && end.type === 'run.finished' ? Date.parse(String(end.at)) : Number.NaN;
+	if (data.days !== undefined && !(Date.parse(at) - finishedAt >= data.days * DAY_MS))
+		return [fail(`it was erased at ${at}, before the ${data.days} days of the rule ${data.rule} were over`, data.events[0]?.seq)];
 	const detail = `the content of ${data.events.length} events was erased by ${by} at ${at}, by the rule ${data.rule}: ${data.reason}`;
 	return [{name, verdict: 'valid', detail}];
 }

@@ -84,8 +84,10 @@ function* erase(event: EventOf<'content.erased'>, tenant: string): Steps {
 	// An update that changes nothing: on PostgreSQL it waits for whoever changes the list, and they for this transaction.
 	const [listed] = yield {sql: 'UPDATE legal_hold SET id = 1 WHERE id = 1 RETURNING targets', parameters: []};
 	if (isListed(run, JSON.parse(String(listed?.targets)) as string[])) throw no('the policy file holds it');
-	const stored = yield {sql: 'SELECT seq, event FROM events WHERE run_id = ? ORDER BY seq', parameters: [storable(runId)]};
-	const erased = stored.flatMap((row) => eraseContent(parseEvent(JSON.parse(String(row.event)))) ?? []);
+	const rows = yield {sql: 'SELECT seq, event FROM events WHERE run_id = ? ORDER BY seq', parameters: [storable(runId)]};
+	const stored = rows.map((row) => parseEvent(JSON.parse(String(row.event))));
+	if (isEarly(event, stored.at(-1))) throw no('it finished later than its table says, and is to be kept for longer');
+	const erased = stored.flatMap((one) => eraseContent(one) ?? []);
 	const isAll =
 		erased.length === named.length && erased.every(({seq, hash}, at) => named[at]?.seq === seq && named[at].hash === hash);
 	if (!isAll) throw no('it is not as it was when its erasure was stated');
@@ -104,6 +106,14 @@ function* erase(event: EventOf<'content.erased'>, tenant: string): Steps {
 	const values = [storable(runId), event.runId, toInstant(event.at), storable(rule), bytes.before, bytes.after];
 	const columns = 'run_id, by_run_id, at, rule, bytes_before, bytes_after';
 	yield {sql: `INSERT INTO erasures (${columns}) VALUES (?, ?, ?, ?, ?, ?)`, parameters: values};
+}
+
+const DAY_MS = 86_400_000;
+
+/** INVARIANT: by the run's own last event. Its row can be changed by whoever writes to the database, and no signature covers it. */
+function isEarly({at, data: {days}}: EventOf<'content.erased'>, end: Event | undefined): boolean {
+	if (days === undefined) return false;
+	return end?.type !== 'run.finished' || Date.parse(at) - Date.parse(end.at) < days * DAY_MS;
 }
 
 /** Whether the `legalHold` of a policy file names the run, its thread or its tenant. */
