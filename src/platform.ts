@@ -123,7 +123,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const policy = openPolicy(config, dataDir);
 	const approvals = approvalsOf(policy, config, newId);
 
-	const {datasets, files, storage} = createKept({config, dataDir, store, policy, clock, report});
+	const {datasets, files, storage} = createKept({config, dataDir, store, policy, clock, redact, report});
 	const limits = sandboxLimits(config);
 	const heldBy = createDatasetHolds({store, listed: () => policy.current().document.retention.legalHold});
 	const parts = {datasets, files, storage, heldBy, limits, config, dataDir};

@@ -28,7 +28,8 @@ function keptIn(directory: string, store: Store, storage?: number): Kept {
 	const report = (problem: unknown) => {
 		throw problem;
 	};
-	return createKept({config, dataDir: directory, store, policy, clock: {now: () => new Date()}, report});
+	const redact = (value: unknown) => ({value, count: 0});
+	return createKept({config, dataDir: directory, store, policy, clock: {now: () => new Date()}, redact, report});
 }
 
 function directoryFor(scope: Scope): string {

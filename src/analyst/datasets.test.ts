@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {test} from 'node:test';
 import type {Dataset, TableProfile} from '#contract/dataset.ts';
 import type {WritError} from '#contract/errors.ts';
+import {createRedactor} from '#evidence/redact.ts';
 import {createDatasets, type Datasets} from './datasets.ts';
 import {datasetHash} from './snapshots.ts';
 
@@ -61,6 +62,39 @@ test('new content becomes current and the old snapshot stays for the runs that c
 	assert.notEqual(present.hash, old.hash);
 	assert.deepEqual(await datasets.get('local', 'shop'), present);
 	assert.deepEqual(await datasets.at('local', 'shop', old.hash), old);
+});
+
+test('what is said of a dataset is kept without secrets, and no dataset is named like one', async () => {
+	await using registry = await temporary(createRedactor(['a_known_secret']));
+	const {datasets, dir} = registry;
+	const column = {
+		name: 'key a_known_secret',
+		type: 'text' as const,
+		engineType: 'VARCHAR',
+		description: '',
+		nulls: 0,
+		distinct: 1,
+	};
+	const values = {min: 'a_known_secret', max: 'a_known_secret', values: [{value: 'a_known_secret', count: 1}]};
+	const orders = {...profile('orders', 'one'), columns: [{...column, ...values}], notices: ['a_known_secret is odd']};
+
+	const published = await publish(datasets, {orders: 'one'}, {tables: [orders], description: 'of a_known_secret'});
+
+	const gone = '[redacted:configured-secret]';
+	const [table] = published.tables;
+	assert.deepEqual(table?.columns[0], {
+		...column,
+		name: `key ${gone}`,
+		min: gone,
+		max: gone,
+		values: [{value: gone, count: 1}],
+	});
+	assert.deepEqual([table?.notices, published.description], [[`${gone} is odd`], `of ${gone}`]);
+	assert.deepEqual(await datasets.verify('local', 'shop'), {dataset: published, files: 1, bytes: 3});
+	const manifest = await readFile(join(dir, 'local', 'shop', published.hash, 'manifest.json'), 'utf8');
+	assert.ok(!manifest.includes('a_known_secret'));
+	await assert.rejects(publish(datasets, {a_known_secret: 'one'}), code('invalid_request'));
+	await assert.rejects(publish(datasets, {orders: 'one'}, {id: 'a_known_secret'}), code('invalid_request'));
 });
 
 test('the same content again keeps the files and changes only what is said about them', async () => {
@@ -237,10 +271,10 @@ test('the manifest holds the dataset and how its files looked', async () => {
 
 type Registry = AsyncDisposable & {readonly datasets: Datasets; readonly dir: string; readonly problems: readonly WritError[]};
 
-async function temporary(): Promise<Registry> {
+async function temporary(redact = createRedactor([])): Promise<Registry> {
 	const dir = await mkdtemp(join(tmpdir(), 'writ-datasets-'));
 	const problems: WritError[] = [];
-	const datasets = createDatasets({dir, staleMs: HOUR_MS, report: (problem) => problems.push(problem)});
+	const datasets = createDatasets({dir, redact, staleMs: HOUR_MS, report: (problem) => problems.push(problem)});
 	return {datasets, dir, problems, [Symbol.asyncDispose]: () => rm(dir, {recursive: true})};
 }
 

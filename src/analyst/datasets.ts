@@ -8,9 +8,11 @@ import {join, resolve} from 'node:path';
 import {type Dataset, datasetSchema, identifierSchema} from '#contract/dataset.ts';
 import {WritError} from '#contract/errors.ts';
 import type {SandboxSpec, View} from '#contract/sandbox.ts';
+import type {Redactor} from '#kernel/ports.ts';
 import {type Storage, type StorageHolding, UNLIMITED} from '#kernel/storage.ts';
 import {bytesOnDisk} from '#sandbox/bytes-on-disk.ts';
 import {emptyIfMissing, isMissing, replaceFile, sweepDirectory, UNLISTED} from './durable-files.ts';
+import {withoutSecrets} from './profile-secrets.ts';
 import {ADD_AGAIN, createSnapshots, datasetHash, notFound, seal} from './snapshots.ts';
 
 /** What a sandbox needs to read a dataset: its snapshot read-only at `/data`, and the view each table becomes. */
@@ -65,6 +67,8 @@ export type Datasets = {
 type DatasetsOptions = {
 	readonly dir: string;
 	readonly storage?: Storage;
+	/** takes out what is not kept in what is said of a dataset */
+	readonly redact?: Redactor;
 	/** a leftover is something in staging that nobody touched for this long */
 	readonly staleMs?: number;
 	/** hears of datasets that `list` had to leave out */
@@ -74,10 +78,12 @@ type DatasetsOptions = {
 const HOUR_MS = 3_600_000;
 const STAGING = '.staging';
 
-export function createDatasets({dir, storage = UNLIMITED, staleMs = HOUR_MS, report = () => {}}: DatasetsOptions): Datasets {
-	const root = resolve(dir);
-	const staging = join(root, STAGING);
-	const snapshots = createSnapshots();
+const ALL: Redactor = (value) => ({value, count: 0});
+
+export function createDatasets(options: DatasetsOptions): Datasets {
+	const {dir, storage = UNLIMITED, redact = ALL, staleMs = HOUR_MS, report = () => {}} = options;
+	const [root, staging] = [resolve(dir), resolve(dir, STAGING)];
+	const snapshots = createSnapshots((dataset) => withoutSecrets(dataset, redact));
 	const inTurn = createTurns();
 
 	const home = (tenant: string, id: string) => join(root, safeTenant(tenant), safeId(id));
@@ -122,7 +128,7 @@ export function createDatasets({dir, storage = UNLIMITED, staleMs = HOUR_MS, rep
 			return {out, snapshot, [Symbol.asyncDispose]: () => rm(path, {recursive: true, force: true})};
 		},
 		async publish(tenant, {snapshot}, draft, holding) {
-			const dataset = datasetSchema.parse({...draft, hash: datasetHash(draft.tables)});
+			const dataset = withoutSecrets(datasetSchema.parse({...draft, hash: datasetHash(draft.tables)}), redact);
 			const place = home(tenant, dataset.id);
 			await seal(snapshot, dataset);
 			await holding?.resize((await bytesOnDisk(snapshot)) + POINTER_BYTES);

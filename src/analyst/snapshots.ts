@@ -26,8 +26,8 @@ export function datasetHash(tables: readonly Pick<TableProfile, 'name' | 'source
 const FILE = /^[a-z_][a-z0-9_]{0,62}\.parquet$/;
 export const ADD_AGAIN = 'add the dataset again from its source files, or restore its directory from a backup';
 
-/** Reads and checks snapshot directories, and remembers what it has read as long as the files stay the same. */
-export function createSnapshots() {
+/** Reads and checks snapshot directories, and remembers what it has read as long as the files stay the same. `shown` is what of a description may be kept. */
+export function createSnapshots(shown: (dataset: Dataset) => Dataset) {
 	const manifests = new Map<string, {readonly version: string; readonly manifest: Manifest}>();
 	const trusted = new Map<string, string>();
 
@@ -82,7 +82,7 @@ export function createSnapshots() {
 			const {dataset: present} = await rehash(path, dataset.id);
 			const {files} = await read(path, dataset.id);
 			const tables = present.tables.map((table) => describe(table, dataset));
-			const manifest = {v: 1, dataset: {...dataset, tables, createdAt: present.createdAt}, files};
+			const manifest = {v: 1, dataset: shown({...dataset, tables, createdAt: present.createdAt}), files};
 			await replaceFile(join(path, 'manifest.json'), JSON.stringify(manifest));
 			return true;
 		} catch (error) {

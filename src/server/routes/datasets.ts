@@ -65,6 +65,8 @@ export function datasetRoutes(context: TurnContext) {
 	const {deps, turns} = context;
 	const {analyst, options} = deps;
 	const tenantOf = (c: AppContext) => c.get('principal').tenant;
+	// A secret may have been set after a profile was made.
+	const clean = <Body>(body: Body) => deps.redact(body).value as Body;
 	const router = createRouter();
 
 	// Ahead of the JSON route, because files must not be read into memory to be validated.
@@ -78,17 +80,17 @@ export function datasetRoutes(context: TurnContext) {
 				await upload.discard();
 			}
 		});
-		return c.json(toDatasetSummary(dataset), 201);
+		return c.json(clean(toDatasetSummary(dataset)), 201);
 	});
 
 	return router
 		.openapi(list, async (c) => {
 			const datasets = await analyst.datasets(tenantOf(c));
-			return c.json({datasets: datasets.map(toDatasetSummary)}, 200);
+			return c.json(clean({datasets: datasets.map(toDatasetSummary)}), 200);
 		})
 		.openapi(schema, async (c) => {
 			const dataset = await analyst.dataset(tenantOf(c), c.req.valid('param').dataset_id);
-			return c.json(await toDatasetSchema(analyst, tenantOf(c), dataset), 200);
+			return c.json(clean(await toDatasetSchema(analyst, tenantOf(c), dataset)), 200);
 		})
 		.openapi(remove, async (c) => {
 			const {dataset_id} = c.req.valid('param');
@@ -105,7 +107,7 @@ export function datasetRoutes(context: TurnContext) {
 			const files = await Promise.all([path].flat().map(findFile));
 			const given = {...(id && {id}), ...(name && {name}), ...(description && {description})};
 			const dataset = await turns.occupy(c.req.raw.signal, (signal) => analyst.add({...given, files}, {...callerOf(c), signal}));
-			return c.json(toDatasetSummary(dataset), 201);
+			return c.json(clean(toDatasetSummary(dataset)), 201);
 		});
 }
 
