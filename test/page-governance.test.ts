@@ -124,4 +124,25 @@ describe('what is kept and answered for, in the page', {skip, timeout: 300_000},
 				await assertUsable(page, name.toLowerCase());
 			}
 		}));
+
+	test('a dataset is removed by the second press, when somebody else approves it', async () => {
+		await visit('/datasets/sensors', 'ann', async (page) => {
+			await page.getByRole('button', {name: 'Remove'}).click();
+			await assertUsable(page, 'remove');
+			await page.getByRole('button', {name: 'Remove sensors for good'}).click();
+			await page.getByText('A person has to approve it').waitFor();
+		});
+		await visit('/approvals', 'ben', async (page) => {
+			await page.getByRole('article').getByText('remove the dataset sensors').first().waitFor();
+			await page.getByRole('button', {name: 'Approve', exact: true}).click();
+			await page.getByText('Nothing waits for you').waitFor();
+		});
+		await visit('/datasets', 'ann', async (page) => {
+			await page
+				.getByRole('link', {name: /support/})
+				.first()
+				.waitFor();
+			assert.equal(await page.getByRole('link', {name: /sensors/}).count(), 0);
+		});
+	});
 });
