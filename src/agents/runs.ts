@@ -96,8 +96,8 @@ export function createRuns({store, clock, holder, leaseMs, newRunId, isGone, ass
 	return {
 		async open(started, actor, caller, ownId) {
 			if (ownId !== undefined) return hold(await journals.open(ownId, started, actor), caller, 1, true);
-			// What the platform does for itself, such as recording that its policy changed, is no work that could be stopped.
-			const mayStart = started.job === 'system' ? undefined : assertMayStart;
+			// What the platform does for itself, such as recording that its policy changed, is no work that could be stopped; reading data is.
+			const mayStart = started.job === 'system' && started.dataset === null ? undefined : assertMayStart;
 			mayStart?.(actor);
 			const run = hold(await journals.open(newRunId(), started, actor), caller, 1);
 			// What was stopped while this became durable does not go on: its own signal tells it.

@@ -44,13 +44,15 @@ export async function toDatasetSchema(analyst: Analyst, tenant: string, dataset:
 	return {id, name, description, version_hash: hash, now, relationships, files};
 }
 
-/** A policy may keep the rows from being shown without asking: then the profile says so, and is all there is. */
+const REFUSALS: ReadonlySet<string> = new Set(['policy_denied', 'feature_disabled', 'stopped']);
+
+/** A policy or a stop may keep the rows from being shown: then the profile says so, and is all there is. */
 async function sampleOf({notices}: Dataset['tables'][number], read: (limit: number) => ReturnType<Analyst['sample']>) {
 	try {
 		const rows = await read(SAMPLE_ROWS);
 		return {sample_rows: rows.map((row) => ({...row}) as Record<string, Cell>), notices};
 	} catch (error) {
-		if (!(error instanceof WritError && error.code === 'policy_denied')) throw error;
+		if (!(error instanceof WritError && REFUSALS.has(error.code))) throw error;
 		return {sample_rows: [], notices: [...notices, `no sample of its rows: ${error.message}`]};
 	}
 }
