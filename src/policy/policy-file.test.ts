@@ -53,10 +53,29 @@ for (const [title, text, problems] of [
 	['nothing at all', '', ['policy.yaml: it says nothing']],
 	['comments alone', '# version: 1\n', ['policy.yaml: it says nothing']],
 	[
-		'a million characters',
-		`version: 1\n${'#'.repeat(1_000_000)}`,
-		['policy.yaml: it has 1000011 characters; at most 1000000 are read'],
+		'too many characters',
+		`version: 1\n${'#'.repeat(100_000)}`,
+		['policy.yaml: it has 100011 characters; at most 100000 are read'],
 	],
+	['brackets in brackets', '['.repeat(50_000), ['policy.yaml: it has more than 50 levels']],
+	['lists in lists on one line', `version:\n  ${'- '.repeat(40_000)}`, ['policy.yaml: it has more than 50 levels']],
+	[
+		'maps in maps',
+		Array.from({length: 60}, (_, depth) => `${' '.repeat(depth)}a:\n`).join(''),
+		['policy.yaml: it has more than 50 levels'],
+	],
+	[
+		'keys at any depth that are there twice, and a text and a number that are not the same',
+		'version: 1\ntools: {a: {}, b: {}, a: {}}\nrisk:\n  1: x\n  "1": x\n  1: x\n',
+		['policy.yaml:2:23: Map keys must be unique', 'policy.yaml:6:3: Map keys must be unique'],
+	],
+	['a key that is a list', 'version: 1\n? [a]\n: 1\n', ['policy.yaml:2:3: A map key must be a text']],
+	[
+		'more aliases than anybody needs',
+		`version: 1\na: &a x\nb: [${'*a, '.repeat(30)}]\n`,
+		['policy.yaml:3:85: there are more than 20 aliases'],
+	],
+	['an ordered map of an older YAML', '%YAML 1.1\n---\n!!omap\n- version: 1\n', [/Unresolved tag/]],
 	[
 		'inline Cedar that does not parse',
 		'version: 1\ncedar:\n  rules: |\n    // fine\n    permit (everything);\n',
@@ -82,6 +101,16 @@ for (const [title, text, problems] of [
 		}
 	});
 }
+
+test('of thousands of mistakes the first hundred are shown, and how many more there are', () => {
+	for (const line of ['  aINDEX: {m: 1}', 'aINDEX: 1', 'version: 1', 'a: @b']) {
+		const lines = Array.from({length: 4_000}, (_, index) => line.replace('INDEX', `${index}`));
+		const problems = problemsOf(`version: 1\ntools: {}\n${lines.join('\n')}\n`.replace('{}\n  ', '\n  '));
+		assert.equal(problems.length, 101);
+		assert.match(problems[0] ?? '', /^policy.yaml:3:/);
+		assert.match(problems[100] ?? '', /^policy.yaml: there are \d+ more problems$/);
+	}
+});
 
 test('a Cedar file that does not parse is named with its line and column', () => {
 	const [problem = ''] = problemsOf('version: 1\ncedar: {files: [more.cedar]}\n', {'/p/more.cedar': '\npermit (everything);'});

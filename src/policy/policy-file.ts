@@ -39,7 +39,7 @@ export function readPolicy(file: string | null, parts: PolicyParts, read: ReadFi
 	if (file.endsWith('.cedar')) return build(BUILT_IN, [{...own, line: 1}], {builtIn, parts, files: [file], sources: [own]});
 
 	const parsed = parsePolicyText(text, shown);
-	if (parsed.value === null) return broken(parsed.problems.toSorted(inOrder), [file]);
+	if (parsed.value === null) return broken(parsed.problems, [file]);
 	const {files, rules, problems} = rulesOf(parsed, {file, read, shown});
 	if (problems.length > 0) return broken(problems, [file, ...files]);
 	const sources = [own, ...rules.slice(1)];
@@ -131,10 +131,6 @@ function place(message: string, all: readonly Rules[], fallback: string | undefi
 		if (at >= 0) return {file: name, line: line + text.slice(0, at).split('\n').length - 1, column: null, message};
 	}
 	return {file: path.basename(fallback ?? 'the built-in policy'), line: null, column: null, message};
-}
-
-function inOrder(a: Problem, b: Problem): number {
-	return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
 }
 
 function readText(file: string): string {

@@ -21,8 +21,12 @@ export type Parsed<T> = {
 	readonly lineOf: (path: readonly PropertyKey[]) => number;
 };
 
-/** More than anybody writes; a server reads its policy while it starts, and again whenever it changes. */
-const MOST_CHARACTERS = 1_000_000;
+/** More than anybody writes. Whoever may try a policy sends it to a server, which does nothing else while it reads one. */
+const MOST_CHARACTERS = 100_000;
+const MOST_LEVELS = 50;
+const MOST_ALIASES = 20;
+/** as many are shown */
+const MOST_PROBLEMS = 100;
 
 /** The text of a `policy.yaml` as a document with everything it leaves out. Never throws: what is wrong with it is in `problems`. */
 export function parsePolicyText(text: string, file: string): Parsed<PolicyDocument> {
@@ -31,27 +35,90 @@ export function parsePolicyText(text: string, file: string): Parsed<PolicyDocume
 
 /** Parses YAML against a schema whose objects are strict. An unknown key comes with the nearest one there is. */
 export function parseStrictYaml<T>(text: string, file: string, schema: z.ZodType<T>): Parsed<T> {
-	const whole = (message: string) => ({value: null, problems: [{file, line: null, column: null, message}], lineOf: () => 1});
-	if (text.length > MOST_CHARACTERS) return whole(`it has ${text.length} characters; at most ${MOST_CHARACTERS} are read`);
+	const whole = (message: string): Problem => ({file, line: null, column: null, message});
+	const refused = (problems: readonly Problem[], lineOf = (_path: readonly PropertyKey[]) => 1) => ({
+		value: null,
+		problems,
+		lineOf,
+	});
+	if (text.length > MOST_CHARACTERS)
+		return refused([whole(`it has ${text.length} characters; at most ${MOST_CHARACTERS} are read`)]);
+	if (isDeep(text)) return refused([whole(`it has more than ${MOST_LEVELS} levels`)]);
 	const {LineCounter, parseDocument} = yaml();
 	const lines = new LineCounter();
-	const document = parseDocument(text, {lineCounter: lines, prettyErrors: false, uniqueKeys: true});
-	const placed = (offset: number, message: string): Problem => {
-		const {line, col} = lines.linePos(offset);
-		return {file, line, column: col, message};
-	};
+	const document = parseDocument(text, {lineCounter: lines, prettyErrors: false, ...BOUNDED});
 	const lineOf = (path: readonly PropertyKey[]) => lines.linePos(offsetOf(document, path, 'value')).line;
-	const broken = [...document.errors, ...document.warnings].map(({pos, message}) => placed(pos[0], message));
-	if (broken.length > 0) return {value: null, problems: broken, lineOf};
-	if (document.contents === null) return whole('it says nothing');
+	const show = (mistakes: readonly Mistake[]) => {
+		const shown = mistakes.slice(0, MOST_PROBLEMS).map((mistake): Problem => {
+			const {offset, message} = mistake();
+			const {line, col} = lines.linePos(offset);
+			return {file, line, column: col, message};
+		});
+		const more = mistakes.length - shown.length;
+		return refused([...shown.toSorted(inOrder), ...(more > 0 ? [whole(`there are ${more} more problems`)] : [])], lineOf);
+	};
+	const broken = [...document.errors, ...document.warnings].map(({pos, message}) => ({offset: pos[0], message}));
+	const unfit = broken.length > 0 ? broken : unfitIn(document);
+	if (unfit.length > 0) return show(unfit.map((mistake) => () => mistake));
+	if (document.contents === null) return refused([whole('it says nothing')]);
 
 	const parsed = schema.safeParse(toJson(document));
 	if (parsed.success) return {value: parsed.data, problems: [], lineOf};
 	const shape = z.toJSONSchema(schema, {io: 'input', unrepresentable: 'any'}) as Shape;
-	const problems = parsed.error.issues.flatMap((issue) =>
-		explain(issue, shape).map(({path, part, message}) => placed(offsetOf(document, path, part), message)),
+	return show(
+		parsed.error.issues.flatMap(oneByOne).map((issue) => () => {
+			const {path, part, message} = explain(issue, shape);
+			return {offset: offsetOf(document, path, part), message};
+		}),
 	);
-	return {value: null, problems, lineOf};
+}
+
+/** Where something is wrong, found when it is asked for: each looks through the document, and there may be thousands. */
+type Mistake = () => {readonly offset: number; readonly message: string};
+
+/**
+ * What of the YAML library takes a time that grows with the square of the text is off: it compares each key with all before it,
+ * and so do ordered maps, which `%YAML 1.1` or a tag of them would bring back.
+ */
+const BOUNDED = {uniqueKeys: false, schema: 'core', resolveKnownTags: false} as const;
+
+/** Whether it nests too deeply for what walks it by recursion, without doing so itself. */
+function isDeep(text: string): boolean {
+	const {Lexer, Parser} = yaml();
+	const parser = new Parser();
+	for (const lexeme of new Lexer().lex(text)) {
+		Array.from(parser.next(lexeme));
+		if (parser.stack.length > MOST_LEVELS) return true;
+	}
+	return false;
+}
+
+/** What is YAML and no policy: keys that are there twice or are no text, and more aliases than are resolved in a short time. */
+function unfitIn(document: Document.Parsed): readonly {readonly offset: number; readonly message: string}[] {
+	const {isScalar, visit} = yaml();
+	const found: {offset: number; message: string}[] = [];
+	let aliases = 0;
+	visit(document, {
+		Alias(_key, alias) {
+			aliases += 1;
+			if (aliases === MOST_ALIASES + 1)
+				found.push({offset: rangeOf(alias) ?? 0, message: `there are more than ${MOST_ALIASES} aliases`});
+		},
+		Map(_key, {items}) {
+			const keys = new Set<unknown>();
+			for (const {key} of items) {
+				const name = isScalar(key) ? key.value : null;
+				if (!isScalar(key)) found.push({offset: rangeOf(key) ?? 0, message: 'A map key must be a text'});
+				else if (keys.has(name)) found.push({offset: rangeOf(key) ?? 0, message: 'Map keys must be unique'});
+				keys.add(name);
+			}
+		},
+	});
+	return found;
+}
+
+function inOrder(a: Problem, b: Problem): number {
+	return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
 }
 
 /** `policy.yaml:3:5: …`, as compilers write it. */
@@ -69,22 +136,26 @@ function toJson(document: Document): unknown {
 
 type Place = {readonly path: readonly PropertyKey[]; readonly part: 'key' | 'value'; readonly message: string};
 
-function explain(issue: z.core.$ZodIssue, shape: Shape): readonly Place[] {
+type Issue = z.core.$ZodIssue;
+
+/** An issue about several keys as one about each. */
+function oneByOne(issue: Issue): readonly Issue[] {
+	return issue.code === 'unrecognized_keys' ? issue.keys.map((key) => ({...issue, keys: [key]})) : [issue];
+}
+
+function explain(issue: Issue, shape: Shape): Place {
 	const {path} = issue;
 	const where = path.length === 0 ? '' : `\`${path.join('.')}\`: `;
 	if (issue.code === 'unrecognized_keys') {
 		const known = Object.keys(shapeAt(shape, path)?.properties ?? {});
-		return issue.keys.map((key) => ({
-			path: [...path, key],
-			part: 'key',
-			message: `unknown key \`${key}\`; ${suggestion(key, known)}`,
-		}));
+		const [key = ''] = issue.keys;
+		return {path: [...path, key], part: 'key', message: `unknown key \`${key}\`; ${suggestion(key, known)}`};
 	}
 	if (issue.code === 'invalid_key') {
 		const name = String(path.at(-1));
-		return [{path, part: 'key', message: `\`${name}\`: ${issue.issues.map(({message}) => message).join('; ')}`}];
+		return {path, part: 'key', message: `\`${name}\`: ${issue.issues.map(({message}) => message).join('; ')}`};
 	}
-	return [{path, part: 'value', message: `${where}${issue.message}`}];
+	return {path, part: 'value', message: `${where}${issue.message}`};
 }
 
 type Shape = {
