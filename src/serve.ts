@@ -1,6 +1,8 @@
+import {rmSync} from 'node:fs';
 import path from 'node:path';
 import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
+import type {Event} from '#contract/event.ts';
 import type {PolicyReply} from '#contract/policy-api.ts';
 import {createWebhook, type Webhook} from '#executors/webhook.ts';
 import {openOutbox} from '#executors/webhook-outbox.ts';
@@ -130,15 +132,19 @@ function tokenOf(setting: string, secrets: Platform['secrets']): string {
 }
 
 /** Null unless it is configured. Throws `invalid_config` when there is nothing to sign its messages with. */
-function openWebhook({secrets}: Platform, {governance, data}: Config, log: Log): Webhook | null {
+function openWebhook({secrets, store, redact}: Platform, {governance, data}: Config, log: Log): Webhook | null {
 	const [url, secret] = [secrets.resolve(governance.webhookUrl), secrets.resolve(governance.webhookSecret)];
-	if (url === null) return null;
+	const file = path.join(path.resolve(data.dir), 'webhook.jsonl');
+	if (url === null) {
+		rmSync(file, {force: true}); // earlier versions kept what they were to say in it
+		return null;
+	}
 	if (secret === null)
 		throw new WritError('invalid_config', 'the webhook has an address and no secret to sign its messages with', {
 			hint: 'set WRIT_WEBHOOK_SECRET as well, or neither',
 		});
-	const outbox = openOutbox(path.join(path.resolve(data.dir), 'webhook.jsonl'));
-	return createWebhook({url, secret, outbox, report: (error) => log.warn('webhook.failed', {error})});
+	const read = async (runId: string, after: number) => redact(await store.read(runId, after)).value as readonly Event[];
+	return createWebhook({url, secret, outbox: openOutbox(file), read, report: (error) => log.warn('webhook.failed', {error})});
 }
 
 /** What was recorded of approvals that still wait, and never told because a server died in between. */

@@ -1,45 +1,48 @@
-/** What is to be told and was not yet, in a file: it outlives the process that was to tell it. */
+/**
+ * Which events are to be told and were not yet, in a file: it outlives the process that was to tell them. It holds places alone; what
+ * is said is read from the store when it is sent, so that nothing stays here that was erased there.
+ */
 import {appendFileSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
 
-export type Message = {readonly id: string; readonly body: string};
-
 export type Outbox = {
-	/** Durable before it returns, as far as the file system goes. False for a message that was taken in before. */
-	add(message: Message): boolean;
-	delivered(id: string): void;
-	/** what earlier processes took in and did not deliver, oldest first */
-	readonly undelivered: readonly Message[];
+	/** Durable before it returns, as far as the file system goes. False for what was taken in before. */
+	add(id: string): boolean;
+	/** It was told, or there is nothing left to tell of it. */
+	settled(id: string): void;
+	/** what earlier processes took in and did not settle, oldest first */
+	readonly waiting: readonly string[];
 };
 
-/** How many messages that were delivered are remembered, so that none is sent again after a restart. */
+/** How many that were settled are remembered, so that none is sent again after a restart. */
 const REMEMBERED = 10_000;
 
-type Line = {readonly id: string; readonly body?: string};
+/** Neither `waits` nor `body`: it is settled. `body` is how earlier versions said that it waits; what it held is dropped. */
+type Line = {readonly id: string; readonly waits?: true; readonly body?: unknown};
 
 /** Opens the file, or begins one; a last line that was half-written when a machine failed is left out. */
 export function openOutbox(file: string): Outbox {
-	const open = new Map<string, string>();
+	const open = new Set<string>();
 	const known = new Set<string>();
-	for (const {id, body} of readLines(file)) {
+	for (const {id, waits, body} of readLines(file)) {
 		known.add(id);
-		if (body === undefined) open.delete(id);
-		else open.set(id, body);
+		if (waits === undefined && body === undefined) open.delete(id);
+		else open.add(id);
 	}
 	const done = [...known].filter((id) => !open.has(id)).slice(-REMEMBERED);
-	const undelivered = [...open].map(([id, body]) => ({id, body}));
-	const kept = [...done.map((id) => ({id})), ...undelivered].map((line) => `${JSON.stringify(line)}\n`);
-	writeFileSync(`${file}.new`, kept.join(''), {mode: 0o600, flush: true});
+	const waiting = [...open];
+	const lines: readonly Line[] = [...done.map((id) => ({id})), ...waiting.map((id) => ({id, waits: true as const}))];
+	writeFileSync(`${file}.new`, lines.map((line) => `${JSON.stringify(line)}\n`).join(''), {mode: 0o600, flush: true});
 	renameSync(`${file}.new`, file);
 	const write = (line: Line) => appendFileSync(file, `${JSON.stringify(line)}\n`, {mode: 0o600, flush: true});
 	return {
-		undelivered,
-		add(message) {
-			if (known.has(message.id)) return false;
-			write(message);
-			known.add(message.id);
+		waiting,
+		add(id) {
+			if (known.has(id)) return false;
+			write({id, waits: true});
+			known.add(id);
 			return true;
 		},
-		delivered: (id) => write({id}),
+		settled: (id) => write({id}),
 	};
 }
 

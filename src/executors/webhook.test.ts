@@ -35,7 +35,15 @@ async function listening(t: TestContext, ...statuses: number[]) {
 		reported.push(error);
 		failed.resolve(error);
 	};
-	const webhook = createWebhook({url, secret: SECRET, report, backoffMs: 1});
+	const stored: Event[] = [];
+	const {notify, close} = createWebhook({url, secret: SECRET, read: readFrom(stored), report, backoffMs: 1});
+	const webhook = {
+		notify(event: Event) {
+			stored.push(event);
+			notify(event);
+		},
+		close,
+	};
 	t.after(async () => {
 		await webhook.close();
 		server.closeAllConnections();
@@ -45,6 +53,12 @@ async function listening(t: TestContext, ...statuses: number[]) {
 		while (taken.length < count) await news.told.promise;
 	};
 	return {webhook, taken, reported, failed: failed.promise, until};
+}
+
+/** As a store reads: in order, after one. */
+function readFrom(stored: readonly Event[]) {
+	return async (runId: string, after: number) =>
+		stored.filter((event) => event.runId === runId && event.seq > after).toSorted((one, other) => one.seq - other.seq);
 }
 
 function eventsOf(...bodies: readonly EventBody[]): readonly Event[] {
@@ -109,8 +123,10 @@ for (const status of [400, 404, 302]) {
 test('a server that is not there holds nothing up, and closing gives up on it', async () => {
 	const reported: WritError[] = [];
 	const report = (error: WritError) => void reported.push(error);
-	const webhook = createWebhook({url: 'http://127.0.0.1:1/', secret: SECRET, report, backoffMs: 60_000});
-	for (const event of eventsOf(asked(), granted())) webhook.notify(event);
+	const events = eventsOf(asked(), granted());
+	const read = readFrom(events);
+	const webhook = createWebhook({url: 'http://127.0.0.1:1/', secret: SECRET, read, report, backoffMs: 60_000});
+	for (const event of events) webhook.notify(event);
 	await webhook.close();
 	assert.deepEqual(reported, []);
 });

@@ -1,18 +1,20 @@
 /**
  * Executors: typed clients of systems that a sandbox cannot hold. This one tells people elsewhere that an approval waits: signed, tried
- * again for a while and after a restart, and never in the way of a run. What it sends is what the record holds, secrets already taken
- * out. Each message has an id, by which whoever gets it twice can tell.
+ * again for a while and after a restart, and never in the way of a run. What it sends is what the record holds when it is sent, secrets
+ * already taken out; of what was erased from it nothing is sent. Each message has an id, by which whoever gets it twice can tell.
  */
 import {createHmac} from 'node:crypto';
 import {setTimeout as delay} from 'node:timers/promises';
 import {WritError} from '#contract/errors.ts';
 import type {Event} from '#contract/event.ts';
-import type {Message, Outbox} from './webhook-outbox.ts';
+import type {Outbox} from './webhook-outbox.ts';
 
 export type WebhookOptions = {
 	readonly url: string;
 	/** signs what is sent */
 	readonly secret: string;
+	/** the events of a run after one, as they are stored */
+	readonly read: (runId: string, after: number) => Promise<readonly Event[]>;
 	/** what could not be delivered, and why */
 	readonly report: (error: WritError) => void;
 	/** before the second attempt; doubled for each one after it */
@@ -35,12 +37,14 @@ const TIMEOUT_MS = 5_000;
 /** What waits to be sent; beyond it something is wrong elsewhere, and the inbox has it all. */
 const MOST_WAITING = 1_000;
 
-export function createWebhook({url, secret, report, backoffMs = 1_000, outbox}: WebhookOptions): Webhook {
+export function createWebhook({url, secret, read, report, backoffMs = 1_000, outbox}: WebhookOptions): Webhook {
 	const stop = new AbortController();
 	const state = {waiting: 0, last: Promise.resolve()};
 
-	/** Null when it was taken. A redirect is not followed: the signature is for this address. */
-	const send = async ({id, body}: Message): Promise<Failure | null> => {
+	/** Null when it was taken, or there is nothing to send. A redirect is not followed: the signature is for this address. */
+	const send = async (id: string): Promise<Failure | null> => {
+		const body = bodyOf(await eventAt(id, read));
+		if (body === null) return null;
 		const timestamp = String(Math.floor(Date.now() / 1_000));
 		const signature = sign(secret, timestamp, body);
 		const headers = {
@@ -56,10 +60,10 @@ export function createWebhook({url, secret, report, backoffMs = 1_000, outbox}: 
 		return {again: response.status === 429 || response.status >= 500, why: `it answered ${response.status}`};
 	};
 
-	const deliver = async (message: Message): Promise<void> => {
+	const deliver = async (id: string): Promise<void> => {
 		for (let attempt = 1; ; attempt += 1) {
-			const failure = await send(message).catch((error: unknown) => ({again: true, why: wordsOf(error)}));
-			if (!failure) return outbox?.delivered(message.id);
+			const failure = await send(id).catch((error: unknown) => ({again: true, why: wordsOf(error)}));
+			if (!failure) return outbox?.settled(id);
 			if (stop.signal.aborted) return;
 			if (!failure.again || attempt === ATTEMPTS) {
 				const text = `an approval could not be told to the webhook: ${failure.why}`;
@@ -70,38 +74,50 @@ export function createWebhook({url, secret, report, backoffMs = 1_000, outbox}: 
 		}
 	};
 
-	const queue = (message: Message) => {
+	const queue = (id: string) => {
 		state.waiting += 1;
 		state.last = state.last
-			.then(() => (stop.signal.aborted ? undefined : deliver(message)))
+			.then(() => (stop.signal.aborted ? undefined : deliver(id)))
 			.catch((error: unknown) => report(new WritError('store_unavailable', `the webhook's file: ${wordsOf(error)}`)))
 			.finally(() => {
 				state.waiting -= 1;
 			});
 	};
-	for (const message of outbox?.undelivered ?? []) queue(message);
+	for (const id of outbox?.waiting ?? []) queue(id);
 
 	return {
 		notify(event) {
-			const payload = toPayload(event);
-			if (!payload || stop.signal.aborted) return;
+			if (sentenceOf(event) === null || stop.signal.aborted) return;
 			if (state.waiting >= MOST_WAITING) {
 				report(new WritError('not_ready', `${MOST_WAITING} messages wait for the webhook, so one was left out`));
 				return;
 			}
-			const message = {id: `${event.runId}:${event.seq}`, body: JSON.stringify(payload)};
+			const id = `${event.runId}:${event.seq}`;
 			try {
-				if (outbox && !outbox.add(message)) return;
+				if (outbox && !outbox.add(id)) return;
 			} catch (error) {
 				report(new WritError('store_unavailable', `the webhook's file: ${wordsOf(error)}`));
 			}
-			queue(message);
+			queue(id);
 		},
 		async close() {
 			stop.abort();
 			await state.last;
 		},
 	};
+}
+
+/** Undefined for what the store does not have. */
+async function eventAt(id: string, read: WebhookOptions['read']): Promise<Event | undefined> {
+	const [, runId = '', seq = ''] = /^(.*):(\d+)$/.exec(id) ?? [];
+	const [event] = await read(runId, Number(seq) - 1);
+	return event?.seq === Number(seq) ? event : undefined;
+}
+
+/** Null for what is about no approval, or was erased. */
+function bodyOf(event: Event | undefined): string | null {
+	const payload = event === undefined || event.erased !== undefined ? null : toPayload(event);
+	return payload && JSON.stringify(payload);
 }
 
 /** `v1=` and the HMAC-SHA256 of `v1:TIMESTAMP:BODY` in hex. Whoever checks it refuses old timestamps. */
