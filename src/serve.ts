@@ -1,4 +1,4 @@
-import {rmSync} from 'node:fs';
+import {existsSync} from 'node:fs';
 import path from 'node:path';
 import {type Config, type LoadedConfig, publicConfig} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
@@ -136,14 +136,15 @@ function openWebhook({secrets, store, redact}: Platform, {governance, data}: Con
 	const [url, secret] = [secrets.resolve(governance.webhookUrl), secrets.resolve(governance.webhookSecret)];
 	const file = path.join(path.resolve(data.dir), 'webhook.jsonl');
 	if (url === null) {
-		rmSync(file, {force: true}); // earlier versions kept what they were to say in it
+		if (existsSync(file)) openOutbox(file); // drops the content that earlier versions kept in it
 		return null;
 	}
 	if (secret === null)
 		throw new WritError('invalid_config', 'the webhook has an address and no secret to sign its messages with', {
 			hint: 'set WRIT_WEBHOOK_SECRET as well, or neither',
 		});
-	const read = async (runId: string, after: number) => redact(await store.read(runId, after)).value as readonly Event[];
+	const read = async (runId: string, after: number) =>
+		redact((await store.read(runId, after)).slice(0, 1)).value as readonly Event[];
 	return createWebhook({url, secret, outbox: openOutbox(file), read, report: (error) => log.warn('webhook.failed', {error})});
 }
 

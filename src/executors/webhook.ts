@@ -13,7 +13,7 @@ export type WebhookOptions = {
 	readonly url: string;
 	/** signs what is sent */
 	readonly secret: string;
-	/** the events of a run after one, as they are stored */
+	/** the next event of a run after one, or more, as they are stored */
 	readonly read: (runId: string, after: number) => Promise<readonly Event[]>;
 	/** what could not be delivered, and why */
 	readonly report: (error: WritError) => void;
