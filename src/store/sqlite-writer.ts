@@ -49,10 +49,9 @@ function serve(port: NonNullable<typeof parentPort>, path: string): void {
  */
 function createCommit(db: DatabaseSync): (operations: readonly ReadOperation[]) => Settled<Written>[] {
 	const write = createWrites(db);
-	const [begin, end] = [db.prepare('BEGIN IMMEDIATE'), db.prepare('COMMIT')];
 	const [mark, keep, undo] = [db.prepare('SAVEPOINT one'), db.prepare('RELEASE one'), db.prepare('ROLLBACK TO one')];
 	return (operations) => {
-		begin.run();
+		db.exec('BEGIN IMMEDIATE');
 		try {
 			const settled = new Map<ReadOperation, Settled<Written>>();
 			// What stops the platform counts for everything that is committed with it.
@@ -64,7 +63,7 @@ function createCommit(db: DatabaseSync): (operations: readonly ReadOperation[]) 
 				keep.run();
 				settled.set(operation, result);
 			}
-			end.run();
+			db.exec('COMMIT');
 			return operations.map((operation) => settled.get(operation) ?? UNANSWERED);
 		} finally {
 			if (db.isTransaction) db.exec('ROLLBACK');
