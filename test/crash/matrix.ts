@@ -2,7 +2,9 @@
  * Crashes at every durable write of a scenario, and crashes of the recovery from each at every durable write of that. The state
  * before a write is that after the one before it, so a second crash follows those first ones that come just after an event was written.
  */
+
 import {spawn} from 'node:child_process';
+import {randomUUID} from 'node:crypto';
 import {cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -191,9 +193,8 @@ export const sqlite: Provider = {name: 'sqlite', home: async () => inDirectory({
 
 /** The store is a database of its own on the server at `url`, which is copied as a directory is. */
 export function postgres(url: string): Provider {
-	const ids = {next: 0};
 	const database = async (template: string | null): Promise<Database> => {
-		const name = `crash_${process.pid}_${++ids.next}`;
+		const name = `crash_${randomUUID().replaceAll('-', '')}`;
 		await execute(url, `CREATE DATABASE ${name} TEMPLATE ${template ?? 'template0'}`);
 		const own = new URL(url);
 		own.pathname = `/${name}`;
