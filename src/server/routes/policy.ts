@@ -1,4 +1,6 @@
+import {isDeepStrictEqual} from 'node:util';
 import {createRoute} from '@hono/zod-openapi';
+import type {PolicyDocument} from '#contract/policy.ts';
 import {
 	backtestReplySchema,
 	backtestRequestSchema,
@@ -8,6 +10,7 @@ import {
 	policyReloadSchema,
 	policyReplySchema,
 } from '#contract/policy-api.ts';
+import type {Caller} from '#identity/callers.ts';
 import {createRouter, jsonReply} from '../context.ts';
 import type {ServerDeps} from '../deps.ts';
 
@@ -50,7 +53,7 @@ const backtest = createRoute({
 
 export function policyRoutes(deps: ServerDeps) {
 	return createRouter()
-		.openapi(show, (c) => c.json(seenBy(deps.policy(), c.get('principal').tenant), 200))
+		.openapi(show, (c) => c.json(seenBy(deps.policy(), c.get('caller')), 200))
 		.openapi(reload, async (c) => c.json(await deps.policies.reload(c.get('principal')), 200))
 		.openapi(explain, async (c) => c.json(await deps.policies.explain(c.req.valid('json'), c.get('principal')), 200))
 		.openapi(backtest, async (c) => {
@@ -59,12 +62,38 @@ export function policyRoutes(deps: ServerDeps) {
 		});
 }
 
-/** INVARIANT: nobody reads what is said of another tenant: neither in the document nor in the text it was read from. */
-function seenBy({document, sources, ...reply}: PolicyReply, tenant: string): PolicyReply {
-	const modes: readonly {tenant?: string}[] = Array.isArray(document.modes) ? document.modes : [];
-	const own = modes.filter((rule) => rule.tenant === undefined || rule.tenant === tenant);
-	if (own.length === modes.length) return {...reply, document, sources};
-	const hidden = '# not shown: it says something of other tenants\n';
-	const shown = sources.map(({name, text}) => ({name, text: name.endsWith('.cedar') ? text : hidden}));
-	return {...reply, document: {...document, modes: own}, sources: shown};
+/**
+ * INVARIANT: nobody reads what is said of another tenant, neither in the document nor in the text it was read from: but the one user of
+ * a server, and whoever was given the role `platform` by name. An account without roles, which may do all of it, is still of a tenant.
+ */
+function seenBy(reply: PolicyReply, {by, principal: {roles, tenant}}: Caller): PolicyReply {
+	if (by === 'open' || roles?.includes('platform')) return reply;
+	const document = ownPart(reply.document as Partial<PolicyDocument>, tenant);
+	const isWhole = isDeepStrictEqual(document, reply.document);
+	const shows = ({name, text}: PolicyReply['sources'][number]) =>
+		name.endsWith('.cedar') ? !namesTenant(text) : isWhole || name === 'schema.cedarschema';
+	return {...reply, document, sources: reply.sources.map((one) => (shows(one) ? one : {...one, text: NOT_SHOWN}))};
+}
+
+const NOT_SHOWN = '# not shown: it says something of other tenants; the role `platform` reads it\n';
+
+function ownPart({modes, retention, cedar, ...rest}: Partial<PolicyDocument>, tenant: string): PolicyReply['document'] {
+	const rules = retention?.rules.filter(({tenants}) => tenants?.includes(tenant) ?? true);
+	return {
+		...rest,
+		...(modes && {modes: modes.filter((rule) => rule.tenant === undefined || rule.tenant === tenant)}),
+		...(cedar && {cedar: {...cedar, rules: namesTenant(cedar.rules) ? NOT_SHOWN : cedar.rules}}),
+		...(retention && {
+			retention: {
+				...retention,
+				rules: rules?.map((rule) => ({...rule, ...(rule.tenants && {tenants: [tenant]})})),
+				legalHold: retention.legalHold.filter((held) => held === tenant), // whose runs and threads the others are is not known here
+			},
+		}),
+	};
+}
+
+/** Whether a text of Cedar looks at tenants, and so may name one. */
+function namesTenant(text: string): boolean {
+	return /\btenant\b/i.test(text);
 }
