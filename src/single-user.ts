@@ -9,5 +9,5 @@ export function isSingleUser({server, identity}: Pick<Config, 'server' | 'identi
 /** Whether a tenant, or without one the server, has two people to agree. Whom a provider knows is not known here: there may be two. */
 export function hasTwoPeople({server, identity}: Pick<Config, 'server' | 'identity'>, of: string | null): boolean {
 	const people = server.authTokens.filter(({tenant}) => of === null || tenant === of);
-	return identity.issuer !== null || new Set(people.map((each) => `${personOf(each)}@${each.tenant}`)).size > 1;
+	return identity.issuer !== null || new Set(people.map(personOf)).size > 1;
 }

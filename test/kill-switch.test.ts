@@ -133,12 +133,19 @@ test('in the mode propose every action asks a person, and its run goes on when t
 });
 
 test('where there are two people, letting it go on takes both; stopping takes one', async (t) => {
-	const writ = await serve(t, {WRIT_AUTH_TOKENS: TOKENS});
+	const writ = await serve(t, {WRIT_AUTH_TOKENS: `${TOKENS},ada2-token-0123456789=ada@other`});
 	const set = async (person: string, body: object) => {
 		const reply = await writ.request('/api/v1/kill-switch', as(person, body));
 		return {status: reply.status, state: (await reply.json()) as ModeReply};
 	};
 	const shown = ({state: {mode, by, asked}}: {state: ModeReply}) => [mode, by?.id, asked && [asked.by.id, asked.mode]];
+	const stop = await set('bob', {reason: 'a fire'});
+	const wish = await set('ada', {mode: 'execute', reason: 'it is out'});
+	const said = ({state: {by, reason, since}}: typeof stop) => [by?.id, reason, since];
+	assert.deepEqual(said(wish), said(stop), 'who wishes to let go did not stop it');
+	const elsewhere = await set('ada2', {mode: 'execute'});
+	assert.equal(elsewhere.state.mode, 'observe', 'a name in another tenant is nobody else');
+	assert.deepEqual(shown(await set('bob', {mode: 'execute'})), ['execute', 'bob', null]);
 	assert.deepEqual(shown(await set('ada', {})), ['observe', 'ada', null]);
 	assert.equal((await set('bob', {})).status, 409);
 	assert.deepEqual(shown(await set('ada', {mode: 'execute'})), ['observe', 'ada', ['ada', 'execute']]);

@@ -270,7 +270,9 @@ function entryFor(
 		throw new WritError('conflict', `${scope ? `\`${nameOf(scope)}\`` : 'the platform'} is in the mode \`${mode}\` already`);
 	if (!isStricter(state.mode, mode) || !needsSecond(scope?.tenant ?? null)) return {...entry, mode, asked: null};
 	const {asked} = state;
-	const agrees = asked !== null && asked.mode === mode && !(personOf(asked.by) === personOf(by) && asked.by.tenant === by.tenant);
+	// What is everybody's takes two people whatever tenants their accounts are of: one person may have one in each.
+	const isSame = asked !== null && personOf(asked.by) === personOf(by) && (scope === undefined || asked.by.tenant === by.tenant);
+	const agrees = asked !== null && asked.mode === mode && !isSame;
 	return agrees ? {...entry, mode, asked} : {...entry, mode: state.mode, asked: {by, mode}};
 }
 
@@ -318,8 +320,11 @@ async function follow({store, kernel}: KillSwitchOptions, durable: {state: Modes
 
 function stateAfter({data, actor, at}: Change, before: Modes): Modes {
 	const {mode, reason, number, asked, scope} = data;
-	const next = {mode, number, since: at, by: actor, reason, asked: asked !== null && asked.mode !== mode ? asked : null};
-	return withState(before, scope, next);
+	const isWish = asked !== null && asked.mode !== mode;
+	const known = modeIn(before, scope);
+	// A wish to loosen changes nothing yet: who set what is in force, when and why stay as they were.
+	const {since, by, reason: why} = isWish && known.mode === mode ? known : {since: at, by: actor, reason};
+	return withState(before, scope, {mode, number, since, by, reason: why, asked: isWish ? asked : null});
 }
 
 /** Ends every run that waits for a person and is stopped. One that somebody else is ending at this moment is left to them. */
