@@ -53,7 +53,7 @@ async function said(writ: Writ): Promise<Readonly<Record<string, string>>> {
 
 async function loggedOf(writ: Writ): Promise<string> {
 	await writ.request('/healthz', {headers: {'x-request-id': VALUE}});
-	return writ.log();
+	return eventually('line about it', () => (writ.log().includes('/healthz') ? writ.log() : undefined));
 }
 
 test('a secret that the platform knows leaves it in no way, however a program spells it', async (t) => {
