@@ -13,7 +13,9 @@ leave_out() {
 
 DOCKERDIR=
 trap '[ -z "$DOCKERDIR" ] || scripts/docker.sh stop "$DOCKERDIR"' EXIT
-if engine=$(scripts/docker.sh start); then
+if [[ $wanted != *docker* ]]; then
+	:
+elif engine=$(scripts/docker.sh start); then
 	eval "$engine"
 	export DOCKER_HOST
 	[ -x .writ/gvisor/runsc ] || leave_out docker+runsc 'runsc was not built'
