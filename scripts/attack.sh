@@ -13,14 +13,14 @@ leave_out() {
 
 DOCKERDIR=
 trap '[ -z "$DOCKERDIR" ] || scripts/docker.sh stop "$DOCKERDIR"' EXIT
-if [[ $wanted != *docker* ]]; then
-	:
-elif engine=$(scripts/docker.sh start); then
-	eval "$engine"
-	export DOCKER_HOST
-	[ -x .writ/gvisor/runsc ] || leave_out docker+runsc 'runsc was not built'
-else
-	leave_out docker+runsc 'no engine starts here'
-	leave_out docker 'no engine starts here'
+if [[ $wanted == *docker* ]]; then
+	if engine=$(scripts/docker.sh start); then
+		eval "$engine"
+		export DOCKER_HOST
+		[ -x .writ/gvisor/runsc ] || leave_out docker+runsc 'runsc was not built'
+	else
+		leave_out docker+runsc 'no engine starts here'
+		leave_out docker 'no engine starts here'
+	fi
 fi
 "$node" scripts/attack.ts --quiet --provider "$wanted"
