@@ -38,6 +38,9 @@ const ask = async (sql = `SELECT salary FROM people WHERE name = '${SECRET}'`) =
 };
 const text = async (runId: string) => JSON.stringify(await store.rawEvents(runId));
 
+const {files, datasets, recordAudit} = platform;
+const shared = {software: 'writ test', files, datasets, recordAudit, heldBy: async () => null};
+
 /** Retention when so many more days have passed. */
 const later = (days: number) => {
 	pass(days);
@@ -46,12 +49,8 @@ const later = (days: number) => {
 			runs,
 			kernel,
 			store,
-			software: 'writ test',
-			files: platform.files,
-			datasets: platform.datasets,
-			heldBy: async () => null,
+			...shared,
 			holder: `h${days}`,
-			recordAudit: platform.recordAudit,
 		},
 		clock: kernel.clock,
 		policy: () => platform.policy.current().document.retention,
@@ -160,12 +159,8 @@ test('a run that the policy file comes to hold while a pass is under way stays, 
 			...{
 				runs,
 				kernel,
-				software: 'writ test',
-				files: platform.files,
-				datasets: platform.datasets,
-				heldBy: async () => null,
+				...shared,
 				holder: 'pass',
-				recordAudit: platform.recordAudit,
 			},
 			store: {
 				retention: store.retention,
@@ -199,12 +194,8 @@ test('a policy file that is read again is judged in the store before the reply',
 			runs,
 			kernel,
 			store,
-			software: 'writ test',
-			files: platform.files,
-			datasets: platform.datasets,
-			heldBy: async () => null,
+			...shared,
 			holder: 'stale',
-			recordAudit: platform.recordAudit,
 		},
 		clock: kernel.clock,
 		policy: () => ({...platform.policy.current().document.retention, legalHold: []}),
@@ -270,12 +261,8 @@ test('files that no run names are erased, and those that one names are kept', as
 		...{
 			runs,
 			kernel,
-			software: 'writ test',
-			files: platform.files,
-			datasets: platform.datasets,
-			heldBy: async () => null,
+			...shared,
 			holder: 'files',
-			recordAudit: platform.recordAudit,
 		},
 		store: {...store, read: store.read, retention: named},
 		clock: kernel.clock,

@@ -86,18 +86,17 @@ type Kind = 'header' | 'authorization' | 'password' | 'credential' | 'plain';
 const kinds = new Map<string, Kind>();
 
 function kindOf(name: string): Kind {
+	if (name.length < 3 || name.length > 100) return 'plain';
 	const known = kinds.get(name);
 	if (known !== undefined) return known;
 	const kind = judgeName(name);
-	if (kinds.size < 1_024 && name.length <= 100) kinds.set(name, kind);
+	if (kinds.size < 1_024) kinds.set(name, kind);
 	return kind;
 }
 
 function judgeName(name: string): Kind {
-	if (name.length < 3) return 'plain';
 	if (SECRET_HEADER.test(name)) return 'header';
 	if (AUTHORIZATION.test(name)) return 'authorization';
-	if (name.length > 100) return 'plain';
 	return PASSWORD_NAME.test(name) ? 'password' : CREDENTIAL_NAME.test(name) ? 'credential' : 'plain';
 }
 
