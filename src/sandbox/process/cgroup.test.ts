@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import {mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {describe, test} from 'node:test';
+import {Worker} from 'node:worker_threads';
 import {limits, MIB} from '../fixtures/attack.ts';
 import {createGroup, findCgroups} from './cgroup.ts';
 
@@ -83,3 +86,33 @@ describe('a group', () => {
 		assert.equal(readdirSync(root).length, 1);
 	});
 });
+
+describe('what dead owners left', () => {
+	const host = findCgroups();
+	const skip = 'none' in host && host.none;
+
+	test('is removed though several servers start at once', {skip}, async (t) => {
+		const parents = 'none' in host ? [] : [...new Set(Object.values(host.parents))];
+		const sweepers = [1, 2, 3, 4].map(() => new Worker(new URL('../fixtures/sweeper.ts', import.meta.url)));
+		t.after(() => Promise.all(sweepers.map((sweeper) => sweeper.terminate())));
+		const sweep = () =>
+			sweepers.map(async (sweeper) => {
+				sweeper.postMessage('sweep');
+				return (await once(sweeper, 'message'))[0] as string | null;
+			});
+		for (let round = 0; round < 200; round += 1) {
+			const orphans = parents.map((parent) => join(parent, `writ-${BEYOND_ALL_IDS}-1-${round}`));
+			const left = spawn('sleep', ['600']);
+			for (const orphan of orphans) {
+				mkdirSync(orphan);
+				writeFileSync(join(orphan, 'cgroup.procs'), String(left.pid));
+			}
+			assert.deepEqual(await Promise.all(sweep()), [null, null, null, null]);
+			assert.deepEqual(orphans.filter((orphan) => existsSync(orphan)), []);
+			if (left.exitCode === null && left.signalCode === null) await once(left, 'exit');
+			assert.equal(left.signalCode, 'SIGKILL', 'what still ran in it');
+		}
+	});
+});
+
+const BEYOND_ALL_IDS = 2 ** 22 + 1;

@@ -176,33 +176,39 @@ function readExceeded(version: 1 | 2, {memory, pids}: Directories): ('memoryByte
 }
 
 function readNumber(file: string, scale = 1): number | null {
-	if (!existsSync(file)) return null;
-	return Number(readFileSync(file, 'utf8')) * scale;
+	const text = unlessGone(() => readFileSync(file, 'utf8'));
+	return text === null ? null : Number(text) * scale;
 }
 
 function readField(file: string, name: string): number {
-	if (!existsSync(file)) return 0;
-	const line = readFileSync(file, 'utf8')
-		.split('\n')
+	const line = unlessGone(() => readFileSync(file, 'utf8'))
+		?.split('\n')
 		.find((each) => each.startsWith(`${name} `));
 	return Number(line?.slice(name.length + 1) ?? 0);
 }
 
 function killAll(directories: readonly string[]): void {
 	for (const directory of directories) {
-		if (existsSync(join(directory, 'cgroup.kill'))) writeFileSync(join(directory, 'cgroup.kill'), '1');
+		const file = join(directory, 'cgroup.kill');
+		if (existsSync(file)) unlessGone(() => writeFileSync(file, '1'));
 		else for (const pid of members(directory)) signalQuietly(pid);
 	}
 }
 
 function members(directory: string): number[] {
-	const file = join(directory, 'cgroup.procs');
-	if (!existsSync(file)) return [];
 	// A process of another namespace is listed as 0, which `kill` would take for ourselves.
-	return readFileSync(file, 'utf8')
-		.split('\n')
-		.map(Number)
-		.filter((pid) => pid > 1);
+	const lines = unlessGone(() => readFileSync(join(directory, 'cgroup.procs'), 'utf8'))?.split('\n') ?? [];
+	return lines.map(Number).filter((pid) => pid > 1);
+}
+
+/** Null for a file of a group that is not there, or was removed while it was open: another server sweeps the same orphans. */
+function unlessGone<T>(act: () => T): T | null {
+	try {
+		return act();
+	} catch (error) {
+		if (['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+		throw error;
+	}
 }
 
 /** It may have ended since it was listed. */
