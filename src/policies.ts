@@ -8,17 +8,26 @@ import type {Config} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Principal} from '#contract/event.ts';
 import type {PolicyDocument} from '#contract/policy.ts';
-import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyText} from '#contract/policy-api.ts';
+import type {
+	BacktestReply,
+	ExplainRequest,
+	Explanation,
+	PolicyCheck,
+	PolicyCheckReply,
+	PolicyReload,
+	PolicyText,
+} from '#contract/policy-api.ts';
 import {digest} from '#evidence/canonical.ts';
 import {decide} from '#kernel/decide.ts';
 import {factsOf} from '#kernel/facts.ts';
 import type {Kernel, RunRow, Step, Store} from '#kernel/ports.ts';
 import {stepsOf} from '#kernel/steps.ts';
 import {createBacktest} from '#policy/backtest.ts';
-import {toPrincipal} from '#policy/cases.ts';
+import {runCases, toPrincipal} from '#policy/cases.ts';
+import {comparePolicies} from '#policy/compare.ts';
 import {createLivePolicy, type LivePolicy} from '#policy/live.ts';
 import {createPolicyCache} from '#policy/policy-cache.ts';
-import {type PolicyParts, readPolicy} from '#policy/policy-file.ts';
+import {type PolicyParts, type ReadPolicy, readPolicy} from '#policy/policy-file.ts';
 import {showProblem} from '#policy/policy-text.ts';
 import {decideAgain, type Past, replayRun, toAction} from '#policy/replay.ts';
 import {isSingleUser} from './single-user.ts';
@@ -125,6 +134,8 @@ export type PolicyRoom = {
 	watch(): () => void;
 	/** Throws `not_found`. */
 	explain(request: ExplainRequest, caller: Principal): Promise<Explanation>;
+	/** Whether a policy could come into force, what it would change, and which of the test cases pass under it. */
+	check(check: PolicyCheck): PolicyCheckReply;
 	/** Takes every decision of the tenant's runs since then again. Throws `validation_error` for a policy that is not sound. */
 	backtest(policy: PolicyText, since: string, tenant: string): Promise<BacktestReply>;
 };
@@ -143,7 +154,7 @@ type Room = {
 const WATCHER: Principal = {kind: 'service', id: 'policy-file', tenant: 'local'};
 
 export function createPolicyRoom(room: Room): PolicyRoom {
-	const {live, kernel, config, dataDir} = room;
+	const {live, kernel} = room;
 	const past = (runId: string) => pastOf(runId, room);
 	return {
 		async reload(by) {
@@ -169,14 +180,21 @@ export function createPolicyRoom(room: Room): PolicyRoom {
 			const {runId, tool, principal, recorded, judged} = found;
 			return {runId, actionId: found.actionId, tool, principal, recorded, now: judged && decideAgain(judged, live.current())};
 		},
-		async backtest({name, text, files}, since, tenant) {
-			const texts = new Map([[name, text], ...Object.entries(files)].map(([file = '', held]) => [path.resolve('/', file), held]));
-			const read = (file: string) => {
-				const held = texts.get(file);
-				if (held === undefined) throw new Error('it was not sent');
-				return held;
+		check({policy, cases}) {
+			const tried = readSent(policy, room);
+			const problems = tried.problems.map((problem) => ({...problem}));
+			const found = tried.policy;
+			if (!found) return {version: null, problems, comparison: null, results: []};
+			const reports = cases.map(({name, text}) => runCases(text, name, found, kernel.tools));
+			return {
+				version: found.version,
+				problems: [...problems, ...reports.flatMap((report) => report.problems)],
+				comparison: comparePolicies(live.current(), found, kernel.tools),
+				results: reports.flatMap(({results}) => results),
 			};
-			const tried = readPolicy(path.resolve('/', name), {...policyParts(config, dataDir), cache: NO_CACHE}, read);
+		},
+		async backtest(policy, since, tenant) {
+			const tried = readSent(policy, room);
 			if (!tried.policy) {
 				const message = tried.problems.map(showProblem).join('\n');
 				throw new WritError('validation_error', message, {details: {problems: tried.problems}});
@@ -187,6 +205,16 @@ export function createPolicyRoom(room: Room): PolicyRoom {
 			return backtest.result();
 		},
 	};
+}
+
+function readSent({name, text, files}: PolicyText, {config, dataDir}: Room): ReadPolicy {
+	const texts = new Map([[name, text], ...Object.entries(files)].map(([file = '', held]) => [path.resolve('/', file), held]));
+	const read = (file: string) => {
+		const held = texts.get(file);
+		if (held === undefined) throw new Error('it was not sent');
+		return held;
+	};
+	return readPolicy(path.resolve('/', name), {...policyParts(config, dataDir), cache: NO_CACHE}, read);
 }
 
 /** A policy that was only tried leaves nothing behind. */

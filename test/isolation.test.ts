@@ -109,6 +109,7 @@ const VISITS: Readonly<Record<string, Visit>> = {
 	'get /api/v1/policy': own(),
 	'post /api/v1/policy/reload': own(() => [{body: undefined}]),
 	'post /api/v1/policy/explain': ofRuns((runId) => [{body: {runId}}, {body: {runId, actionId: 'act_1'}}]),
+	'post /api/v1/policy/check': own(() => [{body: {policy: {text: 'version: 1\n'}}}]),
 	'post /api/v1/policy/backtest': own(() => [
 		{body: {policy: {name: 'policy.yaml', text: 'version: 1\n', files: {}}, since: '2020-01-01T00:00:00.000Z'}},
 	]),

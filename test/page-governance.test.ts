@@ -13,6 +13,11 @@ budgets: {tenant: {runs: 500, storage: 100000000}}
 modes: [{mode: propose, tool: analyst.python}]
 `;
 
+const CASES = `cases:
+  - {name: anybody counts, tool: analyst.sql, input: {dataset_id: support, sql: SELECT 1}, expect: allow}
+  - {name: nobody counts, tool: analyst.sql, input: {dataset_id: support, sql: SELECT 1}, expect: deny}
+`;
+
 describe('what is kept and answered for, in the page', {skip, timeout: 300_000}, () => {
 	const directory = mkdtempSync(join(tmpdir(), 'writ-page-'));
 	const policy = join(directory, 'policy.yaml');
@@ -102,6 +107,56 @@ describe('what is kept and answered for, in the page', {skip, timeout: 300_000},
 			]);
 			await assertUsable(page, 'backtest');
 		}));
+
+	test('another policy is checked beside the one in force, with its test cases', () =>
+		visit('/system', 'ann', async (page) => {
+			await page.getByRole('tab', {name: 'Policy'}).click();
+			const text = page.getByLabel('The policy to try');
+			await text.fill('version: 1\ntols: {}\n');
+			await page.getByRole('button', {name: 'Check it'}).click();
+			const check = page.getByRole('region', {name: 'Check'});
+			await check.getByText('It could not come into force.').waitFor();
+			await check.getByText('policy.yaml:2:1 unknown key `tols`; did you mean `tools`?').waitFor();
+			await text.fill(`${POLICY}risk: {decisions: {high: deny}}\n`);
+			await page.getByText('Test cases for it').click();
+			await page.getByLabel('Test cases', {exact: true}).fill(CASES);
+			await page.getByRole('button', {name: 'Check it'}).click();
+			await check.getByText('risk.decisions.high: "ask" → "deny"').waitFor();
+			await check.getByText('2 cases, 1 failed').waitFor();
+			await assertUsable(page, 'check');
+		}));
+
+	test('it is said why an action that nobody has proposed would be decided so', () =>
+		visit('/system', 'ann', async (page) => {
+			await page.getByRole('tab', {name: 'Policy'}).click();
+			await page.getByLabel('Tool to ask about').selectOption('analyst.python');
+			await page.getByLabel('Its input, as JSON').fill('{"dataset_id": ');
+			await page.getByRole('button', {name: 'Explain'}).click();
+			await page.getByRole('alert').getByText(/not JSON/).waitFor();
+			await page.getByLabel('Its input, as JSON').fill('{"dataset_id": "support", "python_code": "result = 1"}');
+			await page.getByLabel('On behalf of').fill('agent:analyst');
+			await page.getByRole('button', {name: 'Explain'}).click();
+			const answer = page.getByRole('region', {name: 'agent analyst uses analyst.python'});
+			await answer.getByRole('row', {name: /^mode ask/}).waitFor();
+			await assertUsable(page, 'explain');
+		}));
+
+	test('a run is replayed, and its decisions are taken again, where its evidence is', async () => {
+		assert.equal(await outcomeOf('SQL: SELECT 6 * 7 AS answer'), 'succeeded');
+		await visit('/runs', 'ann', async (page) => {
+			await page.getByRole('link', {name: /6 \* 7/}).first().click();
+			await page.getByRole('tab', {name: 'Evidence'}).click();
+			await page.getByRole('button', {name: 'Replay'}).click();
+			const replay = page.locator('[data-verdict=same]');
+			await replay.getByText('analyst.sql').waitFor();
+			await page.getByText('action.decided').first().click();
+			await page.getByRole('button', {name: 'Decide it now'}).click();
+			await page.getByRole('region', {name: 'With the policy in force'}).getByText('allow', {exact: true}).first().waitFor();
+			await assertUsable(page, 'replay');
+			await replay.getByRole('link', {name: 'The run that did it again'}).click();
+			await page.getByText('6 * 7').first().waitFor();
+		});
+	});
 
 	test('an approval is read and granted with the keyboard by somebody else', async () => {
 		assert.equal(await outcomeOf('PYTHON: result = 6 * 7'), 'awaiting_approval');

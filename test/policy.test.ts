@@ -66,6 +66,48 @@ test('backtesting refuses a policy that is not sound, with the place', async (t)
 	});
 });
 
+test('a policy is checked without coming into force: its mistakes, what it changes, and its test cases', async (t) => {
+	const {policies, platform} = await governed(t);
+	const {version} = platform.policy.current();
+	const policy = (text: string) => ({name: 'policy.yaml', text, files: {}});
+	const broken = policies.check({policy: policy('version: 1\ntols: {}\n'), cases: []});
+	assert.deepEqual(broken, {
+		version: null,
+		problems: [{file: 'policy.yaml', line: 2, column: 1, message: 'unknown key `tols`; did you mean `tools`?'}],
+		comparison: null,
+		results: [],
+	});
+	const same = policies.check({policy: policy('version: 1\n'), cases: []});
+	assert.deepEqual([same.version, same.comparison?.same], [version, true]);
+	assert.ok((same.comparison?.asked ?? 0) > 100);
+
+	const [allow, deny] = ['allow', 'deny'].map((expect) => ({
+		name: `${expect}.yaml`,
+		text: `cases:\n  - {name: sql is ${expect}, tool: analyst.sql, expect: ${expect}, input: {dataset_id: people, sql: SELECT 1}}\n`,
+	}));
+	assert.ok(allow && deny);
+	const stopped = policies.check({
+		policy: policy('version: 1\nmodes: [{mode: observe, tool: analyst.sql}]\n'),
+		cases: [allow, deny, {name: 'none.yaml', text: 'cases: []\n'}],
+	});
+	assert.deepEqual(
+		stopped.results.map(({file, passed}) => [file, passed]),
+		[
+			['allow.yaml', false],
+			['deny.yaml', true],
+		],
+	);
+	assert.deepEqual(
+		stopped.problems.map(({file, line}) => [file, line]),
+		[['none.yaml', 1]],
+	);
+	const {comparison} = stopped;
+	assert.deepEqual([comparison?.looser, comparison?.rules, comparison?.values.map(({path}) => path)], [0, false, ['modes']]);
+	assert.ok((comparison?.stricter ?? 0) > 0);
+	assert.equal(platform.policy.current().version, version);
+	assert.deepEqual(await systemRuns(platform.store), []);
+});
+
 test('a decision is explained by its gates as they were and as they would be now', async (t) => {
 	const {run, policies, file, platform} = await governed(t);
 	await run('people', 'sql', 'SELECT 1');

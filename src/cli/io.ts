@@ -1,9 +1,8 @@
 /** What the command line is given by its process, and how it prints. Text of others passes `printable` before a terminal sees it. */
 import type {Verification} from '#contract/api.ts';
-import type {PolicyText} from '#contract/policy-api.ts';
+import type {Comparison, PolicyText} from '#contract/policy-api.ts';
 import type {KeyRecord} from '#evidence/keys.ts';
 import type {CaseReport} from '#policy/cases.ts';
-import type {Comparison} from '#policy/compare.ts';
 import type {Problem} from '#policy/policy-text.ts';
 import type {Client} from '#server/client.ts';
 

@@ -11,6 +11,7 @@ export const policyProblemSchema = z.object({
 	column: z.int().nullable(),
 	message: z.string(),
 });
+export type PolicyProblem = z.infer<typeof policyProblemSchema>;
 
 export const policyReplySchema = z.object({
 	/** digest of everything that can change a decision */
@@ -106,6 +107,53 @@ export const backtestReplySchema = z.object({
 });
 export type BacktestReply = z.infer<typeof backtestReplySchema>;
 
+/** A policy that is looked at and nothing more; `cases` are files of test cases as text. */
+export const policyCheckSchema = z.strictObject({
+	policy: policyTextSchema,
+	cases: z
+		.array(z.strictObject({name: z.string().min(1).max(255), text: z.string().max(100_000)}))
+		.max(20)
+		.default([]),
+});
+export type PolicyCheck = z.infer<typeof policyCheckSchema>;
+
+/** What two policies make of the same questions. */
+export const comparisonSchema = z.object({
+	/** neither values nor rules differ, and no question was answered differently */
+	same: z.boolean(),
+	/** whether the Cedar rules differ */
+	rules: z.boolean(),
+	/** values that differ between the two documents, e.g. `risk.decisions.high`; what only one of them has is absent in the other */
+	values: z.array(z.object({path: z.string(), before: z.unknown(), after: z.unknown()})),
+	/** questions that were asked of both */
+	asked: z.int(),
+	stricter: z.int(),
+	looser: z.int(),
+	/** up to 50 questions that they answer differently */
+	examples: z.array(z.object({question: z.string(), before: outcomeSchema.shape.effect, after: outcomeSchema.shape.effect})),
+});
+export type Comparison = z.infer<typeof comparisonSchema>;
+
+const caseResultSchema = z.object({
+	file: z.string(),
+	name: z.string(),
+	passed: z.boolean(),
+	/** what was decided, and why; what was expected where that differs */
+	detail: z.string(),
+});
+export type CaseResult = z.infer<typeof caseResultSchema>;
+
+export const policyCheckReplySchema = z.object({
+	/** the version it would have; null when it is not sound */
+	version: z.string().nullable(),
+	/** of the policy, and of the files of test cases */
+	problems: z.array(policyProblemSchema),
+	/** with the policy in force; null when it is not sound */
+	comparison: comparisonSchema.nullable(),
+	results: z.array(caseResultSchema),
+});
+export type PolicyCheckReply = z.infer<typeof policyCheckReplySchema>;
+
 const toolFactsSchema = z.strictObject({
 	effect: effectSchema,
 	risk: riskSchema.default('low'),
@@ -168,11 +216,3 @@ export const policyCasesSchema = z.strictObject({
 	tools: z.record(z.string(), toolFactsSchema).default({}),
 	cases: z.array(policyCaseSchema).min(1, 'a file without cases tests nothing'),
 });
-
-export type CaseResult = {
-	readonly file: string;
-	readonly name: string;
-	readonly passed: boolean;
-	/** what was decided, and why; what was expected where that differs */
-	readonly detail: string;
-};

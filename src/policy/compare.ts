@@ -1,31 +1,11 @@
 import type {Decision} from '#contract/event.ts';
 import {isRecord} from '#contract/json.ts';
-import {type PolicyCase, policyCasesSchema, type ToolFacts} from '#contract/policy-api.ts';
+import {type Comparison, type PolicyCase, policyCasesSchema, type ToolFacts} from '#contract/policy-api.ts';
 import {decide} from '#kernel/decide.ts';
 import type {Action, Kernel} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import {toFacts, toTool} from './cases.ts';
 import type {LoadedPolicy} from './policy.ts';
-
-/** What two policies make of the same questions. */
-export type Comparison = {
-	/** neither values nor rules differ, and no question was answered differently */
-	readonly same: boolean;
-	/** whether the Cedar rules differ */
-	readonly rules: boolean;
-	/** values that differ between the two documents, e.g. `risk.decisions.high` */
-	readonly values: readonly {readonly path: string; readonly before: unknown; readonly after: unknown}[];
-	/** questions that were asked of both */
-	readonly asked: number;
-	readonly stricter: number;
-	readonly looser: number;
-	/** up to 50 questions that they answer differently */
-	readonly examples: readonly {
-		readonly question: string;
-		readonly before: Decision['effect'];
-		readonly after: Decision['effect'];
-	}[];
-};
 
 const STRICTNESS = ['allow', 'ask', 'deny'];
 const MAX_EXAMPLES = 50;

@@ -10,7 +10,16 @@ import type {BudgetReply} from '#contract/budget.ts';
 import type {Event, Origin, Principal} from '#contract/event.ts';
 import type {Role} from '#contract/identity.ts';
 import type {ModeReply, ModeRequest} from '#contract/mode.ts';
-import type {BacktestReply, ExplainRequest, Explanation, PolicyReload, PolicyReply, PolicyText} from '#contract/policy-api.ts';
+import type {
+	BacktestReply,
+	ExplainRequest,
+	Explanation,
+	PolicyCheck,
+	PolicyCheckReply,
+	PolicyReload,
+	PolicyReply,
+	PolicyText,
+} from '#contract/policy-api.ts';
 import type {ReplayReply} from '#contract/reproducibility.ts';
 import type {Hold, HoldRequest, RetentionPreview, RetentionReply} from '#contract/retention.ts';
 import type {Identity} from '#identity/identity.ts';
@@ -26,6 +35,7 @@ export type PolicyCalls = {
 	reload(by: Principal): Promise<PolicyReload>;
 	/** Throws `not_found`. */
 	explain(request: ExplainRequest, caller: Principal): Promise<Explanation>;
+	check(check: PolicyCheck): PolicyCheckReply;
 	/** Throws `validation_error` for a policy that is not sound. */
 	backtest(policy: PolicyText, since: string, tenant: string): Promise<BacktestReply>;
 };

@@ -63,6 +63,7 @@ test('every route of the contract is described', () => {
 		'post /api/v1/holds/{hold_id}/release',
 		'post /api/v1/kill-switch',
 		'post /api/v1/policy/backtest',
+		'post /api/v1/policy/check',
 		'post /api/v1/policy/explain',
 		'post /api/v1/policy/reload',
 		'post /api/v1/retention/run',

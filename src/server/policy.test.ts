@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import type {PolicyReply} from '#contract/policy-api.ts';
+import type {PolicyCheckReply, PolicyReply} from '#contract/policy-api.ts';
 import {testServer} from './doubles/test-server.ts';
 
 const ACCOUNTS = [
@@ -60,4 +60,31 @@ test('nobody of a tenant reads what the policy says of another, and the platform
 			{name: 'plain.cedar', text: 'permit (principal, action, resource);'},
 		],
 	});
+});
+
+const notAsked = () => Promise.reject(new Error('nobody asks for this'));
+const UNUSED = {reload: notAsked, explain: notAsked, backtest: notAsked};
+
+test('what a policy changes for other tenants is kept from those of a tenant', async () => {
+	const values = ['modes', 'retention.legalHold', 'cedar.rules', 'risk.decisions.high'].map((path) => ({
+		path,
+		before: 'other',
+		after: 'acme',
+	}));
+	const comparison = {same: false, rules: true, values, asked: 1, stricter: 0, looser: 0, examples: []};
+	const server = testServer(
+		{authTokens: [...ACCOUNTS, {token: 'token-of-the-auditor', id: 'aud', tenant: 'acme', roles: ['auditor' as const]}]},
+		{policies: {...UNUSED, check: () => ({version: 'p2', problems: [], comparison, results: []})}},
+	);
+	const check = async (role: string) => {
+		const headers = {authorization: `Bearer token-of-the-${role}`, 'content-type': 'application/json'};
+		const body = JSON.stringify({policy: {text: 'version: 1\n'}});
+		return server.ask('/api/v1/policy/check', {method: 'POST', headers, body});
+	};
+	assert.equal((await check('viewer')).status, 403);
+	const reply = (await (await check('auditor')).json()) as PolicyCheckReply;
+	assert.deepEqual(
+		reply.comparison?.values.map(({path}) => path),
+		['risk.decisions.high'],
+	);
 });

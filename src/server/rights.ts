@@ -76,6 +76,7 @@ export const RIGHTS: Readonly<Record<string, readonly Role[] | 'self' | 'public'
 	'POST /api/v1/retention/run': ADMIN,
 	'GET /api/v1/policy': ROLES,
 	'POST /api/v1/policy/explain': ROLES,
+	'POST /api/v1/policy/check': ['auditor', 'admin'],
 	'POST /api/v1/policy/backtest': ['auditor', 'admin'],
 	'POST /api/v1/policy/reload': PLATFORM,
 	'GET /api/v1/budget': ROLES,

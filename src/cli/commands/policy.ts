@@ -2,8 +2,7 @@ import {resolve} from 'node:path';
 import {InvalidArgumentError, type Command as Program} from 'commander';
 import {WritError} from '#contract/errors.ts';
 import type {Decision} from '#contract/event.ts';
-import type {BacktestReply, Explanation, PolicyReload} from '#contract/policy-api.ts';
-import type {Comparison} from '#policy/compare.ts';
+import type {BacktestReply, Comparison, Explanation, PolicyReload} from '#contract/policy-api.ts';
 import {type Problem, showProblem} from '#policy/policy-text.ts';
 import {type Act, type Command, type Io, paint, print, printable, printJson} from '../io.ts';
 

@@ -108,7 +108,10 @@ describe('what dead owners left', () => {
 				writeFileSync(join(orphan, 'cgroup.procs'), String(left.pid));
 			}
 			assert.deepEqual(await Promise.all(sweep()), [null, null, null, null]);
-			assert.deepEqual(orphans.filter((orphan) => existsSync(orphan)), []);
+			assert.deepEqual(
+				orphans.filter((orphan) => existsSync(orphan)),
+				[],
+			);
 			if (left.exitCode === null && left.signalCode === null) await once(left, 'exit');
 			assert.equal(left.signalCode, 'SIGKILL', 'what still ran in it');
 		}

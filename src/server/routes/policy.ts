@@ -6,7 +6,10 @@ import {
 	backtestRequestSchema,
 	explainRequestSchema,
 	explanationSchema,
+	type PolicyCheckReply,
 	type PolicyReply,
+	policyCheckReplySchema,
+	policyCheckSchema,
 	policyReloadSchema,
 	policyReplySchema,
 } from '#contract/policy-api.ts';
@@ -41,6 +44,15 @@ const explain = createRoute({
 	request: {body: {content: {'application/json': {schema: explainRequestSchema}}, required: true}},
 	responses: {200: jsonReply(explanationSchema, 'each gate with its rules, reason and factors')},
 });
+const check = createRoute({
+	method: 'post',
+	path: '/api/v1/policy/check',
+	operationId: 'checkPolicy',
+	tags,
+	summary: 'Whether a policy is sound, how it differs from the one in force, and which test cases pass under it',
+	request: {body: {content: {'application/json': {schema: policyCheckSchema}}, required: true}},
+	responses: {200: jsonReply(policyCheckReplySchema, 'each mistake with its place, each difference, each case')},
+});
 const backtest = createRoute({
 	method: 'post',
 	path: '/api/v1/policy/backtest',
@@ -56,6 +68,10 @@ export function policyRoutes(deps: ServerDeps) {
 		.openapi(show, (c) => c.json(seenBy(deps.policy(), c.get('caller')), 200))
 		.openapi(reload, async (c) => c.json(await deps.policies.reload(c.get('principal')), 200))
 		.openapi(explain, async (c) => c.json(await deps.policies.explain(c.req.valid('json'), c.get('principal')), 200))
+		.openapi(check, (c) => {
+			const reply = deps.policies.check(c.req.valid('json'));
+			return c.json(readsAll(c.get('caller')) ? reply : withoutTenants(reply), 200);
+		})
 		.openapi(backtest, async (c) => {
 			const {policy, since} = c.req.valid('json');
 			return c.json(await deps.policies.backtest(policy, since, c.get('principal').tenant), 200);
@@ -66,13 +82,23 @@ export function policyRoutes(deps: ServerDeps) {
  * INVARIANT: nobody reads what is said of another tenant, neither in the document nor in the text it was read from: but the one user of
  * a server, and whoever was given the role `platform` by name. An account without roles, which may do all of it, is still of a tenant.
  */
-function seenBy(reply: PolicyReply, {by, principal: {roles, tenant}}: Caller): PolicyReply {
-	if (by === 'open' || roles?.includes('platform')) return reply;
-	const document = ownPart(reply.document as Partial<PolicyDocument>, tenant);
+function seenBy(reply: PolicyReply, caller: Caller): PolicyReply {
+	if (readsAll(caller)) return reply;
+	const document = ownPart(reply.document as Partial<PolicyDocument>, caller.principal.tenant);
 	const isWhole = isDeepStrictEqual(document, reply.document);
 	const shows = ({name, text}: PolicyReply['sources'][number]) =>
 		name.endsWith('.cedar') ? !namesTenant(text) : isWhole || name === 'schema.cedarschema';
 	return {...reply, document, sources: reply.sources.map((one) => (shows(one) ? one : {...one, text: NOT_SHOWN}))};
+}
+
+function readsAll({by, principal: {roles}}: Caller): boolean {
+	return by === 'open' || roles?.includes('platform') === true;
+}
+
+/** Without the parts of the policy in force that may speak of tenants. */
+function withoutTenants({comparison, ...reply}: PolicyCheckReply): PolicyCheckReply {
+	const values = comparison?.values.filter(({path}) => !/^(modes|retention|cedar)\b/.test(path));
+	return {...reply, comparison: comparison && {...comparison, values: values ?? []}};
 }
 
 const NOT_SHOWN = '# not shown: it says something of other tenants; the role `platform` reads it\n';

@@ -21,7 +21,8 @@ import type {Approval, ApprovalsReply} from '#contract/approval-api.ts';
 import type {BudgetReply} from '#contract/budget.ts';
 import type {Event} from '#contract/event.ts';
 import type {ModeReply} from '#contract/mode.ts';
-import type {PolicyReply} from '#contract/policy-api.ts';
+import type {ExplainRequest, Explanation, PolicyReply} from '#contract/policy-api.ts';
+import type {ReplayReply} from '#contract/reproducibility.ts';
 import {getJson, postJson, request} from './client.ts';
 
 export type DatasetSummary = z.infer<typeof datasetSummarySchema>;
@@ -137,6 +138,8 @@ export const policyQuery = queryOptions({
 	queryFn: ({signal}) => getJson<PolicyReply>('/api/v1/policy', signal),
 });
 
+export const explainDecision = (wanted: ExplainRequest) => postJson<Explanation>('/api/v1/policy/explain', wanted);
+
 export const toolsQuery = queryOptions({
 	queryKey: ['tools'],
 	queryFn: async ({signal}) => (await getJson<z.infer<typeof toolsReplySchema>>('/api/v1/tools', signal)).tools,
@@ -149,6 +152,7 @@ export const configQuery = queryOptions({
 
 export const runPath = (runId: string) => `/runs/${encodeURIComponent(runId)}`;
 export const verifyRun = (runId: string) => postJson<Verification>(`${runPath(runId)}/verify`);
+export const replayRun = (runId: string) => postJson<ReplayReply>(`/api/v1${runPath(runId)}/replay`);
 export const rerun = (runId: string) => postJson<ChatResponse>(`${runPath(runId)}/rerun`);
 export const cancelRun = (runId: string) => postJson<z.infer<typeof runStatusReplySchema>>(`${runPath(runId)}/cancel`);
 /** An answer of this person. A grant repeats the digest of the preview that was on the page. */

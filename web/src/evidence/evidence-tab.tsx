@@ -9,6 +9,7 @@ import {ErrorNotice, Loading, Notice} from '../ui/notice.tsx';
 import {plural} from '../ui/time.ts';
 import {Isolation} from './facts.tsx';
 import {RunHold} from './holds.tsx';
+import {useReplay} from './replay.tsx';
 import {ScopeOfRun} from './scope.tsx';
 import {Timeline} from './timeline.tsx';
 
@@ -20,6 +21,7 @@ export function EvidenceTab({runId}: {readonly runId: string}) {
 		mutationFn: (format: 'capsule' | 'bundle') =>
 			download(`${runPath(runId)}/evidence?format=${format}`, format === 'bundle' ? `${runId}.tar` : `${runId}.capsule.json`),
 	});
+	const replay = useReplay(runId);
 	if (events.isPending) return <Loading label="Reading the events" />;
 	if (events.isError) return <ErrorNotice error={events.error} />;
 	const [first] = events.data;
@@ -32,6 +34,7 @@ export function EvidenceTab({runId}: {readonly runId: string}) {
 					<Icon name="shield" />
 					{verify.isPending ? 'Verifying' : 'Verify'}
 				</Button>
+				{replay.button}
 				<Button onClick={() => save.mutate('capsule')} disabled={save.isPending}>
 					<Icon name="download" />
 					Capsule
@@ -57,6 +60,7 @@ export function EvidenceTab({runId}: {readonly runId: string}) {
 				</div>
 			)}
 			<div aria-live="polite">{verify.data && <Verified verification={verify.data} />}</div>
+			{replay.answer}
 			<Facts events={events.data} />
 			{scope && <ScopeOfRun scope={scope} />}
 			<Timeline events={events.data} />

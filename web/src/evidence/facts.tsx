@@ -33,6 +33,25 @@ export function Decision({decision}: {readonly decision: DecisionData}) {
 	);
 }
 
+type DecidedProps = {readonly title: string; readonly decision: DecisionData};
+
+/** A decision with what it came to, apart from any record. */
+export function Decided({title, decision}: DecidedProps) {
+	const {effect, quorum, risk, policyVersion} = decision;
+	return (
+		<section aria-label={title} className="flex flex-col gap-1 text-xs">
+			<p>
+				{title}: <strong className={EFFECTS[effect]}>{effect}</strong>
+				{quorum !== undefined && ` of ${quorum} people`}
+				<span className="text-muted">
+					, risk {risk}, policy {policyVersion.slice(0, 12)}
+				</span>
+			</p>
+			<Decision decision={decision} />
+		</section>
+	);
+}
+
 type IsolationProps = {readonly isolation: IsolationData | null; readonly usage: Usage | null};
 
 /** What really held the computation in, and what it used. */

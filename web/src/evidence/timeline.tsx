@@ -1,8 +1,12 @@
-import type {Event} from '#contract/event.ts';
+import {useMutation} from '@tanstack/react-query';
+import type {Event, EventData} from '#contract/event.ts';
+import {explainDecision} from '../api/queries.ts';
+import {Button} from '../ui/button.tsx';
 import {Icon} from '../ui/icon.tsx';
 import {JsonTree} from '../ui/json-tree.tsx';
+import {ErrorNotice} from '../ui/notice.tsx';
 import {summarise, type Tone, toneOf} from './event-line.ts';
-import {Decision, Isolation} from './facts.tsx';
+import {Decided, Decision, Isolation} from './facts.tsx';
 
 const DOTS: Readonly<Record<Tone, string>> = {
 	plain: 'border-line-strong bg-bg',
@@ -43,7 +47,7 @@ export function Timeline({events}: {readonly events: readonly Event[]}) {
 function EventBody({event}: {readonly event: Event}) {
 	return (
 		<div className="flex flex-col gap-3 border-line border-t bg-panel px-4 py-3 sm:pl-14">
-			{event.type === 'action.decided' && <Decision decision={event.data.decision} />}
+			{event.type === 'action.decided' && <DecidedThen runId={event.runId} {...event.data} />}
 			{event.type === 'action.outcome' && <Isolation isolation={event.data.isolation} usage={event.data.usage} />}
 			<JsonTree value={event.data} />
 			<dl className="grid grid-cols-[auto_minmax(0,1fr)] gap-x-3 font-mono text-2xs text-muted">
@@ -59,6 +63,26 @@ function EventBody({event}: {readonly event: Event}) {
 				</dd>
 			</dl>
 		</div>
+	);
+}
+
+/** A decision as it was recorded, and as the policy in force would take it on the same facts. */
+function DecidedThen({runId, actionId, decision}: {readonly runId: string} & EventData<'action.decided'>) {
+	const again = useMutation({mutationFn: () => explainDecision({runId, actionId})});
+	return (
+		<>
+			<Decision decision={decision} />
+			<div aria-live="polite" className="flex flex-col items-start gap-2">
+				<Button onClick={() => again.mutate()} disabled={again.isPending}>
+					Decide it now
+				</Button>
+				{again.isError && <ErrorNotice error={again.error} />}
+				{again.data?.now && <Decided title="With the policy in force" decision={again.data.now} />}
+				{again.data?.now === null && (
+					<p className="text-warn text-xs">The tool is gone or refuses the input, so no gate would judge it.</p>
+				)}
+			</div>
+		</>
 	);
 }
 

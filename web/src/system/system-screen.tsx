@@ -1,15 +1,14 @@
 import {useQuery} from '@tanstack/react-query';
 import {Tabs} from 'radix-ui';
 import type {Check} from '#contract/api.ts';
-import {configQuery, doctorQuery, policyQuery, readyQuery, toolsQuery} from '../api/queries.ts';
-import {CopyButton} from '../ui/copy.tsx';
+import {configQuery, doctorQuery, readyQuery, toolsQuery} from '../api/queries.ts';
 import {Icon} from '../ui/icon.tsx';
 import {JsonTree} from '../ui/json-tree.tsx';
 import {ErrorNotice, Loading} from '../ui/notice.tsx';
 import {formatBytes, formatCount, formatMs} from '../ui/time.ts';
-import {Backtest} from './backtest.tsx';
 import {Budget} from './budget.tsx';
 import {Modes} from './modes.tsx';
+import {Policy} from './policy.tsx';
 
 const TABS = [
 	['health', 'Health', Health],
@@ -98,34 +97,6 @@ function Checks({checks}: {readonly checks: readonly Check[] | undefined}) {
 				</li>
 			))}
 		</ul>
-	);
-}
-
-function Policy() {
-	const {data, error} = useQuery(policyQuery);
-	if (error) return <ErrorNotice error={error} />;
-	if (!data) return <Loading label="Loading the policy" />;
-	return (
-		<div className="flex max-w-4xl flex-col gap-4">
-			<p className="text-xs">
-				<span className="text-muted">Gates, in order: </span>
-				{data.gates.join(' → ')}
-			</p>
-			<p className="truncate font-mono text-2xs text-muted">version {data.version}</p>
-			<Backtest inForce={data.sources.find(({name}) => !name.includes('.cedar'))?.text ?? 'version: 1\n'} />
-			{data.sources.map(({name, text}) => (
-				<section key={name} aria-label={name} className="rounded-md border border-line">
-					<div className="flex items-center justify-between border-line border-b bg-panel py-1 pr-1 pl-3">
-						<h2 className="font-mono text-xs">{name}</h2>
-						<CopyButton label="Copy" text={() => text} />
-					</div>
-					{/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it */}
-					<pre className="max-h-[480px] overflow-auto p-3 font-mono text-xs leading-5" tabIndex={0}>
-						{text}
-					</pre>
-				</section>
-			))}
-		</div>
 	);
 }
 
