@@ -132,7 +132,10 @@ describe('what is kept and answered for, in the page', {skip, timeout: 300_000},
 			await page.getByLabel('Tool to ask about').selectOption('analyst.python');
 			await page.getByLabel('Its input, as JSON').fill('{"dataset_id": ');
 			await page.getByRole('button', {name: 'Explain'}).click();
-			await page.getByRole('alert').getByText(/not JSON/).waitFor();
+			await page
+				.getByRole('alert')
+				.getByText(/not JSON/)
+				.waitFor();
 			await page.getByLabel('Its input, as JSON').fill('{"dataset_id": "support", "python_code": "result = 1"}');
 			await page.getByLabel('On behalf of').fill('agent:analyst');
 			await page.getByRole('button', {name: 'Explain'}).click();
@@ -144,7 +147,10 @@ describe('what is kept and answered for, in the page', {skip, timeout: 300_000},
 	test('a run is replayed, and its decisions are taken again, where its evidence is', async () => {
 		assert.equal(await outcomeOf('SQL: SELECT 6 * 7 AS answer'), 'succeeded');
 		await visit('/runs', 'ann', async (page) => {
-			await page.getByRole('link', {name: /6 \* 7/}).first().click();
+			await page
+				.getByRole('link', {name: /6 \* 7/})
+				.first()
+				.click();
 			await page.getByRole('tab', {name: 'Evidence'}).click();
 			await page.getByRole('button', {name: 'Replay'}).click();
 			const replay = page.locator('[data-verdict=same]');

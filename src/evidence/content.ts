@@ -8,13 +8,13 @@ type Unhashed = Omit<Event, 'hash'> & {readonly hash?: string};
 type Data = Readonly<Record<string, unknown>>;
 
 /** Drawn many at a time: to draw one takes longer than to hash what it salts. Each is handed out once. */
-const drawn = {bytes: Buffer.alloc(0), used: 0};
-const SALT_BYTES = 16;
+const drawn = {digits: '', used: 0};
+const SALT_DIGITS = 32;
 
 export function newSalt(): string {
-	if (drawn.used === drawn.bytes.length) Object.assign(drawn, {bytes: randomBytes(256 * SALT_BYTES), used: 0});
-	drawn.used += SALT_BYTES;
-	return drawn.bytes.toString('hex', drawn.used - SALT_BYTES, drawn.used);
+	if (drawn.used === drawn.digits.length) Object.assign(drawn, {digits: randomBytes(128 * SALT_DIGITS).toString('hex'), used: 0});
+	drawn.used += SALT_DIGITS;
+	return drawn.digits.slice(drawn.used - SALT_DIGITS, drawn.used);
 }
 
 /** The hash that an event has to have. */

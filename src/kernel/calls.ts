@@ -6,6 +6,7 @@ import {WritError} from '#contract/errors.ts';
 import type {Event} from '#contract/event.ts';
 import type {CallReply} from '#contract/sandbox.ts';
 import {awaitAnswer} from './await-answer.ts';
+import {eventsOf} from './by-action.ts';
 import {denialError} from './denial.ts';
 import type {Outcome} from './execute.ts';
 import type {Journal, Kernel} from './ports.ts';
@@ -113,7 +114,7 @@ function together(clocks: readonly (Stopwatch | undefined)[]): Stopwatch {
 
 /** How many calls led to an action: 0 for one that no code called for. */
 function depthOf(actionId: string, events: readonly Event[]): number {
-	const proposed = events.find((event) => event.type === 'action.proposed' && event.data.actionId === actionId);
+	const proposed = eventsOf(actionId, events).find(({type}) => type === 'action.proposed');
 	const parent = proposed?.type === 'action.proposed' ? proposed.data.parentActionId : undefined;
 	return parent === undefined ? 0 : 1 + depthOf(parent, events);
 }

@@ -1,6 +1,7 @@
 import {type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
 import type {Decision, Event, EventData, Label, Verdict} from '#contract/event.ts';
 import type {Isolation, RunnerRequest, Usage} from '#contract/sandbox.ts';
+import {callsOf, eventsOf} from './by-action.ts';
 import {answerCalls, type Calls, type Propose} from './calls.ts';
 import {assertPermit, type Permit} from './permit.ts';
 import type {Action, Journal, Kernel} from './ports.ts';
@@ -99,13 +100,8 @@ function callsTools(request: RunnerRequest): boolean {
 
 /** What code was told may be in what it returns. */
 function labelsOfCalls(parent: string, events: readonly Event[]): readonly Label[] {
-	const calls = new Set<string>();
-	const labels: Label[] = [];
-	for (const event of events) {
-		if (event.type === 'action.proposed' && event.data.parentActionId === parent) calls.add(event.data.actionId);
-		if (event.type === 'action.outcome' && calls.has(event.data.actionId)) labels.push(...event.data.labels);
-	}
-	return labels;
+	const outcomes = callsOf(parent, events).flatMap((call) => eventsOf(call, events));
+	return outcomes.flatMap((event) => (event.type === 'action.outcome' ? event.data.labels : []));
 }
 
 type Attempt = Pick<EventData<'action.outcome'>, 'status' | 'output' | 'outputDigest' | 'error'>;
@@ -196,7 +192,7 @@ export function recorded(
 	actionId: string,
 	events: readonly Event[],
 ): {settled: true; outcome: Outcome} | {settled: false} | undefined {
-	const mine = events.filter((event) => 'actionId' in event.data && event.data.actionId === actionId);
+	const mine = eventsOf(actionId, events);
 	const outcome = mine.findLast((event) => event.type === 'action.outcome');
 	const verified = mine.findLast((event) => event.type === 'action.verified');
 	if (outcome) return {settled: true, outcome: toOutcome(outcome.data, verified?.data.verdict ?? null)};

@@ -1,5 +1,6 @@
 import type {Event, Label, Principal} from '#contract/event.ts';
 import type {Level} from '#contract/sandbox.ts';
+import {createFold} from './fold.ts';
 import type {Facts, Journal, Kernel, Step} from './ports.ts';
 import {stepsOf} from './steps.ts';
 import {waitedMs} from './waited.ts';
@@ -15,36 +16,46 @@ export function factsOf(journal: Seen, kernel: Known, isolation: Level, past: re
 
 /** The run so far: a fold over its own events, so that a resumed run is judged like an uninterrupted one. */
 export function runOf(journal: Seen, kernel: Known, past: readonly Step[] = []): Facts['run'] {
-	const labels = new Set<Label>();
-	let [actions, tokens, costUsd, calls, retries, bytes] = [0, 0, 0, 0, 0, 0];
-	for (const event of journal.events) {
-		if (event.type === 'action.intent') actions += 1;
-		if (event.type === 'action.outcome') {
-			bytes += event.data.usage?.outputBytes ?? 0;
-			for (const label of event.data.labels) labels.add(label);
-		}
-		if (event.type === 'model.failed') retries += 1;
-		if (event.type === 'model.responded') {
-			calls += 1;
-			tokens += event.data.inputTokens + event.data.outputTokens;
-			costUsd += event.data.costUsd;
-		}
-	}
+	const {labels, ...totals} = totalsOf(journal.events);
 	const [first] = journal.events;
 	const now = kernel.clock.now();
 	const within = withinOf(journal, kernel.tools);
+	const done: {steps?: readonly Step[]} = {};
 	return {
 		id: journal.runId,
 		startedAt: first ? new Date(first.at) : now,
 		waitedMs: waitedMs(journal.events, now),
-		...{actions, tokens, costUsd, calls, retries, bytes},
-		steps: [...past, ...stepsOf(journal, kernel.tools)],
-		labels,
+		...totals,
+		// Few gates ask: only what changes something or goes out is judged by what came before it.
+		get steps() {
+			done.steps ??= [...past, ...stepsOf(journal, kernel.tools)];
+			return done.steps;
+		},
+		labels: new Set(labels),
 		scope: scopeOf(first),
 		...(within && {within}),
 		budget: kernel.budget,
 	};
 }
+
+type Totals = Pick<Facts['run'], 'actions' | 'tokens' | 'costUsd' | 'calls' | 'retries' | 'bytes'>;
+
+const totalsOf = createFold<{-readonly [Name in keyof Totals]: Totals[Name]} & {readonly labels: Set<Label>}>(
+	() => ({actions: 0, tokens: 0, costUsd: 0, calls: 0, retries: 0, bytes: 0, labels: new Set()}),
+	(totals, event) => {
+		if (event.type === 'action.intent') totals.actions += 1;
+		if (event.type === 'action.outcome') {
+			totals.bytes += event.data.usage?.outputBytes ?? 0;
+			for (const label of event.data.labels) totals.labels.add(label);
+		}
+		if (event.type === 'model.failed') totals.retries += 1;
+		if (event.type === 'model.responded') {
+			totals.calls += 1;
+			totals.tokens += event.data.inputTokens + event.data.outputTokens;
+			totals.costUsd += event.data.costUsd;
+		}
+	},
+);
 
 function scopeOf(first: Event | undefined): string | null {
 	return first?.type === 'run.started' ? (first.data.dataset?.id ?? null) : null;

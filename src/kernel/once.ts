@@ -1,3 +1,4 @@
+import {eventsOf} from './by-action.ts';
 import type {Outcome} from './execute.ts';
 import type {Journal} from './ports.ts';
 
@@ -21,7 +22,7 @@ export async function once(journal: Journal, subject: Subject, attempt: () => Pr
 		await other.outcome.catch(() => {}); // its own caller hears of its failure
 		return once(journal, subject, attempt);
 	}
-	const recorded = journal.events.find((event) => event.type === 'action.proposed' && event.data.actionId === subject.id);
+	const recorded = eventsOf(subject.id, journal.events).find(({type}) => type === 'action.proposed');
 	if (recorded?.type === 'action.proposed' && !isSame({id: subject.id, ...recorded.data}, subject)) return null;
 	const outcome = attempt();
 	running.set(subject.id, {subject, outcome});

@@ -1,6 +1,7 @@
 import {z} from 'zod';
 import {WritError} from '#contract/errors.ts';
 import type {Decision, EventBody, Risk} from '#contract/event.ts';
+import {eventsOf} from './by-action.ts';
 import type {Subject} from './once.ts';
 import type {Action, Journal, Kernel} from './ports.ts';
 import type {AnyTool} from './tool.ts';
@@ -44,7 +45,8 @@ type Validated =
 /** Parses the input. `note` is empty when this proposal is on record already. */
 export function validate(candidate: Candidate, journal: Journal, kernel: Kernel): Validated {
 	const {id, tool: name, definition: tool, inputDigest, unreadable, parent} = candidate;
-	const note = isProposed(id, journal) ? [] : [proposed(candidate, journal)];
+	const isProposed = eventsOf(id, journal.events).some(({type}) => type === 'action.proposed');
+	const note = isProposed ? [] : [proposed(candidate, journal)];
 	const refuse = (reason: string): Validated => ({action: null, note, refusal: refusal(reason, kernel)});
 
 	if (!tool) return refuse(`there is no tool \`${name}\`; tools: ${[...kernel.tools.keys()].join(', ')}`);
@@ -67,10 +69,6 @@ export function validate(candidate: Candidate, journal: Journal, kernel: Kernel)
 export function refusal(reason: string, kernel: Kernel): Decision {
 	const policyVersion = kernel.policy().version;
 	return {effect: 'deny', gates: [{gate: 'schema', effect: 'deny', rules: ['schema'], reason}], risk: 'low', policyVersion};
-}
-
-function isProposed(actionId: string, journal: Journal): boolean {
-	return journal.events.some((event) => event.type === 'action.proposed' && event.data.actionId === actionId);
 }
 
 function proposed(candidate: Candidate, journal: Journal): EventBody {

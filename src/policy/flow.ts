@@ -19,6 +19,8 @@ export function createFlowGate({labels: labelRules, rules}: FlowPolicy): Gate {
 	return {
 		name: 'flow',
 		decide(action, facts) {
+			const {tool, input} = action;
+			if (rules.length === 0 && tool.accepts === undefined && !carriesOut(tool, input)) return NOTHING;
 			const steps = facts.run.steps.map((step) => ({step, labels: labelsOf(step, labelRules)}));
 			const known = new Set([...steps.flatMap(({labels}) => [...labels]), ...facts.run.labels]);
 			const found = [
@@ -30,7 +32,7 @@ export function createFlowGate({labels: labelRules, rules}: FlowPolicy): Gate {
 			const denying = found.filter(({effect}) => effect === 'deny');
 			const counting = denying.length > 0 ? denying : found;
 			const [first] = counting;
-			if (!first) return answer('allow', 'flow', 'nothing the thread has read forbids this');
+			if (!first) return NOTHING;
 			return {...first, rules: counting.flatMap((each) => each.rules), reason: counting.map(({reason}) => reason).join('; ')};
 		},
 	};
@@ -99,6 +101,8 @@ function resourceOf({definition, input}: Step): string | null {
 		return null;
 	}
 }
+
+const NOTHING = answer('allow', 'flow', 'nothing the thread has read forbids this');
 
 function answer(effect: GateResult['effect'], rule: string, reason: string): GateResult {
 	return {gate: 'flow', effect, rules: [rule], reason};

@@ -37,7 +37,8 @@ export type Changes = {
 	readonly approvals: readonly ApprovalRow[];
 	readonly grants: readonly GrantRow[];
 	readonly messages: readonly MessageDraft[];
-	readonly audit: readonly AuditDraft[];
+	/** the rows of its events; a store that can make them later need not ask */
+	audit(): readonly AuditDraft[];
 	readonly citations: readonly Citation[];
 	readonly head: SignedHead | null;
 	readonly spending: LedgerChange | null;
@@ -80,7 +81,7 @@ export function admit(batch: AppendBatch, before: Before): Changes {
 		approvals: [...approvals.values()],
 		grants: events.flatMap((event) => projectGrant(event, tenant) ?? []),
 		messages,
-		audit: events.flatMap((event) => projectAudit(event, of) ?? []),
+		audit: () => events.flatMap((event) => projectAudit(event, of) ?? []),
 		citations: citationsOf(events, of),
 		head: batch.head ?? null,
 		spending: batch.spend ? spendFrom(before.ledger, batch.runId, batch.spend) : null,

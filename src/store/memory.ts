@@ -3,6 +3,7 @@
  * to read; SQLite and PostgreSQL share its rules (admit.ts, project.ts) and its tests. All SQL of the platform is in this room, and
  * no decision about an action: what is refused here is a second writer or a second use, never a proposal.
  */
+import type {Event} from '#contract/event.ts';
 import type {AppendBatch, ApprovalRow, GrantRow, MessageRow, RunRow, Store, ThreadRow} from '#kernel/ports.ts';
 import type {QuotaStore, StorageState} from '#kernel/quota-store.ts';
 import {admit, awaitedChange, type Changes, type RunState} from './admit.ts';
@@ -11,7 +12,7 @@ import {assertLimit, type Filter, parseFilter, toPage} from './filter.ts';
 import {NO_LETTERS} from './letter-name.ts';
 import {openMemoryIdentity} from './memory-identity.ts';
 import {fold, NO_LEASE, storable, toInstant} from './project.ts';
-import type {AuditDraft} from './project-audit.ts';
+import {type AuditDraft, projectAudit} from './project-audit.ts';
 import {NOTHING_STORED, storageAfter, windowUse} from './quota.ts';
 import {NO_RETENTION} from './retention.ts';
 import {changed, type Ledger, NO_LEDGER} from './spend.ts';
@@ -20,12 +21,11 @@ import {Watchers} from './watchers.ts';
 
 type Tables = {
 	readonly runs: Map<string, RunState>;
-	readonly events: Map<string, StoredEvent[]>;
+	readonly events: Map<string, Event[]>;
 	readonly approvals: Map<string, ApprovalRow>;
 	readonly grants: GrantRow[];
 	readonly messages: (MessageRow & {readonly tenant: string})[];
 	readonly heads: Map<string, string>;
-	readonly audit: AuditDraft[];
 	/** by tenant */
 	readonly ledgers: Map<string, Ledger>;
 	readonly storage: Map<string, StorageState>;
@@ -40,11 +40,10 @@ export function openMemory(): Store {
 		grants: [],
 		messages: [],
 		heads: new Map(),
-		audit: [],
 		ledgers: new Map(),
 		storage: new Map(),
 	};
-	const read = async (runId: string, after = 0) => parseRows(runId, after, (tables.events.get(runId) ?? []).slice(after));
+	const read = async (runId: string, after = 0) => parseRows(runId, after, rowsOf(tables, runId, after));
 	const watchers = new Watchers({read});
 	const identity: {store?: ReturnType<typeof openMemoryIdentity>} = {};
 	return {
@@ -59,7 +58,7 @@ export function openMemory(): Store {
 			watchers.wake(batch.runId);
 		},
 		read,
-		rawEvents: async (runId) => (tables.events.get(runId) ?? []).map(toRaw),
+		rawEvents: async (runId) => rowsOf(tables, runId).map(toRaw),
 		subscribe: (runId, after, signal) => watchers.follow(runId, after, signal),
 		...createLists(tables),
 		head: async (runId) => JSON.parse(tables.heads.get(runId) ?? 'null'),
@@ -127,9 +126,17 @@ function createLists(tables: Tables): Pick<Store, 'heads' | 'headPosition' | 'au
 		},
 		async audit(filter) {
 			const query = parseAuditFilter(filter);
-			return toAuditPage(matchAudit(tables.audit, query), query.limit);
+			return toAuditPage(matchAudit(auditOf(tables), query), query.limit);
 		},
 	};
+}
+
+function rowsOf({events}: Tables, runId: string, after = 0): readonly StoredEvent[] {
+	return (events.get(runId) ?? []).slice(after).map((event) => ({seq: event.seq, event: JSON.stringify(event)}));
+}
+
+function auditOf({runs, events}: Tables): AuditDraft[] {
+	return [...runs.values()].flatMap((run) => (events.get(run.runId) ?? []).flatMap((event) => projectAudit(event, run) ?? []));
 }
 
 function before({runs, approvals, ledgers}: Tables, batch: AppendBatch) {
@@ -138,19 +145,18 @@ function before({runs, approvals, ledgers}: Tables, batch: AppendBatch) {
 	return {run: runs.get(batch.runId) ?? null, approvals, ledger, isModeChanged};
 }
 
-function write(tables: Tables, {run, events, approvals, grants, messages, audit, head, spending}: Changes): void {
+function write(tables: Tables, {run, events, approvals, grants, messages, head, spending}: Changes): void {
 	if (spending) {
 		const {tenant} = spending.use;
 		tables.ledgers.set(tenant, changed(tables.ledgers.get(tenant) ?? NO_LEDGER, spending));
 	}
 	tables.runs.set(run.runId, run);
 	const stream = tables.events.get(run.runId) ?? [];
-	stream.push(...events.map((event) => ({seq: event.seq, event: JSON.stringify(event)})));
+	stream.push(...events);
 	tables.events.set(run.runId, stream);
 	for (const row of approvals) tables.approvals.set(row.approvalId, row);
 	tables.grants.push(...grants);
 	for (const message of messages) tables.messages.push({...message, id: tables.messages.length + 1});
-	tables.audit.push(...audit);
 	if (head) tables.heads.set(run.runId, JSON.stringify(head));
 }
 

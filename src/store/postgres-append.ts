@@ -151,7 +151,7 @@ async function save(tx: Tx, changes: readonly Changes[]): Promise<void> {
 	await insert(
 		tx,
 		'audit',
-		changes.flatMap(({audit}) => audit),
+		changes.flatMap(({audit}) => audit()),
 	);
 	const citations = changes.flatMap((change) => change.citations);
 	await insert(tx, 'citations', citations, 'ON CONFLICT DO NOTHING');

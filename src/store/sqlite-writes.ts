@@ -180,7 +180,7 @@ function createSave(db: DatabaseSync): (changes: Changes, texts: readonly string
 		for (const [index, {seq}] of events.entries()) saving.event.run(run.runId, seq, texts[index] ?? '');
 		for (const row of approvals) insert('approvals', toApprovalRecord(row), MERGE_APPROVAL);
 		for (const row of grants) insert('grants', toGrantRecord(row));
-		for (const row of audit) insert('audit', row);
+		for (const row of audit()) insert('audit', row);
 		for (const row of citations) insert('citations', row, 'ON CONFLICT DO NOTHING');
 		if (retains(events)) perform(db, loadRetain()(events, run.tenant));
 		for (const message of messages) {
