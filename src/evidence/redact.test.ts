@@ -241,3 +241,11 @@ for (const unit of [
 		assert.ok(long < 4 * (short + 8), `${long} ms for 2 MB in two texts, ${short} ms in sixteen`);
 	});
 }
+
+test('a configured secret is found within a digest, and a digest without one stays', () => {
+	const digest = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08';
+	const redact = createRedactor(['c55ad015a3bf', 'qwerty']);
+	assert.equal(redact(digest).value, '9f86d081884c7d659a2feaa0[redacted:configured-secret]4f1b2b0b822cd15d6c15b0f00a08');
+	assert.equal(redact(`${digest.slice(0, 32)}${Buffer.from('qwerty').toString('hex')}`).count, 1);
+	assert.deepEqual(createRedactor(['qwerty'])(digest), {value: digest, count: 0});
+});
