@@ -18,5 +18,6 @@ fi
 PATH="$(dirname "$node"):$PATH" npm run --silent check:source
 crossing=$(ls test/*.test.ts | grep -v '^test/page')
 # What `scripts/status.ts --from` makes the status page of.
-events=(--test-reporter=./scripts/test-events.ts --test-reporter-destination=.writ/test-events.jsonl --test-reporter=spec --test-reporter-destination=stdout)
+events=(--test-reporter=./scripts/test-events.ts --test-reporter-destination=.writ/test-events.jsonl)
+events+=(--test-reporter=spec --test-reporter-destination=stdout --test-reporter=./scripts/test-failures.ts --test-reporter-destination=stdout)
 "$node" --test --test-concurrency=2 "${events[@]}" 'src/**/*.test.ts' $crossing
