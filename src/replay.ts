@@ -150,5 +150,6 @@ function factsOf({software, policyVersion, dataset, facts}: EventData<'run.start
 
 function sentence(actions: readonly Replayed[]): string {
 	const different = actions.filter(({same}) => !same).length;
-	return different === 0 ? `${actions.length} results are the same` : `${different} of ${actions.length} results are different`;
+	if (different > 0) return `${different} of ${actions.length} results are different`;
+	return actions.length === 1 ? 'the result is the same' : `${actions.length} results are the same`;
 }

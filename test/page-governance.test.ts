@@ -117,11 +117,11 @@ describe('what is kept and answered for, in the page', {skip, timeout: 300_000},
 			const check = page.getByRole('region', {name: 'Check'});
 			await check.getByText('It could not come into force.').waitFor();
 			await check.getByText('policy.yaml:2:1 unknown key `tols`; did you mean `tools`?').waitFor();
-			await text.fill(`${POLICY}risk: {decisions: {high: deny}}\n`);
+			await text.fill(`${POLICY}risk: {decisions: {critical: deny}}\n`);
 			await page.getByText('Test cases for it').click();
 			await page.getByLabel('Test cases', {exact: true}).fill(CASES);
 			await page.getByRole('button', {name: 'Check it'}).click();
-			await check.getByText('risk.decisions.high: "ask" → "deny"').waitFor();
+			await check.getByText('risk.decisions.critical: "ask" → "deny"').waitFor();
 			await check.getByText('2 cases, 1 failed').waitFor();
 			await assertUsable(page, 'check');
 		}));
@@ -140,7 +140,7 @@ describe('what is kept and answered for, in the page', {skip, timeout: 300_000},
 			await page.getByLabel('On behalf of').fill('agent:analyst');
 			await page.getByRole('button', {name: 'Explain'}).click();
 			const answer = page.getByRole('region', {name: 'agent analyst uses analyst.python'});
-			await answer.getByRole('row', {name: /^mode ask/}).waitFor();
+			await answer.getByRole('row', {name: /^policy ask/}).waitFor();
 			await assertUsable(page, 'explain');
 		}));
 

@@ -123,7 +123,7 @@ function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options' | '
 				runId: 'run_2',
 				replayOf: runId,
 				verdict: 'same',
-				reason: '1 results are the same',
+				reason: 'the result is the same',
 				actions: [],
 				changed: [],
 			}),

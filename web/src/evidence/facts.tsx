@@ -20,7 +20,7 @@ export function Decision({decision}: {readonly decision: DecisionData}) {
 				</thead>
 				<tbody>
 					{decision.gates.map((gate) => (
-						<tr key={gate.gate} className="border-line border-t align-top">
+						<tr key={`${gate.gate} ${gate.rules}`} className="border-line border-t align-baseline">
 							<td className="py-1 pr-3">{gate.gate}</td>
 							<td className={`pr-3 font-medium ${EFFECTS[gate.effect]}`}>{gate.effect}</td>
 							<td className="pr-3 font-mono text-2xs leading-5">{gate.rules.join(', ')}</td>

@@ -45,7 +45,7 @@ function Replayed({reply: {runId, verdict, reason, actions, changed}}: {readonly
 		>
 			<p>
 				<strong className={color}>{label}.</strong> {reason}{' '}
-				<Link to="/runs/$runId" params={{runId}} className="text-accent hover:underline">
+				<Link to="/runs/$runId" params={{runId}} className="text-accent underline">
 					The run that did it again
 				</Link>
 			</p>
