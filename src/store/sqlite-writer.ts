@@ -44,25 +44,37 @@ function serve(port: NonNullable<typeof parentPort>, path: string): void {
 }
 
 /**
- * INVARIANT: an answer leaves this thread only after COMMIT returned. Each operation has its savepoint, so one that is refused
- * takes back only itself; a transaction that SQLite itself gave up fails as a whole.
+ * INVARIANT: an answer leaves this thread only after COMMIT returned. Each operation of several has its savepoint, so one that is refused
+ * takes back only itself; one that is alone takes back the transaction. What SQLite itself gave up fails as a whole.
  */
 function createCommit(db: DatabaseSync): (operations: readonly ReadOperation[]) => Settled<Written>[] {
 	const write = createWrites(db);
 	const [mark, keep, undo] = [db.prepare('SAVEPOINT one'), db.prepare('RELEASE one'), db.prepare('ROLLBACK TO one')];
+	const perform = (operation: ReadOperation): Settled<Written> => {
+		const result = attempt(() => write(operation));
+		if (!result.ok && !db.isTransaction) throw result.error;
+		return result;
+	};
+	const performOne = (operation: ReadOperation): Settled<Written> => {
+		mark.run();
+		const result = perform(operation);
+		if (!result.ok) undo.run();
+		keep.run();
+		return result;
+	};
 	return (operations) => {
+		const [first, ...others] = operations;
 		db.exec('BEGIN IMMEDIATE');
 		try {
+			if (first && others.length === 0) {
+				const result = perform(first);
+				if (result.ok) db.exec('COMMIT');
+				return [result];
+			}
 			const settled = new Map<ReadOperation, Settled<Written>>();
 			// What stops the platform counts for everything that is committed with it.
-			for (const operation of operations.toSorted((a, b) => Number(isUrgent(b)) - Number(isUrgent(a)))) {
-				mark.run();
-				const result = attempt(() => write(operation));
-				if (!result.ok && !db.isTransaction) throw result.error;
-				if (!result.ok) undo.run();
-				keep.run();
-				settled.set(operation, result);
-			}
+			for (const operation of operations.toSorted((a, b) => Number(isUrgent(b)) - Number(isUrgent(a))))
+				settled.set(operation, performOne(operation));
 			db.exec('COMMIT');
 			return operations.map((operation) => settled.get(operation) ?? UNANSWERED);
 		} finally {
