@@ -20,7 +20,7 @@ export function newSalt(): string {
 /** The hash that an event has to have. */
 export function hashOf(event: Unhashed): string {
 	const fields = event.v === 2 ? CONTENT[event.type] : undefined;
-	if (!fields) return digest({...event, hash: undefined});
+	if (!fields) return digest(event.hash === undefined ? event : {...event, hash: undefined});
 	const {salt, erased, data} = event;
 	const {kept, content} = split(data, fields);
 	const hashed = erased ?? digest({content, salt});

@@ -171,13 +171,13 @@ type Place = {readonly runId: string; readonly last: Event | undefined; readonly
 function linkEvent(body: EventBody, {runId, last, now, redact}: Place): Event {
 	const clean = redact(withOrigin(body)).value as object;
 	// What is stopped is named as it is: with a part of the name blotted out it would stop nobody.
-	const named = body.type === 'mode.changed' && body.data.scope ? {scope: body.data.scope} : {};
-	const data: unknown = EVENTS[body.type].parse({...clean, ...named});
+	const named = body.type === 'mode.changed' && body.data.scope ? {...clean, scope: body.data.scope} : clean;
+	const data: unknown = EVENTS[body.type].parse(named);
 	const at = last && last.at > now ? last.at : now; // a clock set back must not break the order
 	const seq = (last?.seq ?? 0) + 1;
-	const salt = CONTENT[body.type] ? {salt: newSalt()} : {};
-	const unhashed = {actor: body.actor, at, data, prev: last?.hash ?? GENESIS, runId, seq, type: body.type, v: 2, ...salt};
-	return {...unhashed, hash: hashOf(unhashed as Omit<Event, 'hash'>)} as Event;
+	const unhashed = {actor: body.actor, at, data, prev: last?.hash ?? GENESIS, runId, seq, type: body.type, v: 2};
+	const salted = (CONTENT[body.type] ? {...unhashed, salt: newSalt()} : unhashed) as Omit<Event, 'hash'>;
+	return {...salted, hash: hashOf(salted)} as Event;
 }
 
 /** Throws `evidence_tampered`, naming the first event that is not linked to the one before or not what was hashed. */

@@ -124,8 +124,7 @@ export function createScanner(extra: readonly string[]): Scan {
 	// No rule begins within a digest: only what is configured could be one.
 	const isPlain = (text: string) => text.length < shortest || (DIGEST.test(text) && !known?.test(text));
 
-	return remembering((text, tally) => {
-		if (isPlain(text)) return text;
+	return remembering(isPlain, (text, tally) => {
 		let current = text;
 		for (let pass = 0; pass < MAX_PASSES; pass += 1) {
 			const before = tally.count;
@@ -142,10 +141,10 @@ export function createScanner(extra: readonly string[]): Scan {
 const DIGEST = /^[0-9a-f-]{32,}$/;
 
 /** What nearly every event says again, a name, a rule or a reason, is looked at once. */
-function remembering(scan: Scan): Scan {
+function remembering(isPlain: (text: string) => boolean, scan: Scan): Scan {
 	const clean = new Set<string>();
 	return (text, tally) => {
-		if (clean.has(text)) return text;
+		if (clean.has(text) || isPlain(text)) return text;
 		const scanned = scan(text, tally);
 		if (scanned !== text || text.length > MAX_REMEMBERED) return scanned;
 		if (clean.size >= REMEMBERED) clean.clear();

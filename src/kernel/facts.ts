@@ -16,7 +16,7 @@ export function factsOf(journal: Seen, kernel: Known, isolation: Level, past: re
 
 /** The run so far: a fold over its own events, so that a resumed run is judged like an uninterrupted one. */
 export function runOf(journal: Seen, kernel: Known, past: readonly Step[] = []): Facts['run'] {
-	const {labels, ...totals} = totalsOf(journal.events);
+	const {actions, tokens, costUsd, calls, retries, bytes, labels} = totalsOf(journal.events);
 	const [first] = journal.events;
 	const now = kernel.clock.now();
 	const within = withinOf(journal, kernel.tools);
@@ -25,7 +25,7 @@ export function runOf(journal: Seen, kernel: Known, past: readonly Step[] = []):
 		id: journal.runId,
 		startedAt: first ? new Date(first.at) : now,
 		waitedMs: waitedMs(journal.events, now),
-		...totals,
+		...{actions, tokens, costUsd, calls, retries, bytes},
 		// Few gates ask: only what changes something or goes out is judged by what came before it.
 		get steps() {
 			done.steps ??= [...past, ...stepsOf(journal, kernel.tools)];

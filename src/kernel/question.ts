@@ -17,7 +17,7 @@ export function toQuestion(action: Action, {fingerprint, decision, facts, salt}:
 	const preview = decision.effect === 'ask' ? show(action, kernel) : '';
 	if (preview === null) return null;
 	const {tool, inputDigest} = action;
-	const previewDigest = hash('sha256', preview, 'hex');
+	const previewDigest = preview === '' ? OF_NOTHING : hash('sha256', preview, 'hex');
 	const binding = kernel.digest({
 		...{tool: tool.name, version: tool.version, input: inputDigest, target: fingerprint},
 		...{policy: decision.policyVersion, risk: decision.risk, budget: facts.run.budget, preview: previewDigest},
@@ -25,6 +25,8 @@ export function toQuestion(action: Action, {fingerprint, decision, facts, salt}:
 	});
 	return {binding, preview, previewDigest};
 }
+
+const OF_NOTHING = hash('sha256', '', 'hex');
 
 function show(action: Action, kernel: Kernel): string | null {
 	try {

@@ -45,33 +45,31 @@ type Answer =
 const MAX_ANSWERS = 10_000;
 
 /**
- * INVARIANT: an answer depends on nothing but the slice and the question, all of which is the key, so remembering it changes no
- * decision.
+ * INVARIANT: an answer depends on nothing but the slice and the question, and those on nothing but the key, so remembering it changes
+ * no decision.
  */
 function ask(slice: Slice, answers: Map<string, Answer>, action: Action, facts: Facts): Answer {
 	if (slice.policySetId === null) return {kind: 'answered', permitted: false, rules: []};
-	const question = toQuestion(slice, action, facts);
-	const key = JSON.stringify(question);
+	const request = toRequest(action, facts);
+	const context = slice.attributes === null ? request.context : pick(request.context, slice.attributes);
+	const {kind, id, tenant, roles} = facts.principal;
+	const {name, effect} = action.tool;
+	const key = JSON.stringify([slice.policySetId, kind, id, tenant, roles, name, effect, request.resource, context]);
 	const known = answers.get(key);
 	if (known) return known;
 	if (answers.size >= MAX_ANSWERS) answers.clear();
-	const answer = evaluate(question);
+	const answer = evaluate({
+		...request,
+		context,
+		preparsedPolicySetId: slice.policySetId,
+		validateRequest: false,
+		entities: slice.entities ? [toPrincipalEntity(facts.principal), toActionEntity(request, slice)] : [],
+	});
 	answers.set(key, answer);
 	return answer;
 }
 
-function toQuestion(slice: Slice, action: Action, facts: Facts) {
-	const request = toRequest(action, facts);
-	return {
-		...request,
-		context: slice.attributes === null ? request.context : pick(request.context, slice.attributes),
-		preparsedPolicySetId: slice.policySetId ?? '',
-		validateRequest: false,
-		entities: slice.entities ? [toPrincipalEntity(facts.principal), toActionEntity(request, slice)] : [],
-	};
-}
-
-function evaluate(question: ReturnType<typeof toQuestion>): Answer {
+function evaluate(question: Parameters<typeof statefulIsAuthorized>[0]): Answer {
 	const answer = statefulIsAuthorized(question);
 	if (answer.type === 'failure') return {kind: 'failed', rules: ['cedar-error'], reason: messages(answer.errors)};
 	const {decision, diagnostics} = answer.response;
