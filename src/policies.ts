@@ -1,6 +1,7 @@
 /** The policy of a platform: where it comes from, what of the past it may look at, and how a change of it is put on record. */
 import {createHash} from 'node:crypto';
 import path from 'node:path';
+import {setImmediate as others} from 'node:timers/promises';
 import {z} from 'zod';
 import type {Runs} from '#agents/runs.ts';
 import {type ApprovalOptions, createApprovals} from '#approvals/approvals.ts';
@@ -23,7 +24,7 @@ import {factsOf} from '#kernel/facts.ts';
 import type {Kernel, RunRow, Step, Store} from '#kernel/ports.ts';
 import {stepsOf} from '#kernel/steps.ts';
 import {createBacktest} from '#policy/backtest.ts';
-import {runCases, toPrincipal} from '#policy/cases.ts';
+import {type CaseReport, runCases, toPrincipal} from '#policy/cases.ts';
 import {comparePolicies} from '#policy/compare.ts';
 import {createLivePolicy, type LivePolicy} from '#policy/live.ts';
 import {createPolicyCache} from '#policy/policy-cache.ts';
@@ -135,7 +136,7 @@ export type PolicyRoom = {
 	/** Throws `not_found`. */
 	explain(request: ExplainRequest, caller: Principal): Promise<Explanation>;
 	/** Whether a policy could come into force, what it would change, and which of the test cases pass under it. */
-	check(check: PolicyCheck): PolicyCheckReply;
+	check(check: PolicyCheck): Promise<PolicyCheckReply>;
 	/** Takes every decision of the tenant's runs since then again. Throws `validation_error` for a policy that is not sound. */
 	backtest(policy: PolicyText, since: string, tenant: string): Promise<BacktestReply>;
 };
@@ -180,16 +181,22 @@ export function createPolicyRoom(room: Room): PolicyRoom {
 			const {runId, tool, principal, recorded, judged} = found;
 			return {runId, actionId: found.actionId, tool, principal, recorded, now: judged && decideAgain(judged, live.current())};
 		},
-		check({policy, cases}) {
+		async check({policy, cases}) {
 			const tried = readSent(policy, room);
 			const problems = tried.problems.map((problem) => ({...problem}));
 			const found = tried.policy;
 			if (!found) return {version: null, problems, comparison: null, results: []};
-			const reports = cases.map(({name, text}) => runCases(text, name, found, kernel.tools));
+			await others();
+			const comparison = comparePolicies(live.current(), found, kernel.tools);
+			const reports: CaseReport[] = [];
+			for (const {name, text} of cases) {
+				await others();
+				reports.push(runCases(text, name, found, kernel.tools));
+			}
 			return {
 				version: found.version,
 				problems: [...problems, ...reports.flatMap((report) => report.problems)],
-				comparison: comparePolicies(live.current(), found, kernel.tools),
+				comparison,
 				results: reports.flatMap(({results}) => results),
 			};
 		},

@@ -70,14 +70,14 @@ test('a policy is checked without coming into force: its mistakes, what it chang
 	const {policies, platform} = await governed(t);
 	const {version} = platform.policy.current();
 	const policy = (text: string) => ({name: 'policy.yaml', text, files: {}});
-	const broken = policies.check({policy: policy('version: 1\ntols: {}\n'), cases: []});
+	const broken = await policies.check({policy: policy('version: 1\ntols: {}\n'), cases: []});
 	assert.deepEqual(broken, {
 		version: null,
 		problems: [{file: 'policy.yaml', line: 2, column: 1, message: 'unknown key `tols`; did you mean `tools`?'}],
 		comparison: null,
 		results: [],
 	});
-	const same = policies.check({policy: policy('version: 1\n'), cases: []});
+	const same = await policies.check({policy: policy('version: 1\n'), cases: []});
 	assert.deepEqual([same.version, same.comparison?.same], [version, true]);
 	assert.ok((same.comparison?.asked ?? 0) > 100);
 
@@ -86,7 +86,7 @@ test('a policy is checked without coming into force: its mistakes, what it chang
 		text: `cases:\n  - {name: sql is ${expect}, tool: analyst.sql, expect: ${expect}, input: {dataset_id: people, sql: SELECT 1}}\n`,
 	}));
 	assert.ok(allow && deny);
-	const stopped = policies.check({
+	const stopped = await policies.check({
 		policy: policy('version: 1\nmodes: [{mode: observe, tool: analyst.sql}]\n'),
 		cases: [allow, deny, {name: 'none.yaml', text: 'cases: []\n'}],
 	});

@@ -111,7 +111,7 @@ export type BacktestReply = z.infer<typeof backtestReplySchema>;
 export const policyCheckSchema = z.strictObject({
 	policy: policyTextSchema,
 	cases: z
-		.array(z.strictObject({name: z.string().min(1).max(255), text: z.string().max(100_000)}))
+		.array(z.strictObject({name: z.string().min(1).max(255), text: z.string().max(20_000)}))
 		.max(20)
 		.default([]),
 });

@@ -35,7 +35,7 @@ export type PolicyCalls = {
 	reload(by: Principal): Promise<PolicyReload>;
 	/** Throws `not_found`. */
 	explain(request: ExplainRequest, caller: Principal): Promise<Explanation>;
-	check(check: PolicyCheck): PolicyCheckReply;
+	check(check: PolicyCheck): Promise<PolicyCheckReply>;
 	/** Throws `validation_error` for a policy that is not sound. */
 	backtest(policy: PolicyText, since: string, tenant: string): Promise<BacktestReply>;
 };

@@ -74,7 +74,7 @@ test('what a policy changes for other tenants is kept from those of a tenant', a
 	const comparison = {same: false, rules: true, values, asked: 1, stricter: 0, looser: 0, examples: []};
 	const server = testServer(
 		{authTokens: [...ACCOUNTS, {token: 'token-of-the-auditor', id: 'aud', tenant: 'acme', roles: ['auditor' as const]}]},
-		{policies: {...UNUSED, check: () => ({version: 'p2', problems: [], comparison, results: []})}},
+		{policies: {...UNUSED, check: async () => ({version: 'p2', problems: [], comparison, results: []})}},
 	);
 	const check = async (role: string) => {
 		const headers = {authorization: `Bearer token-of-the-${role}`, 'content-type': 'application/json'};

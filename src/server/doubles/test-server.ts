@@ -106,7 +106,7 @@ function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options' | '
 		policies: {
 			reload: async () => ({kind: 'unchanged', version: 'p1', previous: 'p1', problems: []}),
 			explain: () => Promise.reject(new WritError('not_found', 'no such run')),
-			check: () => ({version: 'p2', problems: [], comparison: null, results: []}),
+			check: async () => ({version: 'p2', problems: [], comparison: null, results: []}),
 			backtest: () => Promise.reject(new WritError('not_found', 'no runs')),
 		},
 		approving: {

@@ -68,8 +68,8 @@ export function policyRoutes(deps: ServerDeps) {
 		.openapi(show, (c) => c.json(seenBy(deps.policy(), c.get('caller')), 200))
 		.openapi(reload, async (c) => c.json(await deps.policies.reload(c.get('principal')), 200))
 		.openapi(explain, async (c) => c.json(await deps.policies.explain(c.req.valid('json'), c.get('principal')), 200))
-		.openapi(check, (c) => {
-			const reply = deps.policies.check(c.req.valid('json'));
+		.openapi(check, async (c) => {
+			const reply = await deps.policies.check(c.req.valid('json'));
 			return c.json(readsAll(c.get('caller')) ? reply : withoutTenants(reply), 200);
 		})
 		.openapi(backtest, async (c) => {
