@@ -8,7 +8,7 @@ import path from 'node:path';
 import {parseArgs} from 'node:util';
 import {type Figure, print} from './harness.ts';
 
-const SUPPORT = new Set(['bench', 'harness', 'noop-kernel', 'peers', 'side-by-side']);
+const SUPPORT = new Set(['bench', 'harness', 'leaks', 'noop-kernel', 'peers', 'pool-load', 'side-by-side']);
 /** In the order they run: what suffers most from a warm and busy machine first, what is not named here last. */
 const ORDER = ['govern-memory', 'policy', 'start', 'govern-durable', 'store', 'sandbox', 'docker', 'query', 'limits', 'analytic'];
 const found = globSync('*.ts', {cwd: import.meta.dirname}).map((file) => file.replace(/\.ts$/, ''));

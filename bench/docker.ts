@@ -1,19 +1,20 @@
 /**
  * How long a container takes to answer, cold and warm, and to die, beside the same work under a plain `docker run` of the same image.
- * The engine is the one at DOCKER_HOST, or else one of our own.
+ * The engine is the one at DOCKER_HOST, or else one of our own. `--long` adds ten thousand runs in an engine of our own, to see what they leave behind.
  */
 import {execFileSync, spawn} from 'node:child_process';
 import {once} from 'node:events';
+import {globSync, readdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
-import {setTimeout as delay} from 'node:timers/promises';
 import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import {mintPermit} from '#kernel/permit.ts';
 import {createDockerProvider} from '#sandbox/docker/docker.ts';
 import {imageName, programIn} from '#sandbox/docker/image.ts';
 import {encodeFrame} from '#sandbox/frames.ts';
-import {createPool} from '#sandbox/pool.ts';
 import type {SandboxProvider} from '#sandbox/sandbox.ts';
 import {type Bench, type Figure, figure, inTurn, report, timed} from './harness.ts';
+import {leaks} from './leaks.ts';
+import {atOnce, oneByOne} from './pool-load.ts';
 
 const MIB = 2 ** 20;
 const root = path.join(import.meta.dirname, '..');
@@ -38,8 +39,14 @@ await report(async (bench) => {
 		const provider = createDockerProvider({root, host, image, runtime});
 		bench.after(() => provider.close());
 		const {availability} = await provider.facts();
-		if (availability.kind === 'available') figures.push(...(await measure(bench, provider, {host, image, runtime})));
-		else console.error(`${runtime}: ${availability.reason}`);
+		if (availability.kind !== 'available') {
+			console.error(`${runtime}: ${availability.reason}`);
+			continue;
+		}
+		const place = {host, image, runtime};
+		figures.push(...(await measure(bench, provider, place)));
+		if (bench.long && runtime === 'runc' && !process.env.DOCKER_HOST)
+			figures.push(...(await leftBehind(provider, place, 10_000)));
 	}
 	return figures;
 });
@@ -53,17 +60,60 @@ async function measure({quick}: Bench, provider: SandboxProvider, place: Place):
 	);
 	const killed: number[] = [];
 	for (let run = 0; run < (quick ? 3 : 20); run += 1) killed.push(await runEndless(provider));
-	const warm = await runWarm(provider, quick ? 8 : 200);
 	const name = (what: string) => `docker with ${place.runtime}, ${what}`;
+	// A pool closes its provider, and this one is needed again.
+	const load = {
+		name: `docker with ${place.runtime}`,
+		open: () => ({...provider, close: async () => {}}),
+		work: {spec, request: count},
+	};
+	const warm = await oneByOne({
+		...load,
+		runs: quick ? 8 : place.runtime === 'runc' ? 1_000 : 200,
+		cold,
+		atMost: {p50: 40, p95: 150},
+	});
+	const bursts = await atOnce({...load, ...(quick ? {runs: 16, rounds: 1} : {runs: 200, rounds: 1})});
 	return [
 		figure({
 			...{name: name('cold: start to answer and nothing left (baseline: docker run --rm)'), unit: 'ms'},
 			...{samples: cold, baseline: plain, target: {of: 'ratio', atMost: 1.15}},
 		}),
 		figure({name: name('kill: time limit to nothing left'), unit: 'ms', samples: killed}),
-		figure({name: name('warm: claim to answer'), unit: 'ms', samples: warm, target: {of: 'p50', atMost: 40}}),
-		figure({name: name('warm: claim to answer, the slow ones'), unit: 'ms', samples: warm, target: {of: 'p95', atMost: 150}}),
+		...warm,
+		...bursts,
 	];
+}
+
+/** What many runs leave at the engine whose files are in `dir`. */
+async function leftBehind(provider: SandboxProvider, {host, runtime}: Place, runs: number): Promise<Figure[]> {
+	const dir = path.dirname(host.slice('unix://'.length));
+	const command = (pid: string) => {
+		try {
+			return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+		} catch {
+			return ''; // it ended while we looked
+		}
+	};
+	const engine = readFileSync(path.join(dir, 'pid'), 'utf8').trim();
+	return leaks({
+		...{name: `docker with ${runtime}`, runs, lanes: 4},
+		async run() {
+			const sandbox = await provider.open({...spec, runner: 'python'}, {warm: false, signal});
+			await sandbox.run(permit, {kind: 'python', views: [], code: 'answer(1)', maxRows: 10, maxBytes: 10_000}, signal);
+			await sandbox.ended;
+		},
+		traces: () => ({
+			containers: execFileSync('docker', ['-H', host, 'ps', '-aq'], {encoding: 'utf8'}).split('\n').length,
+			processes: readdirSync('/proc').filter((pid) => command(pid).includes(`${dir}/`)).length,
+			mounts: readFileSync('/proc/self/mounts', 'utf8').split(`${dir}/`).length,
+			'control groups': globSync(`/sys/fs/cgroup/**/${path.basename(dir)}/*`).length,
+			descriptors: readdirSync('/proc/self/fd').length + readdirSync(`/proc/${engine}/fd`).length,
+			files: [...readdirSync(path.join(dir, 'data/containers')), ...readdirSync(path.join(dir, 'exec'), {recursive: true})]
+				.length,
+		}),
+		memory: () => 0,
+	});
 }
 
 async function runCold(provider: SandboxProvider): Promise<void> {
@@ -108,18 +158,6 @@ async function runEndless(provider: SandboxProvider): Promise<number> {
 	const sandbox = await provider.open({...spec, limits: {...limits, wallMs}}, {warm: false, signal});
 	const took = await timed(() => sandbox.run(permit, endless, signal).catch(() => sandbox.ended));
 	return took - wallMs;
-}
-
-async function runWarm(provider: SandboxProvider, runs: number): Promise<number[]> {
-	const pool = createPool({provider: {...provider, close: async () => {}}, size: 4, perSpec: 2, concurrency: 2, queue: 10});
-	await pool.warm([{spec, tenant: 'bench'}]);
-	const samples: number[] = [];
-	for (let run = 0; run < runs; run += 1) {
-		while (pool.stats().idle < 2) await delay(5);
-		samples.push(await timed(() => pool.run(permit, {spec, request: count}, signal)));
-	}
-	await pool.close();
-	return samples;
 }
 
 function startEngine({after}: Bench): string {

@@ -8,16 +8,17 @@ import {existsSync, globSync, readdirSync, readFileSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
-import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
+import type {RunnerRequest} from '#contract/sandbox.ts';
 import {mintPermit} from '#kernel/permit.ts';
 import {encodeFrame} from '#sandbox/frames.ts';
-import {createPool, type Pool} from '#sandbox/pool.ts';
 import {createProcessProvider} from '#sandbox/process/process.ts';
 import {createRuntime, type Program} from '#sandbox/runtime.ts';
 import type {SandboxProvider} from '#sandbox/sandbox.ts';
 import {attackerRuntime} from '../src/sandbox/fixtures/attack.ts';
 import {descendants} from '../src/sandbox/fixtures/descendants.ts';
 import {type Figure, figure, report, timed} from './harness.ts';
+import {leaks} from './leaks.ts';
+import {atOnce, oneByOne, type Work} from './pool-load.ts';
 
 const MIB = 2 ** 20;
 const root = join(import.meta.dirname, '..');
@@ -32,12 +33,12 @@ const limits = {
 	outputBytes: 16 * MIB,
 };
 
-type Work = {readonly spec: SandboxSpec; readonly request: RunnerRequest; readonly endless: RunnerRequest};
+type Task = Work & {readonly endless: RunnerRequest};
 type Name = 'sql' | 'python';
 
 const sql = (text: string): RunnerRequest => ({kind: 'sql', views: [], sql: text, maxRows: 10, maxBytes: 10_000});
 const python = (code: string): RunnerRequest => ({kind: 'python', views: [], code, maxRows: 10, maxBytes: 10_000});
-const WORK: Record<Name, Work> = {
+const WORK: Record<Name, Task> = {
 	sql: {
 		spec: {runner: 'sql', mounts: [], network: 'none', limits},
 		request: sql('SELECT count(*) FROM range(6417)'),
@@ -53,10 +54,7 @@ const WORK: Record<Name, Work> = {
 const runtime = createRuntime({root, nodePath: process.execPath, pythonPath: join(root, '.writ/python/bin/python3')});
 const open = () => createProcessProvider({runtime});
 
-function permitOf(tenant: string) {
-	return mintPermit({id: 'bench', runId: 'run_bench', actionId: 'act_bench', tool: 'bench', tenant, binding: ''});
-}
-const permit = permitOf('bench');
+const permit = mintPermit({id: 'bench', runId: 'run_bench', actionId: 'act_bench', tool: 'bench', tenant: 'bench', binding: ''});
 
 async function sample(runs: number, measure: () => Promise<number>): Promise<number[]> {
 	const samples: number[] = [];
@@ -98,7 +96,7 @@ async function runOnce(provider: SandboxProvider, {spec, request}: Work): Promis
 }
 
 /** From the time limit, or from the moment that it is given up, to the end of all of it. */
-async function killed(provider: SandboxProvider, {spec, endless}: Work, by: 'limit' | 'abort'): Promise<number> {
+async function killed(provider: SandboxProvider, {spec, endless}: Task, by: 'limit' | 'abort'): Promise<number> {
 	const wallMs = by === 'limit' ? 100 : limits.wallMs;
 	const sandbox = await provider.open({...spec, limits: {...limits, wallMs}}, {warm: false, signal});
 	const cancel = new AbortController();
@@ -110,24 +108,6 @@ async function killed(provider: SandboxProvider, {spec, endless}: Work, by: 'lim
 	await running;
 	await sandbox.ended;
 	return performance.now() - from;
-}
-
-async function rested(pool: Pool, idle: number): Promise<void> {
-	for (const end = Date.now() + 30_000; pool.stats().idle < idle; await delay(2))
-		if (Date.now() > end) throw new Error(`the pool did not fill: ${JSON.stringify(pool.stats())}`);
-}
-
-async function warm({spec, request}: Work, runs: number): Promise<{samples: number[]; failed: number}> {
-	const pool = createPool({provider: open(), size: 4, perSpec: 2, concurrency: 2, queue: 10});
-	await pool.warm([{spec, tenant: 'bench'}]);
-	const outcome = {samples: [] as number[], failed: 0};
-	for (let run = 0; run < runs; run++) {
-		await rested(pool, 2);
-		const took = await timed(() => pool.run(permit, {spec, request}, signal).catch(() => (outcome.failed += 1)));
-		outcome.samples.push(took);
-	}
-	await pool.close(); // and the provider with it
-	return outcome;
 }
 
 /** Memory that the waiting sandboxes do not share with anybody, and their part of what they do share. */
@@ -155,30 +135,6 @@ function memoryOf(ancestor: number): number {
 	return sizes.reduce((sum, size) => sum + size, 0) / 1_024;
 }
 
-const TENANTS = ['a', 'b', 'c', 'd'];
-
-type Burst = {readonly perSecond: number; readonly bare: number; readonly failed: number; readonly unfair: number};
-
-/** All at once, from several tenants. `unfair` is how much later than the first the last tenant had half of its answers. */
-async function burst(work: Work, runs: number): Promise<Burst> {
-	const {spec, request} = work;
-	const pool = createPool({provider: open(), size: 8, perSpec: 2, concurrency: 8, queue: runs});
-	await pool.warm(TENANTS.map((tenant) => ({spec, tenant})));
-	const answered = new Map<string, number[]>(TENANTS.map((tenant) => [tenant, []]));
-	const counts = {failed: 0};
-	const started = performance.now();
-	const one = async (tenant: string) => {
-		await pool.run(permitOf(tenant), {spec, request}, signal).catch(() => (counts.failed += 1));
-		answered.get(tenant)?.push(performance.now() - started);
-	};
-	await Promise.all(Array.from({length: runs}, (_, index) => one(TENANTS[index % TENANTS.length] ?? '')));
-	const took = performance.now() - started;
-	await pool.close();
-	const halves = [...answered.values()].map((times) => times[Math.floor(times.length / 2)] ?? 0);
-	const unfair = Math.max(...halves) / Math.min(...halves);
-	return {perSecond: (runs / took) * 1e3, bare: await bareThroughput(work, Math.ceil(runs / 4)), failed: counts.failed, unfair};
-}
-
 async function bareThroughput(work: Work, runs: number): Promise<number> {
 	const program = await bareProgram(work);
 	const left = {runs};
@@ -190,41 +146,29 @@ async function bareThroughput(work: Work, runs: number): Promise<number> {
 	return (runs / (performance.now() - began)) * 1e3;
 }
 
-type Footprint = Readonly<Record<'processes' | 'mounts' | 'groups' | 'descriptors', number>>;
-
-function footprint(): Footprint {
-	return {
-		processes: descendants(process.pid).length,
-		mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').length,
-		groups: globSync(`/sys/fs/cgroup/**/writ-${process.pid}-*`).length,
-		descriptors: readdirSync('/proc/self/fd').length,
-	};
-}
-
-/** What many runs leave: more of anything than there was after the first hundred. And how much our own memory grew meanwhile. */
-async function leaks(runs: number): Promise<{left: number; grownMib: number}> {
+/** What many runs leave. */
+async function leftBehind(runs: number, dir: string): Promise<Figure[]> {
+	process.env.TMPDIR = dir;
 	const provider = createProcessProvider({runtime: attackerRuntime()});
 	const {spec} = WORK.python;
-	const left = {runs};
-	const lane = async () => {
-		while (left.runs-- > 0) {
+	const figures = await leaks({
+		...{name: 'sandbox', runs, lanes: 8},
+		async run() {
 			const sandbox = await provider.open(spec, {warm: false, signal});
 			await sandbox.run(permit, python('answer(1)'), signal);
 			await sandbox.ended;
-		}
-	};
-	const run = async (count: number) => {
-		left.runs = count;
-		await Promise.all(Array.from({length: 8}, lane));
-		globalThis.gc?.();
-		return {footprint: footprint(), memory: process.memoryUsage().rss / MIB + memoryOf(process.pid)};
-	};
-	const before = await run(Math.ceil(runs / 10));
-	const after = await run(runs);
+		},
+		traces: () => ({
+			processes: descendants(process.pid).length,
+			mounts: readFileSync('/proc/self/mounts', 'utf8').split('\n').length,
+			'control groups': globSync(`/sys/fs/cgroup/**/writ-${process.pid}-*`).length,
+			descriptors: readdirSync('/proc/self/fd').length,
+			files: readdirSync(dir, {recursive: true}).length,
+		}),
+		memory: () => memoryOf(process.pid),
+	});
 	await provider.close();
-	const keys = Object.keys(before.footprint) as (keyof Footprint)[];
-	const grown = keys.map((key) => Math.max(0, after.footprint[key] - before.footprint[key]));
-	return {left: grown.reduce((sum, each) => sum + each, 0), grownMib: Math.max(0, after.memory - before.memory)};
+	return figures;
 }
 
 async function latencies(name: Name, quick: boolean): Promise<Figure[]> {
@@ -244,23 +188,13 @@ async function latencies(name: Name, quick: boolean): Promise<Figure[]> {
 		...(await sample(quick ? 5 : 100, () => killed(provider, work, 'abort'))),
 	];
 	await provider.close();
-	const {samples, failed} = await warm(work, quick ? 20 : 1_000);
-	const success = 100 - (100 * failed) / samples.length;
-	const claim = `sandbox ${name}, warm: claim to answer, one after the other (baseline: cold)`;
+	const warm = {name: `sandbox ${name}`, open, work, runs: quick ? 20 : 1_000, cold: started};
 	return [
 		figure({
 			...{name: `sandbox ${name}, cold: start to answer (baseline: the runner without a sandbox)`, unit: 'ms'},
 			...{samples: started, baseline: alone, target: {of: 'p50', atMost: 250}},
 		}),
-		figure({
-			...{name: claim, unit: 'ms', samples, baseline: started},
-			target: {of: 'p50', atMost: name === 'sql' ? 10 : 15},
-		}),
-		figure({...{name: `${claim}, the slowest`, unit: 'ms', samples, target: {of: 'p95', atMost: 30}}}),
-		figure({
-			...{name: `sandbox ${name}, warm: answered`, unit: '%', samples: [success], runs: samples.length},
-			target: {of: 'p50', atLeast: 99.9},
-		}),
+		...(await oneByOne({...warm, atMost: {p50: name === 'sql' ? 10 : 15, p95: 30}})),
 		figure({
 			...{name: `sandbox ${name}, kill: time limit or cancellation to nothing left`, unit: 'ms'},
 			...{samples: kills, target: {of: 'p99', atMost: 250}},
@@ -269,29 +203,14 @@ async function latencies(name: Name, quick: boolean): Promise<Figure[]> {
 }
 
 async function crowds(name: Name, quick: boolean): Promise<Figure[]> {
-	const runs = quick ? 40 : 200;
-	const bursts: Burst[] = [];
-	for (let round = 0; round < (quick ? 1 : 3); round++) bursts.push(await burst(WORK[name], runs));
+	const [runs, rounds] = quick ? [40, 1] : [200, 3];
+	const work = WORK[name];
+	const bare = () => bareThroughput(work, Math.ceil(runs / 4));
+	const bursts = await atOnce({name: `sandbox ${name}`, open, work, runs, rounds, bare});
 	const memory: number[] = [];
-	for (let round = 0; round < (quick ? 1 : 3); round++) memory.push(await idleMemory(WORK[name], quick ? 5 : 10));
-	const what = `sandbox ${name}, burst of ${runs} runs of ${TENANTS.length} tenants on 8 places`;
+	for (let round = 0; round < rounds; round++) memory.push(await idleMemory(work, quick ? 5 : 10));
 	return [
-		figure({
-			...{name: `${what} (baseline: the runner without a sandbox, one a processor)`, unit: '1/s'},
-			...{samples: bursts.map(({perSecond}) => perSecond), baseline: bursts.map((each) => each.bare)},
-		}),
-		figure({
-			...{name: `${what}: of the throughput without a sandbox`, unit: '%'},
-			...{samples: bursts.map((each) => (100 * each.perSecond) / each.bare), target: {of: 'p50', atLeast: 60}},
-		}),
-		figure({
-			...{name: `${what}: failed`, unit: '%', runs: runs * bursts.length},
-			...{samples: bursts.map(({failed}) => (100 * failed) / runs), target: {of: 'p99', atMost: 0}},
-		}),
-		figure({
-			...{name: `${what}: half of the answers, slowest tenant to fastest`, unit: '%'},
-			...{samples: bursts.map(({unfair}) => 100 * unfair), target: {of: 'p99', atMost: 150}},
-		}),
+		...bursts,
 		figure({
 			...{name: `sandbox ${name}, idle: memory of one (30 fit into a GB)`, unit: 'MiB'},
 			...{samples: memory, target: {of: 'p50', atMost: 1_000 / 1.048576 / 30}},
@@ -299,18 +218,9 @@ async function crowds(name: Name, quick: boolean): Promise<Figure[]> {
 	];
 }
 
-await report(async ({quick, long}) => {
+await report(async ({quick, long, dir}) => {
 	const names: readonly Name[] = (await runtime.versions()).python === undefined ? ['sql'] : ['sql', 'python'];
 	const figures: Figure[] = [];
 	for (const name of names) figures.push(...(await latencies(name, quick)), ...(await crowds(name, quick)));
-	const runs = long ? 10_000 : quick ? 100 : 500;
-	const {left, grownMib} = await leaks(runs);
-	return [
-		...figures,
-		figure({
-			...{name: 'sandbox leaks: processes, mounts, control groups and descriptors left (%: of the runs)', unit: '%', runs},
-			...{samples: [(100 * left) / runs], target: {of: 'p50', atMost: 0}},
-		}),
-		figure({name: 'sandbox leaks: memory grown meanwhile', unit: 'MiB', runs, samples: [grownMib]}),
-	];
+	return [...figures, ...(await leftBehind(long ? 10_000 : quick ? 100 : 500, dir))];
 });

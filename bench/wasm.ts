@@ -1,14 +1,12 @@
 /** What a sandbox of Wasm costs, for Python and for SQL: a count over a small snapshot when it waits for it, a start, and the memory it waits in. */
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {setTimeout as delay} from 'node:timers/promises';
 import type {RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import {mintPermit} from '#kernel/permit.ts';
-import {createPool} from '#sandbox/pool.ts';
 import {snapshots} from '#sandbox/runners/run-in-child.ts';
-import type {SandboxProvider} from '#sandbox/sandbox.ts';
 import {createWasmProvider} from '#sandbox/wasm/wasm.ts';
 import {figure, report, timed} from './harness.ts';
+import {atOnce, oneByOne} from './pool-load.ts';
 
 const MIB = 2 ** 20;
 const root = join(import.meta.dirname, '..');
@@ -30,8 +28,8 @@ const spec: SandboxSpec = {runner: 'python', mounts: [{source: data, target: '/d
 const views = [{table: 'orders', path: '/data/orders.parquet'}];
 const count: RunnerRequest = {kind: 'python', views, code: 'sum(1 for row in orders)', maxRows: 10, maxBytes: 10_000};
 const sqlSpec: SandboxSpec = {...spec, runner: 'sql'};
-const sql = 'SELECT customer, count(*) AS n, avg(price) FROM orders GROUP BY customer ORDER BY n DESC, customer LIMIT 5';
-const grouped: RunnerRequest = {kind: 'sql', views, sql, maxRows: 10, maxBytes: 10_000};
+const text = 'SELECT customer, count(*) AS n, avg(price) FROM orders GROUP BY customer ORDER BY n DESC, customer LIMIT 5';
+const grouped: RunnerRequest = {kind: 'sql', views, sql: text, maxRows: 10, maxBytes: 10_000};
 const endless: RunnerRequest = {...count, code: 'while True: pass'};
 const provider = createWasmProvider({root, nodePath: process.execPath});
 
@@ -55,19 +53,6 @@ async function killed(): Promise<number> {
 	return took - wallMs;
 }
 
-type Work = {readonly spec: SandboxSpec; readonly request: RunnerRequest};
-
-async function warm(own: SandboxProvider, runs: number, work: Work): Promise<number[]> {
-	const pool = createPool({provider: own, size: 2, perSpec: 2, concurrency: 2, queue: 10});
-	await pool.warm([{spec: work.spec, tenant: 'bench'}]);
-	const samples = await sample(runs, async () => {
-		while (pool.stats().idle < 2) await delay(5);
-		return timed(() => pool.run(permit, work, signal));
-	});
-	await pool.close(); // and the provider with it
-	return samples;
-}
-
 /** Of this process's children, the one that was started last. Only Linux tells. */
 function residentOfChild(): number {
 	const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
@@ -85,23 +70,19 @@ async function idle(of: SandboxSpec): Promise<number> {
 await report(async ({quick, after}) => {
 	after(() => provider.close());
 	await cold(spec, count); // the memory of a started interpreter is kept from here on
-	const runs = quick ? 8 : 200;
-	const own = () => createWasmProvider({root, nodePath: process.execPath});
+	const own = {open: () => createWasmProvider({root, nodePath: process.execPath}), runs: quick ? 8 : 1_000};
+	const python = {...own, name: 'wasm Python', work: {spec, request: count}};
+	const sql = {...own, name: 'wasm SQL', work: {spec: sqlSpec, request: grouped}};
+	const crowd = quick ? {runs: 16, rounds: 1} : {runs: 200, rounds: 2};
 	const started = await sample(quick ? 5 : 50, () => timed(() => cold(spec, count)));
 	const opened = await sample(quick ? 5 : 50, () => timed(() => cold(sqlSpec, grouped)));
 	return [
 		figure({name: 'wasm cold: start to answer', unit: 'ms', samples: started}),
 		figure({name: 'wasm cold, SQL: start to answer', unit: 'ms', samples: opened}),
-		figure({
-			...{name: 'wasm warm: claim to a count over 6,417 rows (baseline: cold)', unit: 'ms'},
-			...{samples: await warm(own(), runs, {spec, request: count}), baseline: started},
-			target: {of: 'p50', atMost: 60},
-		}),
-		figure({
-			...{name: 'wasm warm, SQL: claim to groups of 6,417 rows (baseline: cold)', unit: 'ms'},
-			...{samples: await warm(own(), runs, {spec: sqlSpec, request: grouped}), baseline: opened},
-			target: {of: 'p50', atMost: 60},
-		}),
+		...(await oneByOne({...python, cold: started, atMost: {p50: 60}})),
+		...(await oneByOne({...sql, cold: opened, atMost: {p50: 60}})),
+		...(await atOnce({...python, ...crowd})),
+		...(await atOnce({...sql, ...crowd})),
 		figure({
 			...{name: 'wasm kill: time limit to nothing left', unit: 'ms'},
 			...{samples: await sample(quick ? 5 : 30, killed), target: {of: 'p99', atMost: 250}},
