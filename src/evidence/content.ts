@@ -21,10 +21,9 @@ export function newSalt(): string {
 export function hashOf(event: Unhashed): string {
 	const fields = event.v === 2 ? CONTENT[event.type] : undefined;
 	if (!fields) return digest(event.hash === undefined ? event : {...event, hash: undefined});
-	const {salt, erased, data} = event;
+	const {salt, erased, data, actor, at, prev, runId, seq, type, v} = event;
 	const {kept, content} = split(data, fields);
-	const hashed = erased ?? digest({content, salt});
-	return digest({...event, hash: undefined, salt: undefined, erased: undefined, data: kept, content: hashed});
+	return digest({actor, at, content: erased ?? digest({content, salt}), data: kept, prev, runId, seq, type, v});
 }
 
 /** The event without its content; null when it has none, or is of a version whose hash covers it as it stands. */
@@ -51,9 +50,9 @@ export function assertWhole(events: readonly Event[], runId: string): void {
 	});
 }
 
-function split(data: object, fields: object): {readonly kept: Data; readonly content: Data} {
+function split(data: Data, fields: object): {readonly kept: Data; readonly content: Data} {
 	const kept: Record<string, unknown> = {};
 	const content: Record<string, unknown> = {};
-	for (const [key, value] of Object.entries(data)) (key in fields ? content : kept)[key] = value;
+	for (const key in data) (key in fields ? content : kept)[key] = data[key];
 	return {kept, content};
 }

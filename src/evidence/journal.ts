@@ -7,6 +7,7 @@ import {WritError} from '#contract/errors.ts';
 import {CONTENT, EVENTS, type Event, type EventBody, type EventData, type Principal, type SignedHead} from '#contract/event.ts';
 import type {AppendBatch, Clock, Journal, Redactor, Store} from '#kernel/ports.ts';
 import {hashOf, newSalt} from './content.ts';
+import {createInstants} from './instants.ts';
 import {withOrigin} from './origin.ts';
 
 /** A journal whose lease its holder has to keep. */
@@ -68,15 +69,17 @@ function createJournal(
 ): RunJournal {
 	const state: {failure: unknown; writing: boolean; next: Batch | null} = {failure: null, writing: false, next: null};
 	const watchers = new Set<() => void>();
-	const lease = () => ({holder, token, until: new Date(clock.now().getTime() + leaseMs).toISOString()});
+	const [instant, untilInstant] = [createInstants(), createInstants()];
+	const lease = () => ({holder, token, until: untilInstant(clock.now().getTime() + leaseMs)});
 
 	const link = (bodies: readonly EventBody[]): Event[] => {
 		const linked: Event[] = [];
-		const now = clock.now().toISOString();
+		const now = instant(clock.now().getTime());
+		let last = events.at(-1);
 		for (const body of bodies) {
-			const last = linked.at(-1) ?? events.at(-1);
 			if (last?.type === 'run.finished') throw new WritError('conflict', `the run \`${runId}\` has finished`, {details: {runId}});
-			linked.push(linkEvent(body, {runId, last, now, redact}));
+			last = linkEvent(body, {runId, last, now, redact});
+			linked.push(last);
 		}
 		return linked;
 	};

@@ -16,14 +16,14 @@ export function factsOf(journal: Seen, kernel: Known, isolation: Level, past: re
 
 /** The run so far: a fold over its own events, so that a resumed run is judged like an uninterrupted one. */
 export function runOf(journal: Seen, kernel: Known, past: readonly Step[] = []): Facts['run'] {
-	const {actions, tokens, costUsd, calls, retries, bytes, labels} = totalsOf(journal.events);
+	const {startedAt, actions, tokens, costUsd, calls, retries, bytes, labels} = totalsOf(journal.events);
 	const [first] = journal.events;
 	const now = kernel.clock.now();
 	const within = withinOf(journal, kernel.tools);
 	const done: {steps?: readonly Step[]} = {};
 	return {
 		id: journal.runId,
-		startedAt: first ? new Date(first.at) : now,
+		startedAt: startedAt ?? now,
 		waitedMs: waitedMs(journal.events, now),
 		...{actions, tokens, costUsd, calls, retries, bytes},
 		// Few gates ask: only what changes something or goes out is judged by what came before it.
@@ -40,9 +40,12 @@ export function runOf(journal: Seen, kernel: Known, past: readonly Step[] = []):
 
 type Totals = Pick<Facts['run'], 'actions' | 'tokens' | 'costUsd' | 'calls' | 'retries' | 'bytes'>;
 
-const totalsOf = createFold<{-readonly [Name in keyof Totals]: Totals[Name]} & {readonly labels: Set<Label>}>(
-	() => ({actions: 0, tokens: 0, costUsd: 0, calls: 0, retries: 0, bytes: 0, labels: new Set()}),
+type Folded = {-readonly [Name in keyof Totals]: Totals[Name]} & {startedAt: Date | null; readonly labels: Set<Label>};
+
+const totalsOf = createFold<Folded>(
+	() => ({startedAt: null, actions: 0, tokens: 0, costUsd: 0, calls: 0, retries: 0, bytes: 0, labels: new Set()}),
 	(totals, event) => {
+		totals.startedAt ??= new Date(event.at);
 		if (event.type === 'action.intent') totals.actions += 1;
 		if (event.type === 'action.outcome') {
 			totals.bytes += event.data.usage?.outputBytes ?? 0;

@@ -11,7 +11,7 @@ import {createSlices, type Slice, type SliceOf} from './slice.ts';
 
 /** Builds the gate from loaded rules; rules with problems give a gate that denies everything and says why. */
 export function createPermissionGate(ruleSet: RuleSet, sliceOf: SliceOf = createSlices(ruleSet)): Gate {
-	const answers = new Map<string, Answer>();
+	const judged = new Map<string, GateResult>();
 	const [problem] = ruleSet.problems;
 	return {
 		name: 'permission',
@@ -20,7 +20,7 @@ export function createPermissionGate(ruleSet: RuleSet, sliceOf: SliceOf = create
 			const {name} = action.tool;
 			if (isReservedName(name)) return deny(['reserved-name'], `\`${name}\` is the name of a group, so no tool may have it`);
 			const slice = sliceOf(action.tool);
-			const as = (who: Facts) => judge(ask(slice, answers, action, who), ruleSet.rules, describe(action, who));
+			const as = (who: Facts) => ask({slice, rules: ruleSet.rules, judged}, action, who);
 			const {principal} = facts;
 			return principal.via ? stricter(as(facts), as({...facts, principal: {...principal, ...principal.via}})) : as(facts);
 		},
@@ -41,23 +41,25 @@ type Answer =
 	| {readonly kind: 'answered'; readonly permitted: boolean; readonly rules: readonly string[]}
 	| {readonly kind: 'failed'; readonly rules: readonly string[]; readonly reason: string};
 
-/** Answers that are remembered; a run asks few different questions many times. */
-const MAX_ANSWERS = 10_000;
+/** Results that are remembered; a run asks few different questions many times. */
+const MAX_JUDGED = 10_000;
+
+type Known = {readonly slice: Slice; readonly rules: RuleSet['rules']; readonly judged: Map<string, GateResult>};
 
 /**
- * INVARIANT: an answer depends on nothing but the slice and the question, and those on nothing but the key, so remembering it changes
- * no decision.
+ * INVARIANT: a result depends on nothing but the rules and the question, and the question on nothing but the key, so remembering it
+ * changes no decision.
  */
-function ask(slice: Slice, answers: Map<string, Answer>, action: Action, facts: Facts): Answer {
-	if (slice.policySetId === null) return {kind: 'answered', permitted: false, rules: []};
+function ask({slice, rules, judged}: Known, action: Action, facts: Facts): GateResult {
+	if (slice.policySetId === null) return judge(NO_RULES, rules, describe(action, facts));
 	const request = toRequest(action, facts);
 	const context = slice.attributes === null ? request.context : pick(request.context, slice.attributes);
 	const {kind, id, tenant, roles} = facts.principal;
 	const {name, effect} = action.tool;
 	const key = JSON.stringify([slice.policySetId, kind, id, tenant, roles, name, effect, request.resource, context]);
-	const known = answers.get(key);
+	const known = judged.get(key);
 	if (known) return known;
-	if (answers.size >= MAX_ANSWERS) answers.clear();
+	if (judged.size >= MAX_JUDGED) judged.clear();
 	const answer = evaluate({
 		...request,
 		context,
@@ -65,9 +67,12 @@ function ask(slice: Slice, answers: Map<string, Answer>, action: Action, facts: 
 		validateRequest: false,
 		entities: slice.entities ? [toPrincipalEntity(facts.principal), toActionEntity(request, slice)] : [],
 	});
-	answers.set(key, answer);
-	return answer;
+	const result = judge(answer, rules, describe(action, facts));
+	judged.set(key, result);
+	return result;
 }
+
+const NO_RULES: Answer = {kind: 'answered', permitted: false, rules: []};
 
 function evaluate(question: Parameters<typeof statefulIsAuthorized>[0]): Answer {
 	const answer = statefulIsAuthorized(question);
