@@ -8,16 +8,20 @@ type Waiting<Operation, Result> = {
 };
 
 /** Bounds the memory and the lock time of one commit. */
-const MAX_GROUP = 256;
+const MAX_GROUP = 128;
+/** As many that wait are handed over while the commit before them is under way: it and their making then go on at the same time. */
+const WORTH_HANDING_OVER = MAX_GROUP / 2;
 
 /**
- * Group commit: operations that arrive in one turn of the event loop, or while a commit is under way, share the next commit.
- * `commit` answers for each operation in order; if it throws, all of them failed.
+ * Group commit: operations that arrive in one turn of the event loop, or while a commit is under way, share a commit. `commit` is given
+ * the next group before it has answered for the last when that is large, and answers for each operation in order; if it throws, all of
+ * a group failed.
  */
 export class Group<Operation, Result> {
 	readonly #commit: (operations: readonly Operation[]) => Promise<readonly Settled<Result>[]>;
-	#queue: Waiting<Operation, Result>[] = [];
-	#running: Promise<void> | null = null;
+	readonly #queue: Waiting<Operation, Result>[] = [];
+	readonly #under = new Set<Promise<void>>();
+	#isScheduled = false;
 
 	constructor(commit: (operations: readonly Operation[]) => Promise<readonly Settled<Result>[]>) {
 		this.#commit = commit;
@@ -26,23 +30,33 @@ export class Group<Operation, Result> {
 	submit(operation: Operation): Promise<Result> {
 		const {promise, resolve, reject} = Promise.withResolvers<Result>();
 		this.#queue.push({operation, resolve, reject});
-		this.#running ??= this.#run();
+		this.#schedule();
 		return promise;
 	}
 
 	/** Resolves when everything submitted so far is settled. */
 	async drain(): Promise<void> {
-		await this.#running;
+		while (this.#isScheduled || this.#under.size > 0) {
+			await Promise.all(this.#under);
+			await new Promise((resolve) => setImmediate(resolve));
+		}
 	}
 
-	async #run(): Promise<void> {
-		while (this.#queue.length > 0) {
-			// The end of this turn: whoever was waiting for the last commit gets to join the next one.
-			await new Promise((resolve) => setImmediate(resolve));
-			const group = this.#queue.splice(0, MAX_GROUP);
-			await this.#settle(group);
-		}
-		this.#running = null;
+	#schedule(): void {
+		const waiting = this.#queue.length;
+		const isWorthIt = this.#under.size === 0 ? waiting > 0 : this.#under.size === 1 && waiting >= WORTH_HANDING_OVER;
+		if (this.#isScheduled || !isWorthIt) return;
+		this.#isScheduled = true;
+		// The end of this turn: whoever was waiting for the last commit gets to join the next one.
+		setImmediate(() => {
+			this.#isScheduled = false;
+			const settled = this.#settle(this.#queue.splice(0, MAX_GROUP)).finally(() => {
+				this.#under.delete(settled);
+				this.#schedule();
+			});
+			this.#under.add(settled);
+			this.#schedule();
+		});
 	}
 
 	async #settle(group: readonly Waiting<Operation, Result>[]): Promise<void> {

@@ -44,8 +44,9 @@ function serve(port: NonNullable<typeof parentPort>, path: string): void {
 }
 
 /**
- * INVARIANT: an answer leaves this thread only after COMMIT returned. Each operation of several has its savepoint, so one that is refused
- * takes back only itself; one that is alone takes back the transaction. What SQLite itself gave up fails as a whole.
+ * INVARIANT: an answer leaves this thread only after COMMIT returned. An operation that is refused takes back only itself: nearly none
+ * is, so a group is tried without savepoints, and begins again with one for each when any was. What SQLite itself gave up fails as a
+ * whole.
  */
 function createCommit(db: DatabaseSync): (operations: readonly ReadOperation[]) => Settled<Written>[] {
 	const write = createWrites(db);
@@ -62,21 +63,25 @@ function createCommit(db: DatabaseSync): (operations: readonly ReadOperation[]) 
 		keep.run();
 		return result;
 	};
+	const performAll = (operations: readonly ReadOperation[], one: typeof perform): Settled<Written>[] => {
+		const settled = new Map<ReadOperation, Settled<Written>>();
+		// What stops the platform counts for everything that is committed with it.
+		for (const operation of operations.toSorted((a, b) => Number(isUrgent(b)) - Number(isUrgent(a))))
+			settled.set(operation, one(operation));
+		return operations.map((operation) => settled.get(operation) ?? UNANSWERED);
+	};
 	return (operations) => {
-		const [first, ...others] = operations;
 		db.exec('BEGIN IMMEDIATE');
 		try {
-			if (first && others.length === 0) {
-				const result = perform(first);
-				if (result.ok) db.exec('COMMIT');
-				return [result];
+			let settled = performAll(operations, perform);
+			if (settled.some(({ok}) => !ok)) {
+				if (operations.length === 1) return settled;
+				db.exec('ROLLBACK');
+				db.exec('BEGIN IMMEDIATE');
+				settled = performAll(operations, performOne);
 			}
-			const settled = new Map<ReadOperation, Settled<Written>>();
-			// What stops the platform counts for everything that is committed with it.
-			for (const operation of operations.toSorted((a, b) => Number(isUrgent(b)) - Number(isUrgent(a))))
-				settled.set(operation, performOne(operation));
 			db.exec('COMMIT');
-			return operations.map((operation) => settled.get(operation) ?? UNANSWERED);
+			return settled;
 		} finally {
 			if (db.isTransaction) db.exec('ROLLBACK');
 		}

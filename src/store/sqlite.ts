@@ -152,28 +152,30 @@ function toSent(operation: Operation): SentOperation {
 	return {kind: 'append', batch: JSON.stringify(rest), events: events.map((event) => JSON.stringify(event))};
 }
 
-/** Pairs what is sent to the writer with its answers. The writer keeps the process alive only while one is awaited. */
+/** Pairs what is sent to the writer with its answers, which come in order. It keeps the process alive only while one is awaited. */
 function createReplies(worker: Worker): {next(): Promise<WriterReply>} {
-	const state: {waiting: PromiseWithResolvers<WriterReply> | null; gone: Error | null} = {waiting: null, gone: null};
+	const waiting: PromiseWithResolvers<WriterReply>[] = [];
+	const state: {gone: Error | null} = {gone: null};
 	const stopped = (cause?: unknown) => {
 		state.gone = new WritError('store_unavailable', 'the thread that writes the database has stopped', {
 			hint: 'restart writ; what was being written may or may not be there',
 			cause,
 		});
-		state.waiting?.reject(state.gone);
+		for (const {reject} of waiting.splice(0)) reject(state.gone);
 	};
 	worker.on('message', (reply: WriterReply) => {
-		worker.unref();
-		state.waiting?.resolve(reply);
+		waiting.shift()?.resolve(reply);
+		if (waiting.length === 0) worker.unref();
 	});
 	worker.once('error', stopped);
 	worker.once('exit', () => state.gone ?? stopped());
 	return {
 		next() {
 			if (state.gone) return Promise.reject(state.gone);
-			state.waiting = Promise.withResolvers();
+			const answer = Promise.withResolvers<WriterReply>();
+			waiting.push(answer);
 			worker.ref();
-			return state.waiting.promise;
+			return answer.promise;
 		},
 	};
 }
