@@ -1,4 +1,5 @@
 import type {Decision, GateResult} from '#contract/event.ts';
+import {LEVELS, type Level} from '#contract/sandbox.ts';
 import type {Action, Facts, Gate, Policy} from './ports.ts';
 
 /** Runs every gate; the strictest answer counts. No gate, a gate that throws, or a gate without rules denies. */
@@ -12,6 +13,21 @@ export function decide(action: Action, facts: Facts, policy: Policy): Decision {
 	const risk = gates.find(({gate}) => gate === 'risk')?.level ?? action.risk;
 	const quorum = Math.max(1, ...gates.map((gate) => (gate.effect === 'ask' ? (gate.quorum ?? 1) : 1)));
 	return {effect, gates, risk, policyVersion: policy.version, ...(effect === 'ask' && quorum > 1 ? {quorum} : {})};
+}
+
+/**
+ * The level that a decision relies on: the weakest down to which the gates would have answered the same. Whatever the sandbox is by
+ * the time the action opens it, a decision that relied on nothing still holds, and one that relied on a level holds there only.
+ */
+export function levelOf(decision: Decision, action: Action, facts: Facts, policy: Policy): Level {
+	const weaker = LEVELS.slice(0, LEVELS.indexOf(facts.isolation)).reverse();
+	const differs = weaker.findIndex((isolation) => !isSame(decide(action, {...facts, isolation}, policy), decision));
+	const holding = differs === -1 ? weaker : weaker.slice(0, differs);
+	return holding.at(-1) ?? facts.isolation;
+}
+
+function isSame(one: Decision, other: Decision): boolean {
+	return one.effect === other.effect && one.quorum === other.quorum && one.risk === other.risk;
 }
 
 const NO_GATES: GateResult = {gate: 'policy', effect: 'deny', rules: ['no-gates'], reason: 'the policy has no gates'};

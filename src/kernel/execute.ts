@@ -1,8 +1,9 @@
 import {type ErrorBody, toErrorBody, WritError} from '#contract/errors.ts';
 import type {Decision, Event, EventData, Label, Verdict} from '#contract/event.ts';
-import type {Isolation, RunnerRequest, Usage} from '#contract/sandbox.ts';
+import type {Isolation, Level, RunnerRequest, SandboxSpec, Usage} from '#contract/sandbox.ts';
 import {callsOf, eventsOf} from './by-action.ts';
 import {answerCalls, type Calls, type Propose} from './calls.ts';
+import {strongerOf} from './level.ts';
 import {assertPermit, type Permit} from './permit.ts';
 import type {Action, Journal, Kernel} from './ports.ts';
 import {startTimer} from './timer.ts';
@@ -26,11 +27,13 @@ export type Outcome =
 			readonly error: ErrorBody;
 	  };
 
-/** An action that may happen now. `propose` takes what its code calls for through the gates. */
-export type Permitted = {readonly action: Action; readonly permit: Permit; readonly propose: Propose};
+/**
+ * An action that may happen now, in a sandbox that is `level` at least. `propose` takes what its code calls for through the gates.
+ */
+export type Permitted = {readonly action: Action; readonly permit: Permit; readonly level: Level; readonly propose: Propose};
 
 /** The deadline runs on while the effect is verified; `verify` ends it. */
-export type EffectRecord = Omit<Permitted, 'propose'> & {
+export type EffectRecord = Omit<Permitted, 'propose' | 'level'> & {
 	readonly data: EventData<'action.outcome'>;
 	readonly world: World;
 	readonly deadline: Disposable;
@@ -41,7 +44,7 @@ const GRACE_MS = 1_000;
 
 /** Runs the tool once, inside its limits, and returns what happened: a tool that throws has failed, and that is a result. */
 export async function execute(
-	{action, permit, propose}: Permitted,
+	{action, permit, level, propose}: Permitted,
 	journal: Journal,
 	kernel: Kernel,
 	signal: AbortSignal,
@@ -61,7 +64,13 @@ export async function execute(
 			const parent = {id: action.id, propose, signal: deadline.signal, clock: deadline};
 			const calls = callsTools(request) ? answerCalls(parent, journal, kernel) : undefined;
 			if (calls) opened.push(calls);
-			const job = {spec, request, nested, onStart: deadline.resume, ...(calls && {answerCall: calls.answer})};
+			const job = {
+				spec: demanding(level, spec),
+				request,
+				nested,
+				onStart: deadline.resume,
+				...(calls && {answerCall: calls.answer}),
+			};
 			// Who waits for a place has not used up time; the wait ends because all who are before it are limited.
 			deadline.pause();
 			const result = await kernel.sandboxes.run(permit, job, deadline.signal).finally(() => {
@@ -92,6 +101,10 @@ export async function execute(
 			durationMs,
 		},
 	};
+}
+
+function demanding(level: Level, spec: SandboxSpec): SandboxSpec {
+	return {...spec, level: strongerOf(level, spec.level ?? 'none')};
 }
 
 function callsTools(request: RunnerRequest): boolean {

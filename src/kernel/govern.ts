@@ -5,7 +5,7 @@ import {WritError} from '#contract/errors.ts';
 import type {Decision, EventBody, Principal} from '#contract/event.ts';
 import type {Level} from '#contract/sandbox.ts';
 import type {Propose} from './calls.ts';
-import {decide} from './decide.ts';
+import {decide, levelOf} from './decide.ts';
 import {execute, type Outcome, recorded} from './execute.ts';
 import {factsOf, ownerOf} from './facts.ts';
 import {once} from './once.ts';
@@ -79,11 +79,12 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	if (approval?.kind === 'pending') return {...approval, kind: 'awaiting_approval', actionId: action.id};
 	if (approval && approval.kind !== 'granted') return unapproved(action.id, approval, {notes, journal, kernel});
 
+	const level = levelOf(decision, action, facts, policy);
 	const {modeNumber} = policy;
 	const grounds = {action, facts, binding, approvalId: approval?.approvalId ?? null, modeNumber};
 	const permit = await authorize(grounds, notes, journal, kernel);
 	const propose: Propose = (nested, stop, held) => govern(nested, journal, {...kernel, held}, stop);
-	const effect = await execute({action, permit, propose}, journal, kernel, signal);
+	const effect = await execute({action, permit, level, propose}, journal, kernel, signal);
 	return verify(effect, journal, kernel);
 }
 

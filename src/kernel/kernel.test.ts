@@ -523,11 +523,11 @@ test('secrets in inputs, outputs, errors and verdicts are neither kept nor passe
 });
 
 test('labels of what was read add up, and bound what the run may do next', async () => {
-	const seen: string[][] = [];
+	const seen = new Map<string, string[]>();
 	const spy: Gate = {
 		name: 'flow',
-		decide(_action, {run: {labels}}) {
-			seen.push([...labels].sort());
+		decide({id}, {run: {labels}}) {
+			seen.set(id, [...labels].sort());
 			return {gate: 'flow', effect: 'allow', rules: ['spy'], reason: 'looked'};
 		},
 	};
@@ -539,7 +539,7 @@ test('labels of what was read add up, and bound what the run may do next', async
 	await run.propose('analyst.echo', {text: '1'});
 	await run.propose('analyst.people', {text: '2'}, {id: 'act_2'});
 	await run.propose('analyst.echo', {text: '3'}, {id: 'act_3'});
-	assert.deepEqual(seen, [[], ['untrusted'], ['personal', 'untrusted']]);
+	assert.deepEqual([...seen.values()], [[], ['untrusted'], ['personal', 'untrusted']]);
 
 	const real = await testKernel({principal: ADA, tools: [createTool({labels: ['secret']}), createWriteTool()]});
 	assert.equal((await real.propose('analyst.echo', {text: '1'})).kind, 'succeeded');

@@ -1,6 +1,6 @@
 import type {GateResult} from '#contract/event.ts';
 import type {ToolRule} from '#contract/policy.ts';
-import {LEVELS} from '#contract/sandbox.ts';
+import {isAtLeast} from '#kernel/level.ts';
 import type {Action, Facts, Gate} from '#kernel/ports.ts';
 import {bestPattern} from './match.ts';
 
@@ -33,7 +33,7 @@ type Listed = {readonly tool: Action['tool']['name']; readonly pattern: string; 
 function judge({mode, sandbox}: ToolRule, {tool, pattern, isolation}: Listed): GateResult {
 	if (mode === 'observe')
 		return answer('deny', 'mode:observe', `\`${tool}\` is only observed: what it would do is recorded, not done`);
-	if (sandbox !== undefined && !(LEVELS.indexOf(isolation) >= LEVELS.indexOf(sandbox)))
+	if (sandbox !== undefined && !isAtLeast(isolation, sandbox))
 		return answer(
 			'deny',
 			`sandbox:${sandbox}`,

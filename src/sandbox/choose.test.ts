@@ -10,7 +10,7 @@ const signal = new AbortController().signal;
 const HERE = {kind: 'available'} as const;
 const ABSENT = {kind: 'unavailable', reason: 'no engine', hint: 'start it'} as const;
 
-function providerOf(facts: Partial<ProviderFacts> = {}, given: Level = facts.level ?? 'kernel-shared') {
+function providerOf(facts: Partial<ProviderFacts> = {}, given: Level = facts.level ?? 'kernel-shared', opened = given) {
 	const fake = createInMemoryProvider();
 	const state = {closed: false, asked: 0};
 	const provider: SandboxProvider = {
@@ -22,7 +22,7 @@ function providerOf(facts: Partial<ProviderFacts> = {}, given: Level = facts.lev
 		async open(of, options) {
 			const sandbox = await fake.open(of, options);
 			const isolation = {provider: 'process', level: given} as never;
-			return {...sandbox, run: async (...call) => ({...(await sandbox.run(...call)), isolation})};
+			return {...sandbox, level: opened, run: async (...call) => ({...(await sandbox.run(...call)), isolation})};
 		},
 		async close() {
 			state.closed = true;
@@ -99,9 +99,51 @@ test('the server demands for every run', async () => {
 });
 
 test('an engine that gave less than it promised has its result withheld', async () => {
-	const {provider} = providerOf({level: 'kernel-isolated'}, 'kernel-shared');
+	const {provider} = providerOf({level: 'kernel-isolated'}, 'kernel-shared', 'kernel-isolated');
 	const sandbox = await withDemands(provider, 'kernel-isolated').open(spec(), {warm: false, signal});
 	await assert.rejects(sandbox.run(permit(), python(''), signal), {code: 'policy_denied'});
+});
+
+test('a sandbox that is less than its provider promised runs nothing', async () => {
+	const {provider, fake} = providerOf({level: 'vm-isolated'}, 'kernel-shared');
+	const opening = withDemands(provider, 'none').open(spec({level: 'kernel-isolated'}), {warm: false, signal});
+	await assert.rejects(opening, {
+		code: 'policy_denied',
+		message: /must be kernel-isolated; the process sandbox here is kernel-shared/,
+	});
+	assert.deepEqual(
+		fake.opened.map(({isEnded, tenant}) => [isEnded, tenant]),
+		[[true, undefined]],
+	);
+});
+
+test('what was known of a provider is asked again once a sandbox, or a result, is another', async () => {
+	for (const [opened, given, asked] of [
+		['kernel-isolated', 'kernel-isolated', 1],
+		['kernel-shared', 'kernel-shared', 2],
+		['vm-isolated', 'vm-isolated', 2],
+		['kernel-isolated', 'kernel-shared', 2],
+	] as const) {
+		const {provider, state} = providerOf({level: 'kernel-isolated'}, given, opened);
+		const demanding = withDemands(provider, 'none');
+		const sandbox = await demanding.open(spec(), {warm: false, signal});
+		await sandbox.run(permit(), python(''), signal);
+		await demanding.level();
+		assert.equal(state.asked, asked, `${opened}, ${given}`);
+	}
+});
+
+test('what was known of a provider is asked again once nothing could be opened, unless its caller gave up', async () => {
+	const {provider, state, fake} = providerOf();
+	const demanding = withDemands(provider, 'none');
+	await demanding.level();
+	fake.broken = true;
+	await assert.rejects(demanding.open(spec(), {warm: false, signal: AbortSignal.abort()}), {code: 'sandbox_unavailable'});
+	await demanding.level();
+	assert.equal(state.asked, 1);
+	await assert.rejects(demanding.open(spec(), {warm: false, signal}), {code: 'sandbox_unavailable'});
+	await demanding.level();
+	assert.equal(state.asked, 2);
 });
 
 test('a provider that does not work is asked again, one that works is not', async () => {

@@ -1,7 +1,8 @@
 /** Which provider isolates runs: the one that was asked for, or the strongest that works here; and that no run gets less than it needs. */
 import {WritError} from '#contract/errors.ts';
 import {LEVELS, type Level, type SandboxSpec} from '#contract/sandbox.ts';
-import type {ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
+import {isAtLeast, strongerOf} from '#kernel/level.ts';
+import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from './sandbox.ts';
 
 /** A provider that could be built. `best` is the most it can give on any machine; building is cheap, and imports what it needs. */
 export type Candidate = {
@@ -46,10 +47,6 @@ function isAvailable({availability}: ProviderFacts): boolean {
 	return availability.kind === 'available';
 }
 
-export function isAtLeast(level: Level, demanded: Level): boolean {
-	return LEVELS.indexOf(level) >= LEVELS.indexOf(demanded);
-}
-
 /** For how long what was found at the start is true without a look. */
 const FRESH_MS = 5_000;
 
@@ -59,22 +56,34 @@ export type DemandingProvider = SandboxProvider & {
 };
 
 /**
- * The provider, with what a run demands checked before it starts and what it got checked before its result is let out: the runner, a
- * way to the network, and the greater of `minLevel` and the spec's own level. What is not there is refused, never replaced. What it was
- * `chosenFor` is not looked for again at once: whoever waits for a server to start asks it as soon as it listens.
+ * The provider, with what a run demands checked before its sandbox is opened, before it is handed out, and before its result is let
+ * out: the runner, a way to the network, and the greater of `minLevel` and the spec's own level. What is not there is refused, never
+ * replaced. What it was `chosenFor` is not looked for again at once: whoever waits for a server to start asks it as soon as it listens.
  */
 export function withDemands(provider: SandboxProvider, minLevel: Level, chosenFor?: ProviderFacts): DemandingProvider {
 	const available = chosenFor && isAvailable(chosenFor) ? chosenFor : undefined;
 	const state: {known: Promise<ProviderFacts> | undefined} = {known: available && Promise.resolve(available)};
 	const freshUntil = performance.now() + FRESH_MS;
+	const forget = () => {
+		state.known = undefined;
+	};
 	const facts = async () => {
 		state.known ??= provider.facts();
 		const found = await state.known.catch((error) => {
-			state.known = undefined;
+			forget();
 			throw error;
 		});
-		if (!isAvailable(found)) state.known = undefined; // what is missing may come
+		if (!isAvailable(found)) forget(); // what is missing may come
 		return found;
+	};
+	const open = async (spec: SandboxSpec, options: OpenOptions, demanded: Level): Promise<Sandbox> => {
+		const found = await facts();
+		assertMeets(found, spec, demanded);
+		const sandbox = await provider.open(spec, options);
+		if (sandbox.level !== found.level) forget(); // the engine behind it is not the one that was asked
+		if (isAtLeast(sandbox.level, demanded)) return checked(sandbox, demanded, forget);
+		await sandbox.dispose();
+		throw tooWeak(found.name, sandbox.level, demanded);
 	};
 	return {
 		...provider,
@@ -84,15 +93,14 @@ export function withDemands(provider: SandboxProvider, minLevel: Level, chosenFo
 			return isAvailable(found) ? found.level : 'none';
 		},
 		async open(spec, options) {
-			const demanded = strongerOf(minLevel, spec.level ?? 'none');
-			assertMeets(await facts(), spec, demanded);
-			return checked(await provider.open(spec, options), demanded);
+			try {
+				return await open(spec, options, strongerOf(minLevel, spec.level ?? 'none'));
+			} catch (error) {
+				if (!options.signal.aborted) forget();
+				throw error;
+			}
 		},
 	};
-}
-
-function strongerOf(one: Level, other: Level): Level {
-	return isAtLeast(one, other) ? one : other;
 }
 
 function assertMeets(found: ProviderFacts, {runner, network}: SandboxSpec, demanded: Level): void {
@@ -115,19 +123,21 @@ function assertMeets(found: ProviderFacts, {runner, network}: SandboxSpec, deman
 
 function tooWeak(name: string, level: Level, demanded: Level): WritError {
 	return new WritError('policy_denied', `this run must be ${demanded}; the ${name} sandbox here is ${level}`, {
-		hint: 'set SANDBOX_PROVIDER to a stronger one that works here (see `writ doctor`), or lower WRIT_SANDBOX_LEVEL',
+		hint: 'set SANDBOX_PROVIDER to a stronger one that works here (see `writ doctor`), or lower what `tools` of policy.yaml or WRIT_SANDBOX_LEVEL demands',
 		details: {demanded, level},
 	});
 }
 
-/** The engine behind a provider can change between the question and the run: its result says what it really was. */
-function checked(sandbox: Sandbox, demanded: Level): Sandbox {
+/** The engine behind a provider can change while a sandbox waits: its result says what it really was. */
+function checked(sandbox: Sandbox, demanded: Level, onDifference: () => void): Sandbox {
 	return {
+		level: sandbox.level,
 		ended: sandbox.ended,
 		dispose: () => sandbox.dispose(),
 		async run(permit, request, signal, answerCall) {
 			const result = await sandbox.run(permit, request, signal, answerCall);
 			const {level, provider} = result.isolation;
+			if (level !== sandbox.level) onDifference();
 			if (!isAtLeast(level, demanded)) throw tooWeak(provider, level, demanded);
 			return result;
 		},

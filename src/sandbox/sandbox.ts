@@ -2,7 +2,7 @@
  * Where computation happens. A provider builds sandboxes; a sandbox runs one request under one permit and is gone. Nothing of the
  * platform runs inside, nothing that ran inside is trusted, and no result leaves but by the frames of contract/sandbox.ts.
  */
-import type {Isolation, RunnerName, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
+import type {Isolation, Level, RunnerName, RunnerRequest, SandboxSpec} from '#contract/sandbox.ts';
 import type {Permit} from '#kernel/permit.ts';
 import type {AnswerCall, SandboxResult} from '#kernel/tool.ts';
 
@@ -45,6 +45,8 @@ export type SandboxProvider = {
 };
 
 export type Sandbox = {
+	/** what it is, whatever its provider was when it was asked */
+	readonly level: Level;
 	/** Settles when the sandbox has ended, for whatever reason, and all of it has been removed. */
 	readonly ended: Promise<void>;
 	/**

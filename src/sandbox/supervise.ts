@@ -58,6 +58,7 @@ export async function supervise(runner: StartedRunner, {signal}: OpenOptions): P
 	const received = readFrames(runner, state);
 	const ended = outlive(runner, printed, state);
 	const sandbox: Sandbox = {
+		level: runner.isolation.level,
 		ended,
 		async run(permit, request, cancel, answerCall) {
 			if (state.used) throw new Error('a sandbox runs once');

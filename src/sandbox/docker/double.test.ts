@@ -1,6 +1,7 @@
 /** The docker provider against an engine that does what no engine should. */
 import assert from 'node:assert/strict';
 import {describe, test} from 'node:test';
+import {withDemands} from '../choose.ts';
 import {type ContainerDouble, createEngineDouble, type EngineDouble, packed} from '../doubles/docker-engine.ts';
 import {limits, permit, python, spec} from '../fixtures/attack.ts';
 import {encodeFrame} from '../frames.ts';
@@ -88,6 +89,43 @@ test('a container is made with everything that holds it', async () => {
 			['HOME', 'LANG', 'MPLBACKEND', 'NODE_COMPILE_CACHE', 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'PATH', 'TMPDIR', 'TZ'],
 		],
 	);
+});
+
+describe('an engine that lost gVisor while it was away', () => {
+	const gone = {Runtimes: {runc: {path: 'runc'}}};
+	const info = {Runtimes: {...gone.Runtimes, runsc: {path: 'runsc', runtimeArgs: ['--oci-seccomp']}}};
+	const demanding = spec({level: 'kernel-isolated'});
+
+	test('gives no sandbox to a run that was promised one of it, and one to a run that was not', () =>
+		use({info, behave: wellBehaved}, async ({engine, provider}) => {
+			const checked = withDemands(provider, 'none');
+			const promised = await checked.open(demanding, {warm: false, signal});
+			assert.deepEqual([await checked.level(), promised.level], ['kernel-isolated', 'kernel-isolated']);
+			await engine.crash();
+			await assert.rejects(open(provider), {code: 'sandbox_unavailable'}); // the run of somebody else
+			engine.inform(gone);
+			await engine.listen();
+			assert.equal(await checked.level(), 'kernel-isolated'); // as it was known
+			await assert.rejects(checked.open(demanding, {warm: false, signal}), {
+				code: 'policy_denied',
+				message: 'this run must be kernel-isolated; the docker sandbox here is kernel-shared',
+			});
+			assert.equal(engine.containers.size, 0);
+			assert.equal(await checked.level(), 'kernel-shared');
+			assert.equal((await open(checked)).level, 'kernel-shared');
+		}));
+
+	test('is asked anew once a run could not start', () =>
+		use({info, behave: wellBehaved}, async ({engine, provider}) => {
+			const checked = withDemands(provider, 'none');
+			assert.equal(await checked.level(), 'kernel-isolated');
+			await engine.crash();
+			await assert.rejects(open(checked), {code: 'sandbox_unavailable'});
+			assert.equal(await checked.level(), 'none');
+			engine.inform(gone);
+			await engine.listen();
+			assert.equal(await checked.level(), 'kernel-shared');
+		}));
 });
 
 describe('an engine that fails', () => {

@@ -28,6 +28,8 @@ export type EngineDouble = {
 	readonly containers: ReadonlyMap<string, unknown>;
 	/** answers instead of the engine to requests that start like this */
 	answer(start: string, answer: Answer): void;
+	/** says this of itself from now on, besides what every engine does */
+	inform(info: Record<string, unknown>): void;
 	/** breaks every connection and refuses new ones, until `listen` */
 	crash(): Promise<void>;
 	listen(): Promise<void>;
@@ -99,6 +101,7 @@ export async function createEngineDouble({info = {}, behave = () => {}}: Options
 	await listen();
 	return {
 		...{host: `unix://${socket}`, asked, listen, crash, containers: containers.made},
+		inform: (other) => void fixed.set('/info', {...INFO, ...other}),
 		answer: (begin, answer) => void answers.set(begin, answer),
 		async close() {
 			await crash();

@@ -44,6 +44,7 @@ function guard(sandbox: Sandbox, way: Way): Sandbox {
 	const ended = sandbox.ended.finally(() => way.close());
 	ended.catch(() => {}); // reported by whoever disposes
 	return {
+		level: sandbox.level,
 		ended,
 		async run(permit, request, signal, answerCall) {
 			const broken = new AbortController();
