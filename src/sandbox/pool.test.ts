@@ -55,6 +55,7 @@ describe('a claim', () => {
 		'other limits': {tenant: 'a', of: other},
 		'other mounts': {tenant: 'a', of: spec({mounts: [{source: '/x', target: '/data'}]})},
 		'another runner': {tenant: 'a', of: spec({runner: 'sql'})},
+		'less isolation': {tenant: 'a', of: spec({level: 'vm-isolated'})},
 	}))
 		test(`never takes what waits for ${what}`, async () => {
 			const {pool, run} = testPool();
@@ -80,6 +81,30 @@ describe('a claim', () => {
 		assert.deepEqual(counts(pool), {idle: 2, busy: 0, waiting: 0, warmRuns: 0, coldRuns: 3});
 		assert.equal(provider.attempts, 5);
 		assert.equal((await run()).isolation.warm, true);
+		await pool.close();
+	});
+
+	test('never takes one that has become less than it demands', async () => {
+		const {provider, pool, run} = testPool();
+		const of = spec({level: 'kernel-isolated'});
+		await pool.warm([{spec: of, tenant: 'a'}]);
+		const waiting = [...provider.opened];
+		provider.level = 'kernel-shared';
+		assert.equal((await run('a', of)).isolation.warm, false);
+		assert.deepEqual(
+			waiting.map(({isEnded, tenant}) => [isEnded, tenant]),
+			[
+				[true, undefined],
+				[false, undefined],
+			],
+		);
+		await pool.close();
+	});
+
+	test('finds its shelf where it demands what everything has', async () => {
+		const {pool, run} = testPool();
+		await pool.warm([mine]);
+		assert.equal((await run('a', spec({level: 'none'}))).isolation.warm, true);
 		await pool.close();
 	});
 

@@ -4,6 +4,7 @@
  */
 import {WritError} from '#contract/errors.ts';
 import type {SandboxSpec} from '#contract/sandbox.ts';
+import {isAtLeast} from '#kernel/level.ts';
 import {assertPermit} from '#kernel/permit.ts';
 import type {Sandboxes} from '#kernel/ports.ts';
 import {createFairQueue} from './fair-queue.ts';
@@ -41,9 +42,16 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 	const queue = createFairQueue(concurrency);
 	const shelves = new Shelves({provider, size, perSpec});
 	const state = {closed: false, warmRuns: 0, coldRuns: 0};
+	/** What a sandbox is can have changed while it waited. */
+	const takeStrong = async (target: Target, signal: AbortSignal): Promise<Sandbox | undefined> => {
+		const sandbox = await shelves.take(target, signal);
+		if (!sandbox || isAtLeast(sandbox.level, target.spec.level ?? 'none')) return sandbox;
+		sandbox.dispose().catch(() => {}); // the provider's close() tries again, and reports
+		return undefined;
+	};
 	const claim = async (target: Target, signal: AbortSignal): Promise<Sandbox> => {
 		const isShared = mayWait(target.spec);
-		const waiting = isShared ? await shelves.take(target, signal) : undefined;
+		const waiting = isShared ? await takeStrong(target, signal) : undefined;
 		if (waiting) state.warmRuns += 1;
 		else state.coldRuns += 1;
 		const sandbox = waiting ?? (await provider.open(target.spec, {warm: false, signal}));

@@ -206,9 +206,9 @@ function held(shelf: Shelf): number {
 }
 
 /** Equal for targets whose sandboxes are interchangeable: the order of keys is ours, not the caller's. */
-function shelfKey({spec: {runner, mounts, network, limits}, tenant}: Target): string {
+function shelfKey({spec: {runner, framework, level = 'none', mounts, network, limits}, tenant}: Target): string {
 	const sorted = Object.entries(limits).toSorted(([a], [b]) => (a < b ? -1 : 1));
-	return JSON.stringify([tenant, runner, network, mounts.map(({source, target}) => [source, target]), sorted]);
+	return JSON.stringify([tenant, runner, framework, level, network, mounts.map(({source, target}) => [source, target]), sorted]);
 }
 
 /** Who gives up waiting leaves a sandbox that nobody will use. */
