@@ -72,6 +72,45 @@ describe('a frame reader', () => {
 		assert.throws(() => read([encodeFrame(ready), header, body], 1_000_000), {code: 'runner_internal_error'});
 	});
 
+	for (const [what, value] of Object.entries({
+		'an object of many members': `{${Array.from({length: 70}, (_, index) => `"${index}":0`).join()}}`,
+		'many small objects': `[${'{"a":0},'.repeat(70)}0]`,
+		'many lists in lists': `[[${'[],'.repeat(70)}0]]`,
+	}))
+		test(`stops at ${what}, which take longer than their bytes say, in one frame or in several`, () => {
+			const error = {
+				code: 'runner_resource_exceeded',
+				message: /more than 125 lists and members/,
+				details: {limit: 'outputBytes', value: 2_000},
+			};
+			const frame = encodeFrame({type: 'value', value: JSON.parse(value)});
+			assert.throws(() => read([encodeFrame(ready), frame, frame], 2_000), error);
+			assert.throws(
+				() => read([encodeFrame(ready), encodeFrame({type: 'rows', rows: [[JSON.parse(`[${value},${value}]`)]]})], 2_000),
+				error,
+			);
+		});
+
+	test('takes as many rows as there is room for, however short they are', () => {
+		const many: Frame = {type: 'rows', rows: Array.from({length: 400}, () => [1])};
+		assert.deepEqual(read([ready, many].map(encodeFrame), 2_000), [ready, many]);
+	});
+
+	for (const [what, text] of Object.entries({
+		'columns that are none': '{"type":"columns","columns":[LIST]}',
+		'names that are none': '{"type":"case","case":{"file":"","name":[LIST],"status":"passed","durationMs":1}}',
+		'rows that are none': '{"type":"rows","rows":[LIST]}',
+	}))
+		test(`does not look through millions of ${what}`, () => {
+			const body = Buffer.from(text.replace('LIST', `${'0,'.repeat(6_000_000)}0`));
+			const header = Buffer.alloc(4);
+			header.writeUInt32BE(body.length);
+			const before = process.threadCpuUsage();
+			assert.throws(() => read([encodeFrame(ready), header, body], 20_000_000), {code: 'runner_internal_error'});
+			const {user, system} = process.threadCpuUsage(before);
+			assert.ok(user + system < 2_000_000, `${user + system} µs`);
+		});
+
 	test('takes a large frame in small pieces in linear time', () => {
 		const bytes = encodeFrame({type: 'stage', stage: 'x'.repeat(4_000_000)});
 		const pieces = Array.from({length: Math.ceil(bytes.length / 1000)}, (_, index) =>

@@ -6,6 +6,12 @@ import {type Frame, frameSchema} from '#contract/sandbox.ts';
 const MAX_FRAME_BYTES = 32 * 2 ** 20;
 const MAX_FRAMES = 65_536;
 const MAX_DEPTH = 64;
+/** All that is done with an answer takes longer for each list and each member of an object in it than for as many bytes of text. */
+const BYTES_PER_MEMBER = 16;
+/** Rows lie in the list of a frame; lists are counted from their cells on. */
+const ROW_DEPTH = 2;
+/** Of a list or an object that is compared with a schema, which names everything in it that is wrong. */
+const MAX_LISTED = 65_536;
 const HEADER_BYTES = 4;
 const UTF8 = new TextDecoder('utf-8', {fatal: true});
 
@@ -17,12 +23,14 @@ type FrameReader = {
 };
 
 /**
- * Decodes the stream of one sandbox. The order is `ready`, any frames, one `done` or `error`, nothing. More than `outputBytes` in all
- * is `runner_resource_exceeded`; anything else out of order or out of shape is `runner_internal_error`.
+ * Decodes the stream of one sandbox. The order is `ready`, any frames, one `done` or `error`, nothing. More than `outputBytes` in all,
+ * or a list or a member of an object for every 16 of them, is `runner_resource_exceeded`; anything else out of order or out of shape is
+ * `runner_internal_error`.
  */
 export function createFrameReader(outputBytes: number, onFrame: (frame: Frame) => void): FrameReader {
 	const state: {bytes: number; frames: number; last: Frame['type'] | undefined} = {bytes: 0, frames: 0, last: undefined};
 	const pending: Pending = {chunks: [], bytes: 0};
+	const count = countMembers(outputBytes);
 	const accept = (frame: Frame): Frame => {
 		if ((frame.type === 'ready') !== (state.last === undefined)) throw violation(`sent \`${frame.type}\` out of order`);
 		state.last = frame.type;
@@ -38,7 +46,7 @@ export function createFrameReader(outputBytes: number, onFrame: (frame: Frame) =
 			if (isLast(state.last)) throw violation('sent bytes after its last frame');
 			const body = takeFrame(pending, outputBytes);
 			if (!body) return;
-			onFrame(accept(parseFrame(body)));
+			onFrame(accept(parseFrame(body, count)));
 		}
 	};
 	return {
@@ -101,14 +109,26 @@ function join(pending: Pending): Buffer {
 	return all;
 }
 
-function parseFrame(body: Buffer): Frame {
+/** Throws once more lists and members were counted than fit in an answer. */
+type Count = (members: number) => void;
+
+function countMembers(outputBytes: number): Count {
+	const most = Math.floor(outputBytes / BYTES_PER_MEMBER);
+	const state = {members: 0};
+	return (members) => {
+		state.members += members;
+		if (state.members > most) throw tooMany(most, outputBytes);
+	};
+}
+
+function parseFrame(body: Buffer, count: Count): Frame {
 	const value = parseJson(body);
-	inspect(value);
+	inspect(value, count);
 	// Rows are by far the most of any answer and are JSON by construction: their outline is all that is left to check.
 	if (isRows(value)) return {type: 'rows', rows: value.rows};
 	const [outline, payload] = takeApart(value);
-	const parsed = frameSchema.safeParse(outline);
-	if (!parsed.success) throw violation('sent a frame of an unknown shape');
+	const parsed = isBrief(outline) ? frameSchema.safeParse(outline) : undefined;
+	if (!parsed?.success) throw violation('sent a frame of an unknown shape');
 	return {...parsed.data, ...payload} as Frame;
 }
 
@@ -122,6 +142,12 @@ function takeApart(value: unknown): readonly [outline: unknown, payload: object]
 	const {[key ?? '']: payload, ...outline} = value as Record<string, unknown>;
 	if (key === undefined || !isObject(payload) || (key === 'details' && Array.isArray(payload))) return [value, {}];
 	return [{...outline, [key]: {}}, {[key]: payload}];
+}
+
+function isBrief(value: unknown): boolean {
+	if (!isObject(value)) return true;
+	const children = Object.values(value);
+	return children.length <= MAX_LISTED && children.every(isBrief);
 }
 
 function parseJson(body: Buffer): unknown {
@@ -139,24 +165,33 @@ function isRows(value: unknown): value is RowsFrame {
 	return 'rows' in value && Array.isArray(value.rows) && value.rows.every(Array.isArray);
 }
 
-/** Level by level, without recursion: the depth of what arrives is not ours to choose. */
-function inspect(root: unknown): void {
+/**
+ * Throws for what is too deep or too much, and for a number that JSON text can say and no value of JSON is. Level by level, without
+ * recursion: the depth of what arrives is not ours to choose.
+ */
+function inspect(root: unknown, count: Count): void {
 	let level: object[] = isObject(root) ? [root] : [];
 	for (let depth = 0; level.length > 0; depth++) {
 		if (depth > MAX_DEPTH) throw violation(`sent JSON nested deeper than ${MAX_DEPTH} levels`);
 		const below: object[] = [];
-		for (const value of level) inspectOne(value, below);
+		for (const value of level) {
+			const children = childrenOf(value);
+			if (!Array.isArray(value)) count(children.length);
+			else if (depth > ROW_DEPTH) count(1);
+			for (const child of children) {
+				if (isObject(child)) below.push(child);
+				else if (typeof child === 'number' && !Number.isFinite(child)) throw violation('sent a number that is not finite');
+			}
+		}
 		level = below;
 	}
 }
 
-/** Throws for a number that JSON text can say and no value of JSON is. A prototype is left out: whoever copies an object would set it. */
-function inspectOne(value: object, below: object[]): void {
+/** A prototype is left out: whoever copies an object would set it. */
+function childrenOf(value: object): readonly unknown[] {
+	if (Array.isArray(value)) return value;
 	if (Object.hasOwn(value, '__proto__')) Reflect.deleteProperty(value, '__proto__');
-	for (const child of Array.isArray(value) ? value : Object.values(value)) {
-		if (isObject(child)) below.push(child);
-		else if (typeof child === 'number' && !Number.isFinite(child)) throw violation('sent a number that is not finite');
-	}
+	return Object.values(value);
 }
 
 function isObject(value: unknown): value is object {
@@ -169,6 +204,17 @@ function tooMuch(outputBytes: number): WritError {
 		`the answer is larger than ${outputBytes} bytes, the output limit of a sandbox`,
 		{
 			hint: 'ask for fewer rows or columns, or raise MAX_OUTPUT_BYTES',
+			details: {limit: 'outputBytes', value: outputBytes},
+		},
+	);
+}
+
+function tooMany(most: number, outputBytes: number): WritError {
+	return new WritError(
+		'runner_resource_exceeded',
+		`the answer has more than ${most} lists and members of objects, one for every ${BYTES_PER_MEMBER} bytes of the output limit`,
+		{
+			hint: 'ask for fewer records, return them as text, or raise MAX_OUTPUT_BYTES',
 			details: {limit: 'outputBytes', value: outputBytes},
 		},
 	);

@@ -1,7 +1,7 @@
 import {z} from 'zod';
 import type {Json} from '#contract/json.ts';
 import {type HostInjection, type Network, networkSchema} from '#contract/sandbox.ts';
-import {truncationSchema} from '#contract/table.ts';
+import {cellSchema, truncationSchema} from '#contract/table.ts';
 import type {Tool, World} from '#kernel/tool.ts';
 import {collectedSchema} from '#sandbox/artifacts.ts';
 import {mayMeet} from '#sandbox/egress/host-name.ts';
@@ -19,7 +19,7 @@ export type CodeInput = z.infer<typeof codeInputSchema>;
 const outputSchema = z
 	.object({
 		/** what it left as its result; null when it left none */
-		value: z.json(),
+		value: cellSchema,
 		/** of a script; null for a language whose programs have none */
 		exitCode: z.int().nullable(),
 		/** present when rows of a table were left out of `value` */

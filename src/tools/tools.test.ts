@@ -49,6 +49,14 @@ test('files are staged under their names when they are what their hash says, and
 	assert.deepEqual(readdirSync(join(directory, 'work')), []);
 });
 
+test('what code returns is not walked again: it was JSON when it was read', async (t) => {
+	const value = [[{a: [1]}]];
+	const {room, world} = setUp(t, () => [{type: 'value', value}, DONE]);
+	const tool = createJavaScriptTool(room);
+	const output = await tool.run(INPUT, world);
+	assert.equal(tool.output.parse(output).value, value);
+});
+
 test('a file that changed on disk, or that nobody gave, is not staged', async (t) => {
 	const {room, world, store} = setUp(t);
 	const hash = await store.put('local', Buffer.from('hello'));
