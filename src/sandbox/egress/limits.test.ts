@@ -77,6 +77,22 @@ describe('a client that is slow', () => {
 			assert.match(await send(way, get(`http://allowed.test:${port}/`)), /^HTTP\/1.1 200 /);
 		}));
 
+	test('has one exchange at a time, however many requests it sends at once', () =>
+		on(async (net) => {
+			const seen = {open: 0, most: 0};
+			const port = await net.tcp((socket) => {
+				seen.open += 1;
+				seen.most = Math.max(seen.most, seen.open);
+				socket.resume().once('close', () => (seen.open -= 1));
+			});
+			const way = await net.open([{host: 'allowed.test', ports: [port]}], {limits: {connections: 2, idleMs: 500}});
+			await send(way, `GET http://allowed.test:${port}/ HTTP/1.1\r\nHost: allowed.test:${port}\r\n\r\n`.repeat(500));
+			const {decisions, more} = await way.close();
+			assert.ok(seen.most <= 1, `${seen.most} connections at once`);
+			assert.ok(decisions.length + more <= 2, `${decisions.length + more} decisions`);
+			assert.equal(decisions[0]?.reason, 'a request before the answer to the request before it');
+		}));
+
 	test('takes a place that nobody else gets, up to the limit', () =>
 		on(async (net) => {
 			const way = await net.open([{host: 'allowed.test'}], {limits: {connections: 2, headMs: 2_000}});

@@ -96,8 +96,17 @@ export function createProxy(policy: ProxyPolicy, events: ProxyEvents): ProxyServ
 			sockets.delete(socket);
 		});
 	});
-	const answering = new WeakSet<Socket>();
+	const [answering, early] = [new WeakSet<Socket>(), new WeakSet<Socket>()];
+	const refuseEarly = ({method, url, socket}: IncomingMessage, response: ServerResponse) => {
+		if (early.has(socket)) return void socket.destroy(); // refused once, and it goes on
+		early.add(socket);
+		const reason = 'a request before the answer to the request before it';
+		ledger.refuse({...NOBODY, request: `${method} ${url}`}, {reason});
+		answer(response, 400, reason);
+	};
 	server.on('request', (request, response) => {
+		// One connection has one exchange at a time, so `connections` bounds the exchanges too.
+		if (answering.has(request.socket)) return refuseEarly(request, response);
 		answering.add(request.socket);
 		response.once('close', () => answering.delete(request.socket));
 		void serveRequest(request, response, way);
