@@ -178,12 +178,16 @@ function inspect(root: unknown, count: Count): void {
 			const children = childrenOf(value);
 			if (!Array.isArray(value)) count(children.length);
 			else if (depth > ROW_DEPTH) count(1);
-			for (const child of children) {
-				if (isObject(child)) below.push(child);
-				else if (typeof child === 'number' && !Number.isFinite(child)) throw violation('sent a number that is not finite');
-			}
+			inspectAll(children, below);
 		}
 		level = below;
+	}
+}
+
+function inspectAll(children: readonly unknown[], below: object[]): void {
+	for (const child of children) {
+		if (isObject(child)) below.push(child);
+		else if (typeof child === 'number' && !Number.isFinite(child)) throw violation('sent a number that is not finite');
 	}
 }
 
