@@ -96,14 +96,8 @@ export function createProxy(policy: ProxyPolicy, events: ProxyEvents): ProxyServ
 			sockets.delete(socket);
 		});
 	});
-	const [answering, early] = [new WeakSet<Socket>(), new WeakSet<Socket>()];
-	const refuseEarly = ({method, url, socket}: IncomingMessage, response: ServerResponse) => {
-		if (early.has(socket)) return void socket.destroy(); // refused once, and it goes on
-		early.add(socket);
-		const reason = 'a request before the answer to the request before it';
-		ledger.refuse({...NOBODY, request: `${method} ${url}`}, {reason});
-		answer(response, 400, reason);
-	};
+	const answering = new WeakSet<Socket>();
+	const refuseEarly = earlyRefusals(ledger);
 	server.on('request', (request, response) => {
 		// One connection has one exchange at a time, so `connections` bounds the exchanges too.
 		if (answering.has(request.socket)) return refuseEarly(request, response);
@@ -144,6 +138,18 @@ type Way = {
 type Target = Destination | (Authority & {readonly candidates?: undefined});
 
 const NOBODY = {host: '', port: 0, request: null};
+
+/** Refuses the first request of a connection that came too early, in its turn; another one ends the connection. */
+function earlyRefusals(ledger: Ledger): (request: IncomingMessage, response: ServerResponse) => void {
+	const refused = new WeakSet<Socket>();
+	return ({method, url, socket}, response) => {
+		if (refused.has(socket)) return void socket.destroy();
+		refused.add(socket);
+		const reason = 'a request before the answer to the request before it';
+		ledger.refuse({...NOBODY, request: `${method} ${url}`}, {reason});
+		answer(response, 400, reason);
+	};
+}
 
 function isDialCheck(check: Check): check is 'addresses' | 'pinning' {
 	return check === 'addresses' || check === 'pinning';
