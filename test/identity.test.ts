@@ -6,7 +6,7 @@ import {DatabaseSync} from 'node:sqlite';
 import {after, describe, test} from 'node:test';
 import type {ErrorReply} from '#contract/api.ts';
 import type {AuditReply} from '#contract/audit.ts';
-import type {Me, Token} from '#contract/identity.ts';
+import {type Me, ROLES, type Token} from '#contract/identity.ts';
 import {isWellFormed, mintToken} from '#identity/token.ts';
 import {jsonPost, runWrit, startWrit} from './server.ts';
 
@@ -218,6 +218,7 @@ describe('an agent', () => {
 			roles: ['analyst'],
 			token: tokenId,
 			onBehalfOf: 'ann',
+			via: {kind: 'user', id: 'ann', roles: [...ROLES]},
 		};
 		assert.deepEqual(events[0]?.actor, actor);
 		const audit = await writ.request(`/api/v1/audit?run=${runId}`, as(keys.ann));

@@ -196,6 +196,9 @@ test('the strictest mode that fits counts, and a person is no agent', () => {
 		['observe', 'observe', 'propose', 'propose'],
 	);
 	assert.equal(under('user', 'docker.restart'), 'propose');
+	const through = (kind: 'agent' | 'user') =>
+		modeFor(rules, {principal: {...AGENT, id: 'other', via: {kind, id: 'bot'}}, tool: 'docker.restart'}).mode;
+	assert.deepEqual([through('agent'), through('user')], ['observe', 'propose']);
 	assert.equal(modeFor(rules, {principal: {...AGENT, tenant: 'third', kind: 'user'}}).mode, 'execute');
 	assert.equal(createModeGate([{mode: 'execute', scope: {}}]), null);
 });

@@ -1,9 +1,24 @@
 import {z} from 'zod';
 import {roleSchema} from './identity.ts';
 
+const KINDS = ['user', 'agent', 'schedule', 'service'] as const;
+
+/** Whose rights an agent uses, and whose rights that one uses. */
+const askerSchema = z.object({
+	kind: z.enum(KINDS),
+	id: z.string().min(1).max(200),
+	/** its own; without them those of whoever acts for it */
+	roles: z.array(roleSchema).optional(),
+	get via(): z.ZodOptional<typeof askerSchema> {
+		return askerSchema.optional();
+	},
+});
+
+askerSchema.register(z.globalRegistry, {id: 'Asker'});
+
 /** Who acts. `tenant` separates data, pools and budgets; a single-user server has the tenant `local`. */
 export const principalSchema = z.object({
-	kind: z.enum(['user', 'agent', 'schedule', 'service']),
+	kind: z.enum(KINDS),
 	id: z.string().min(1).max(200),
 	tenant: z.string().min(1).max(200),
 	/** the human behind the account, when that is not the `id`: two accounts of one person are one person */
@@ -14,8 +29,8 @@ export const principalSchema = z.object({
 	tools: z.array(z.string().min(1).max(200)).optional(),
 	/** the account whose rights an agent borrows, which are no more than its owner has */
 	onBehalfOf: z.string().min(1).max(200).optional(),
-	/** who asked an agent of the platform, when that is no person: what holds for it holds for what it asks */
-	via: z.object({kind: z.enum(['agent', 'schedule', 'service']), id: z.string().min(1).max(200)}).optional(),
+	/** for whom it acts: what holds for them holds for what it does, too */
+	via: askerSchema.optional(),
 	/** the id of the API token that was used */
 	token: z.string().min(1).max(200).optional(),
 });

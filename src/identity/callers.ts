@@ -1,7 +1,7 @@
 /** Who calls, told by what they hold. Everything is looked up at the time of the call: nothing here remembers an answer. */
 import {createHash, timingSafeEqual} from 'node:crypto';
 import type {Principal} from '#contract/event.ts';
-import type {Me} from '#contract/identity.ts';
+import type {Me, Role} from '#contract/identity.ts';
 import type {IdentityStore, TokenRow} from '#kernel/identity-store.ts';
 import type {Clock} from '#kernel/ports.ts';
 import {type ConfiguredAccount, intersect, type RightsOf} from './rights.ts';
@@ -66,16 +66,17 @@ async function ofToken(token: string, {store, clock, rightsOf}: CallerOptions): 
 	const owned = row.owner === null ? row.roles : await rightsOf(row.tenant, row.owner);
 	if (owned === null) return null;
 	if (isOlder(row.lastUsedAt, now)) await store.noteTokenUse(row.tokenId, now.toISOString());
-	return {principal: toPrincipal(row, intersect(row.roles, owned)), by: 'token', name: row.name};
+	return {principal: toPrincipal(row, owned), by: 'token', name: row.name};
 }
 
-function toPrincipal({kind, name, tenant, owner, person, tools, tokenId}: TokenRow, roles: Principal['roles']): Principal {
+/** `owned`: what its owner may do now, and so the most that the token is good for. */
+function toPrincipal({kind, name, tenant, owner, person, tools, tokenId, roles}: TokenRow, owned: readonly Role[]): Principal {
 	// Anybody may name an agent of their own, so its owner is part of its id: no name is that of another's agent, which a rule may trust.
 	const id = owner === null ? name : kind === 'user' ? owner : `${owner}/${name}`;
 	return {
-		...{kind, id, tenant, person, roles, token: tokenId},
+		...{kind, id, tenant, person, roles: intersect(roles, owned), token: tokenId},
 		...(tools && {tools: [...tools]}),
-		...(kind === 'agent' && owner !== null ? {onBehalfOf: owner} : {}),
+		...(kind === 'agent' && owner !== null ? {onBehalfOf: owner, via: {kind: 'user', id: owner, roles: [...owned]}} : {}),
 	};
 }
 

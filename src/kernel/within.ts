@@ -1,4 +1,5 @@
 import type {Event} from '#contract/event.ts';
+import {isPerson} from './delegate.ts';
 import type {Journal, Kernel, Taken, Within} from './ports.ts';
 
 /** The scope that a run was started with, and what of it was taken; null when it has none. */
@@ -8,7 +9,7 @@ export function withinOf({events}: Pick<Journal, 'events'>, tools: Kernel['tools
 	const taken = new Map<string, Taken>();
 	for (const event of events.slice(1)) take(event, taken, tools);
 	// INVARIANT: only what a person wrote down counts as a person's wish; an agent that starts a run gives nobody's.
-	return {scope: first.data.scope, byPerson: first.data.principal.kind === 'user', taken: [...taken.values()]};
+	return {scope: first.data.scope, byPerson: isPerson(first.data.principal), taken: [...taken.values()]};
 }
 
 function take(event: Event, taken: Map<string, Taken>, tools: Kernel['tools']): void {

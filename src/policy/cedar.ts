@@ -3,7 +3,8 @@
  * matters: an error in one policy, rules that did not load, or no rule at all.
  */
 import {statefulIsAuthorized} from '@cedar-policy/cedar-wasm/nodejs';
-import type {GateResult} from '#contract/event.ts';
+import type {GateResult, Principal} from '#contract/event.ts';
+import {chainOf} from '#kernel/delegate.ts';
 import type {Action, Facts, Gate} from '#kernel/ports.ts';
 import {isReservedName, type Request, toPrincipalEntity, toRequest} from './request.ts';
 import type {RuleSet} from './rules.ts';
@@ -20,14 +21,13 @@ export function createPermissionGate(ruleSet: RuleSet, sliceOf: SliceOf = create
 			const {name} = action.tool;
 			if (isReservedName(name)) return deny(['reserved-name'], `\`${name}\` is the name of a group, so no tool may have it`);
 			const slice = sliceOf(action.tool);
-			const as = (who: Facts) => ask({slice, rules: ruleSet.rules, judged}, action, who);
-			const {principal} = facts;
-			return principal.via ? stricter(as(facts), as({...facts, principal: {...principal, ...principal.via}})) : as(facts);
+			const as = (principal: Principal) => ask({slice, rules: ruleSet.rules, judged}, action, {...facts, principal});
+			return chainOf(facts.principal).map(as).reduce(stricter);
 		},
 	};
 }
 
-/** Of an agent and of the one that asked it: both have to be permitted, and both questions to people are asked. */
+/** Of an agent and of the one for whom it acts: both have to be permitted, and both questions to people are asked. */
 function stricter(one: GateResult, other: GateResult): GateResult {
 	if (one.effect === 'deny' || other.effect === 'allow') return one;
 	if (other.effect === 'deny' || one.effect === 'allow') return other;

@@ -1,5 +1,6 @@
 import type {GateResult, Label} from '#contract/event.ts';
 import type {PolicyDocument, SequenceRule} from '#contract/policy.ts';
+import {isPerson} from '#kernel/delegate.ts';
 import type {Action, Facts, Gate, Step} from '#kernel/ports.ts';
 import {carriesOut} from '#kernel/steps.ts';
 import {bestPattern, matches, type Subject} from './match.ts';
@@ -46,7 +47,7 @@ function builtIn(action: Action, facts: Facts, known: ReadonlySet<string>): Gate
 		return [answer('deny', 'secret-stays', reason)];
 	}
 	const changes = action.tool.effect !== 'read';
-	if (!changes || principal.kind === 'user' || !known.has('untrusted') || isSpelledOut(action, facts)) return [];
+	if (!changes || isPerson(principal) || !known.has('untrusted') || isSpelledOut(action, facts)) return [];
 	const reason = `${who('untrusted')} read data that could hold instructions, so a person decides on changes`;
 	return [answer('ask', 'untrusted-run', reason)];
 }

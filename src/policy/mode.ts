@@ -6,6 +6,7 @@
 import type {GateResult, Principal} from '#contract/event.ts';
 import {MODES, type Mode, type ModeReply, type ModeScope} from '#contract/mode.ts';
 import type {PolicyDocument} from '#contract/policy.ts';
+import {chainOf} from '#kernel/delegate.ts';
 import type {Action, Gate, Policy} from '#kernel/ports.ts';
 import {bestPattern} from './match.ts';
 
@@ -69,7 +70,7 @@ export function nameOf({tenant, agent, tool}: ModeScope): string {
 /** INVARIANT: a person is no agent, whatever their id; an agent is stopped with the one that asked it. */
 function fits({tenant, agent, tool}: ModeScope, {principal, tool: asked}: ModeSubject): boolean {
 	if (tenant !== undefined && tenant !== principal.tenant) return false;
-	if (agent !== undefined && (principal.kind === 'user' || ![principal.id, principal.via?.id].includes(agent))) return false;
+	if (agent !== undefined && !chainOf(principal).some(({kind, id}) => kind !== 'user' && id === agent)) return false;
 	return tool === undefined || (asked !== undefined && bestPattern(asked, [tool]) !== undefined);
 }
 

@@ -4,7 +4,7 @@ import {test} from 'node:test';
 import {isAuthorized} from '@cedar-policy/cedar-wasm/nodejs';
 import {z} from 'zod';
 import {effectSchema, type GateResult} from '#contract/event.ts';
-import {principalSchema} from '#contract/principal.ts';
+import {type Principal, principalSchema} from '#contract/principal.ts';
 import {digest} from '#evidence/canonical.ts';
 import {decide} from '#kernel/decide.ts';
 import type {Action, Facts} from '#kernel/ports.ts';
@@ -71,6 +71,31 @@ test('a denial for want of a rule says who wanted what', () => {
 });
 
 const PERMIT = '@id("open") permit (principal, action, resource);';
+
+const FOR_BOB = {...AGENT, via: {kind: 'user', id: 'bob'}} as const;
+const TOKEN_OF_BOB = {kind: 'agent', id: 'bob/x', via: {kind: 'user', id: 'bob'}} as const;
+
+for (const [who, principal] of [
+	['an agent of the platform', FOR_BOB],
+	['an agent of their own', TOKEN_OF_BOB],
+	['an agent that their own agent asked', {...AGENT, via: TOKEN_OF_BOB}],
+	['somebody else who does what they did', {kind: 'user', id: 'ann', via: FOR_BOB}],
+] as const) {
+	test(`what is forbidden to a person is forbidden to ${who}`, () => {
+		const policies = `${PERMIT} @id("not-bob") forbid (principal == User::"bob", action, resource);`;
+		const result = permission(policies, sampleAction(), sampleFacts({}, principal));
+		assert.deepEqual([result.effect, result.rules], ['deny', ['not-bob']]);
+	});
+}
+
+test('what its owner may not do by role an agent does not, whatever roles it was given', () => {
+	const policies = `${PERMIT} @id("no-viewers") forbid (principal in Role::"viewer", action, resource);`;
+	const via = {kind: 'user', id: 'bob', roles: ['viewer', 'analyst']} satisfies Principal['via'];
+	const judged = (owner: object) =>
+		permission(policies, sampleAction(), sampleFacts({}, {...TOKEN_OF_BOB, roles: ['analyst'], via: {...via, ...owner}}));
+	assert.deepEqual(judged({}).rules, ['no-viewers']);
+	assert.deepEqual(judged({roles: ['analyst']}).effect, 'allow');
+});
 
 test('what an agent may not do it may not ask another agent for', () => {
 	const policies = `${PERMIT} @id("not-bot") forbid (principal == Agent::"ann/bot", action, resource);`;

@@ -33,7 +33,7 @@ export type PolicyOptions = {
 };
 
 /** Raised whenever the gates written in this room decide differently than before. */
-const GATES_VERSION = 4;
+const GATES_VERSION = 5;
 
 /** What decides where no file says otherwise. */
 export const BUILT_IN: PolicyDocument = policyDocumentSchema.parse({version: 1});

@@ -2,6 +2,7 @@ import {isDeepStrictEqual} from 'node:util';
 import type {GateResult} from '#contract/event.ts';
 import {isRecord} from '#contract/json.ts';
 import type {ArgumentRule, ScopeStep, ValueRule} from '#contract/scope.ts';
+import {isPerson} from '#kernel/delegate.ts';
 import type {Action, Facts, Gate, Taken, Within} from '#kernel/ports.ts';
 import {carriesOut} from '#kernel/steps.ts';
 
@@ -21,7 +22,7 @@ export function withScope(gate: Gate): Gate {
 			const place = placeOf(action, within);
 			if (place.step === null) return {gate: gate.name, effect: 'deny', rules: [place.rule], reason: place.reason};
 			const rules = [...result.rules, `scope:${place.step.id}`, ...(place.chosen ? [CHOSEN] : [])];
-			if (!place.chosen || facts.principal.kind === 'user' || !carriesOut(action.tool, action.input)) return {...result, rules};
+			if (!place.chosen || isPerson(facts.principal) || !carriesOut(action.tool, action.input)) return {...result, rules};
 			const reason = 'the scope of this run leaves part of its input to the agent, so a person reads it';
 			return {...result, effect: 'ask', rules, reason} satisfies GateResult;
 		},

@@ -1,6 +1,6 @@
 /** Random policies and questions, answered by the gates and by the oracle. */
 
-import type {Label} from '#contract/event.ts';
+import type {Label, Principal} from '#contract/event.ts';
 import {type PolicyDocument, type PolicyInput, policyDocumentSchema} from '#contract/policy.ts';
 import {digest} from '#evidence/canonical.ts';
 import {decide} from '#kernel/decide.ts';
@@ -153,9 +153,13 @@ function toCall(question: Question, document: PolicyDocument): [Action, Facts] {
 			})),
 			budget: {...limits, costUsd: limits.money, wallMs: limits.seconds * 1_000},
 		},
-		{kind, id: ask.principal.id, tenant: ask.principal.tenant},
+		{kind, id: ask.principal.id, tenant: ask.principal.tenant, ...viaOf(question.via)},
 	);
 	return [action, {...facts, isolation: ask.context.isolation as Facts['isolation']}];
+}
+
+function viaOf([next, ...rest]: Question['via']): Pick<Principal, 'via'> {
+	return next ? {via: {kind: KIND[next.type], id: next.id, ...viaOf(rest)}} : {};
 }
 
 const KIND = {User: 'user', Agent: 'agent', Schedule: 'schedule', Service: 'service'} as const;
@@ -185,6 +189,7 @@ function anyQuestion(random: Random): Question {
 			},
 		},
 		kind: KIND[type],
+		via: random.chance(0.3) ? random.times(1, 2, () => ({type: random.pick(KINDS), id: random.pick(IDS), tenant})) : [],
 		...{tool, risk, labels},
 		texts: random.times(0, 2, () => random.pick(WORDS)),
 		items: random.pick([0, 1, 5, 12]),

@@ -25,6 +25,8 @@ export type Earlier = {
 export type Question = {
 	readonly ask: Ask;
 	readonly kind: 'user' | 'agent' | 'schedule' | 'service';
+	/** for whom it acts, and for whom that one does */
+	readonly via: readonly Ask['principal'][];
 	readonly tool: Tool;
 	readonly risk: Risk;
 	readonly texts: readonly string[];
@@ -68,7 +70,7 @@ export function expected(
 ): Verdict {
 	const {level, part} = riskPart(question, document.risk);
 	const parts: Part[] = [
-		{gate: 'permission', ...judge(rules, question.ask)},
+		permissionPart(question, rules),
 		toolPart(question, document.tools, off),
 		budgetPart(question.used, document.budgets.run),
 		part,
@@ -88,6 +90,16 @@ export function expected(
 		risk: level,
 		gates: parts.map((one) => `${one.gate} ${one.effect} ${one.rules.toSorted().join(',')}`),
 	};
+}
+
+/** Everybody in the chain has to be permitted, and whatever any of them has to ask is asked. */
+function permissionPart({ask, via}: Question, rules: readonly CedarRule[]): Part {
+	const answers = [ask.principal, ...via].map((principal) => judge(rules, {...ask, principal}));
+	const asked = answers.filter(({effect}) => effect === 'ask');
+	const union = {effect: 'ask', rules: [...new Set(asked.flatMap((one) => one.rules))]} as const;
+	const [first] = answers;
+	const answer = answers.find(({effect}) => effect === 'deny') ?? (asked.length > 0 ? union : first);
+	return {gate: 'permission', effect: 'deny', rules: [], ...answer};
 }
 
 function peopleFor(question: Question, {quorum, rules}: PolicyDocument['approvals']): number {
@@ -187,10 +199,11 @@ function flowPart(question: Question, {labels, rules}: PolicyDocument['flow']): 
 
 /** What holds under every policy. */
 function standing(question: Question, known: readonly string[]) {
-	const {tool, kind} = question;
+	const {tool, kind, via} = question;
+	const isPerson = kind === 'user' && via.every(({type}) => type === 'User');
 	const denied = known.includes('secret') && leaves(tool, question) ? ['secret-stays'] : [];
 	const asked =
-		denied.length === 0 && known.includes('untrusted') && tool.effect !== 'read' && kind !== 'user' ? ['untrusted-run'] : [];
+		denied.length === 0 && known.includes('untrusted') && tool.effect !== 'read' && !isPerson ? ['untrusted-run'] : [];
 	const {accepts} = tool;
 	if (accepts) asked.push(...known.filter((label) => !accepts.includes(label)).map((label) => `sink:${label}`));
 	return {denied, asked};
