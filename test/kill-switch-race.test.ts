@@ -7,6 +7,7 @@ import {govern} from '#kernel/govern.ts';
 import type {Kernel, Policy, Store} from '#kernel/ports.ts';
 import {ADA, createTool, policyOf, testKernel} from '#kernel/test-kernel.ts';
 import {withMode} from '#policy/mode.ts';
+import {BUILT_IN, type LoadedPolicy} from '#policy/policy.ts';
 import {batch, intent, started} from '../src/store/sample-run.ts';
 import {conflict, eachSharedStore, eachStore} from '../src/store/test-stores.ts';
 
@@ -146,7 +147,8 @@ eachStore(process.env, ({store: open}) => {
 
 const {signal} = new AbortController();
 /** Everything goes but what a mode denies. */
-const FREE: Policy = {
+const FREE: Policy & Pick<LoadedPolicy, 'document'> = {
 	...policyOf({}),
+	document: BUILT_IN,
 	gates: [{name: 'policy', decide: () => ({gate: 'policy', effect: 'allow', rules: ['all'], reason: 'all goes'})}],
 };

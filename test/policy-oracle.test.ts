@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {createPermissionGate} from '#policy/cedar.ts';
-import {withQuorum} from '#policy/policy.ts';
+import {withQuorum} from '#policy/quorum.ts';
 import type {RuleSet} from '#policy/rules.ts';
 import {createSlices, type SliceOf} from '#policy/slice.ts';
 import {type Build, buildGates, compareWithOracle} from './policy-oracle/oracle.ts';

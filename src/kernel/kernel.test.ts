@@ -547,3 +547,20 @@ test('labels of what was read add up, and bound what the run may do next', async
 	assert.match(reasons(after).join(), /has read a secret/);
 	await assertSound(real);
 });
+
+test('when more people are asked while an approval is pending, the answer to the old question is worth nothing', async () => {
+	const {calls, tool} = counting(writing);
+	const people = {quorum: 1};
+	const gate: Gate = {
+		name: 'policy',
+		decide: () => ({gate: 'policy', effect: 'ask', rules: ['asks'], reason: 'people decide', quorum: people.quorum}),
+	};
+	const run = await testKernel({tools: [tool], policy: () => ({version: 'p1', gates: [gate]})});
+	const first = asked(await run.propose(tool.name, {text: 'now'}));
+	people.quorum = 2;
+	await run.answer('grant', first);
+	const second = asked(await run.propose(tool.name, {text: 'now'}));
+	assert.notEqual(second, first);
+	const requests = (await run.durable()).flatMap((event) => (event.type === 'approval.requested' ? [event.data.required] : []));
+	assert.deepEqual([requests, calls.length], [[1, 2], 0]);
+});

@@ -131,7 +131,7 @@ export type ApprovalState =
 
 /** What a person is asked: all of it is covered by the answer. */
 export type Question = {
-	/** digest of tool, version, canonical input, target fingerprint, policy version, risk, budget and preview */
+	/** digest of tool, version, canonical input, target fingerprint, policy version, risk, budget, preview and how many people are asked */
 	readonly binding: string;
 	/** exactly what the approver reads */
 	readonly preview: string;

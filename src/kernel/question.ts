@@ -21,6 +21,7 @@ export function toQuestion(action: Action, {fingerprint, decision, facts, salt}:
 	const binding = kernel.digest({
 		...{tool: tool.name, version: tool.version, input: inputDigest, target: fingerprint},
 		...{policy: decision.policyVersion, risk: decision.risk, budget: facts.run.budget, preview: previewDigest},
+		quorum: decision.quorum,
 		salt, // of the run: what was approved is not to be guessed from the binding once it was erased
 	});
 	return {binding, preview, previewDigest};

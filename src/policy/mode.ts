@@ -9,6 +9,7 @@ import type {PolicyDocument} from '#contract/policy.ts';
 import {chainOf} from '#kernel/delegate.ts';
 import type {Action, Gate, Policy} from '#kernel/ports.ts';
 import {bestPattern} from './match.ts';
+import {withQuorum} from './quorum.ts';
 
 /** A mode and whom it is for; without anybody named for all. */
 export type ModeRule = {readonly mode: Mode; readonly scope: ModeScope};
@@ -16,10 +17,17 @@ export type ModeRule = {readonly mode: Mode; readonly scope: ModeScope};
 /** Who would act, and with what; without a tool only what is said of every tool counts. */
 export type ModeSubject = {readonly principal: Pick<Principal, 'kind' | 'id' | 'tenant' | 'via'>; readonly tool?: string};
 
-/** The policy as it is in these modes; its version stays: what was approved is still what was approved. */
-export function withMode<P extends Policy>(policy: P, state: Pick<ModeReply, 'mode' | 'scoped' | 'number'>): P {
+/**
+ * The policy as it is in these modes. What a mode asks it asks as many people as the policy says. The version stays: what was approved is
+ * still what was approved.
+ */
+export function withMode<P extends Policy & {readonly document: Pick<PolicyDocument, 'approvals'>}>(
+	policy: P,
+	state: Pick<ModeReply, 'mode' | 'scoped' | 'number'>,
+): P {
 	const gate = createModeGate([{mode: state.mode, scope: {}}, ...state.scoped]);
-	return {...policy, modeNumber: state.number, gates: gate ? [...policy.gates, gate] : policy.gates};
+	const gates = gate ? [...policy.gates, withQuorum(gate, policy.document.approvals)] : policy.gates;
+	return {...policy, modeNumber: state.number, gates};
 }
 
 /** Null when nobody is restricted. */

@@ -6,13 +6,12 @@ import {readFileSync} from 'node:fs';
 import {getCedarVersion} from '@cedar-policy/cedar-wasm/nodejs';
 import type {Budget} from '#contract/limits.ts';
 import {type PolicyDocument, policyDocumentSchema} from '#contract/policy.ts';
-import type {Gate, Policy} from '#kernel/ports.ts';
-import {carriesOut} from '#kernel/steps.ts';
+import type {Policy} from '#kernel/ports.ts';
 import {budgetGate} from './budget.ts';
 import {createPermissionGate} from './cedar.ts';
 import {createFlowGate} from './flow.ts';
-import {matches} from './match.ts';
 import {createModeGate, modesOf} from './mode.ts';
+import {withQuorum} from './quorum.ts';
 import {createRiskGate} from './risk.ts';
 import {loadRules, type Rule, type RuleSet} from './rules.ts';
 import {withScope} from './scope.ts';
@@ -70,22 +69,6 @@ export function createPolicy(options: PolicyOptions): LoadedPolicy {
 		rules: policies,
 		budget: toBudget(budgets.run),
 		problems: ruleSet.problems,
-	};
-}
-
-/** Whatever a gate asks, it asks as many people as the rules for approvals say. */
-export function withQuorum(gate: Gate, {quorum, rules}: PolicyDocument['approvals']): Gate {
-	if (quorum === 1 && rules.length === 0) return gate;
-	return {
-		name: gate.name,
-		decide(action, facts) {
-			const result = gate.decide(action, facts);
-			if (result.effect !== 'ask') return result;
-			const {tool, input} = action;
-			const subject = {tool: tool.name, effect: tool.effect, egress: carriesOut(tool, input)};
-			const wanted = rules.filter((rule) => matches(rule, subject)).map((rule) => rule.quorum);
-			return {...result, quorum: Math.max(quorum, result.quorum ?? 1, ...wanted)};
-		},
 	};
 }
 
