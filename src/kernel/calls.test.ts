@@ -41,7 +41,7 @@ function stopwatch() {
 }
 
 /** A run whose tool `analyst.code` runs `code` in a sandbox that is made of nothing but its calls. */
-async function running(code: Code, {tools = [] as readonly AnyTool[], request = REQUEST, budget = {}} = {}) {
+async function running(code: Code, {tools = [] as readonly AnyTool[], request = REQUEST, budget = {}, egress = false} = {}) {
 	const jobs: {nested: boolean | undefined; tools: boolean}[] = [];
 	const replies: unknown[] = [];
 	const clock = stopwatch();
@@ -49,7 +49,7 @@ async function running(code: Code, {tools = [] as readonly AnyTool[], request = 
 		await world.sandbox(SPEC, request);
 		return replies.at(-1) ?? null;
 	};
-	const program = createTool({name: 'analyst.code', run});
+	const program = createTool({name: 'analyst.code', egress, run});
 	const test = await testKernel({tools: [createTool(), createWriteTool(), program, ...tools], budget});
 	const kernel: Kernel = {
 		...test.kernel,
@@ -347,3 +347,13 @@ test('after a crash the code is unknown, and what it waited for was cancelled be
 	run.stop.abort(); // the process that crashed has lost the run: it can record nothing
 	await assert.rejects(run.outcome, {code: 'conflict'});
 });
+
+for (const egress of [true, false]) {
+	test(`code ${egress ? 'with a way out is refused a secret' : 'without a way out is told a secret'}`, async () => {
+		const secret = createTool({name: 'analyst.payroll', labels: ['secret'], run: async () => 'bob earns 1'});
+		const run = await running((answer) => answer(call(1, secret.name)), {tools: [secret], egress});
+		await run.propose();
+		const [reply] = run.replies as CallReply[];
+		assert.deepEqual([reply?.type, JSON.stringify(reply).includes('bob earns')], egress ? ['refused', false] : ['reply', true]);
+	});
+}

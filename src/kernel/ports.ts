@@ -46,6 +46,10 @@ export type Action = {
 /** An effect that was started. */
 export type Step = {
 	readonly runId: string;
+	/** absent of one that is only supposed */
+	readonly actionId?: string;
+	/** the action whose code called for it */
+	readonly parent?: string;
 	readonly tool: string;
 	/** absent when there is no such tool any more */
 	readonly definition: AnyTool | undefined;

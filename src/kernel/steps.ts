@@ -15,10 +15,12 @@ export function stepsOf({runId, events}: Pick<Journal, 'runId' | 'events'>, tool
 				risks.set(data.actionId, data.decision.risk);
 				break;
 			case 'action.intent': {
-				const {tool, input} = proposed.get(data.actionId) ?? {tool: '', input: null};
+				const {actionId} = data;
+				const {tool, input, parentActionId} = proposed.get(actionId) ?? {tool: '', input: null};
+				const place = {runId, actionId, ...(parentActionId !== undefined && {parent: parentActionId})};
 				const definition = tools.get(tool);
-				const risk = risks.get(data.actionId) ?? 'critical';
-				started.set(data.actionId, {runId, tool, definition, input, risk, at, labels: definition?.labels ?? []});
+				const risk = risks.get(actionId) ?? 'critical';
+				started.set(actionId, {...place, tool, definition, input, risk, at, labels: definition?.labels ?? []});
 				break;
 			}
 			case 'action.outcome': {

@@ -125,3 +125,68 @@ test('the text of an action changes nothing', () => {
 	assert.equal(answers[0]?.effect, 'ask');
 	assert.equal(answers[0]?.reason, 'this thread has read what is customer-data from `crm.read`');
 });
+
+const PROGRAM = sampleAction({}, {name: 'code.python', destinations: (hosts: unknown) => hosts as string[]}).tool;
+
+/** A program with these hosts, and what it calls for: at once, or through another program that has none. */
+function nested(hosts: readonly string[], parts: Partial<AnyTool>, through = false) {
+	const outer = {...step('run_1', PROGRAM, [], hosts), actionId: 'act_1'};
+	const inner = {...step('run_1', PROGRAM, [], []), actionId: 'act_2', parent: 'act_1'};
+	const action = sampleAction(
+		{parent: through ? 'act_2' : 'act_1', input: {of: 'customers'}, resource: {type: 'Dataset', id: 'customers'}},
+		{...CUSTOMERS, ...parts},
+	);
+	return [action, sampleFacts({steps: [outer, inner]})] as const;
+}
+
+for (const [title, flow, [action, facts], effect, rules] of [
+	['a secret is not told to code with a way out', {}, nested(['api'], {labels: ['secret']}), 'deny', ['secret-stays']],
+	['nor through code without one', {}, nested(['api'], {labels: ['secret']}, true), 'deny', ['secret-stays']],
+	['it is to code without a way out', {}, nested([], {labels: ['secret']}), 'allow', ['flow']],
+	['what holds nothing is told to code with a way out', {}, nested(['api'], {}), 'allow', ['flow']],
+	[
+		'what the policy calls a secret is not told',
+		{labels: [{label: 'secret', tools: ['crm.*'], resources: ['customers']}]},
+		nested(['api'], {}),
+		'deny',
+		['secret-stays'],
+	],
+	[
+		'of another resource it is',
+		{labels: [{label: 'secret', tools: ['crm.*'], resources: ['staff']}]},
+		nested(['api'], {}),
+		'allow',
+		['flow'],
+	],
+	[
+		'what asks before it leaves asks before it is told',
+		{labels: [LABELLED], rules: [STAYS]},
+		nested(['api'], {}),
+		'ask',
+		['flow:stays'],
+	],
+	[
+		'what a tool denies once it was used is denied to code that would have been',
+		{rules: [{id: 'sealed', after: {tools: ['crm.*'], within: 'run'}, deny: {egress: true}}]},
+		nested(['api'], {}),
+		'deny',
+		['flow:sealed'],
+	],
+] as const) {
+	test(title, () => {
+		const result = gateOf(flow as NonNullable<PolicyInput['flow']>).decide(action, facts);
+		assert.deepEqual([result.effect, result.rules], [effect, rules]);
+	});
+}
+
+test('code that takes only some labels is asked about before it is told others', () => {
+	const [action, facts] = nested([], {labels: ['untrusted', 'personal']});
+	const steps = facts.run.steps.map((each) => ({...each, definition: {...PROGRAM, accepts: ['untrusted' as const]}}));
+	const result = gateOf({}).decide(action, {...facts, run: {...facts.run, steps}});
+	assert.deepEqual([result.effect, result.rules], ['ask', ['sink:personal']]);
+});
+
+test('what is called for by nobody on record is not judged', () => {
+	const [action] = nested([], {});
+	assert.throws(() => gateOf({}).decide(action, sampleFacts()), /what its caller may do is not known/);
+});

@@ -21,14 +21,10 @@ export function createFlowGate({labels: labelRules, rules}: FlowPolicy): Gate {
 		name: 'flow',
 		decide(action, facts) {
 			const {tool, input} = action;
-			if (rules.length === 0 && tool.accepts === undefined && !carriesOut(tool, input)) return NOTHING;
+			const isNested = action.parent !== undefined;
+			if (!isNested && rules.length === 0 && tool.accepts === undefined && !carriesOut(tool, input)) return NOTHING;
 			const steps = facts.run.steps.map((step) => ({step, labels: labelsOf(step, labelRules)}));
-			const known = new Set([...steps.flatMap(({labels}) => [...labels]), ...facts.run.labels]);
-			const found = [
-				...builtIn(action, facts, known),
-				...sink(action, known),
-				...rules.flatMap((rule) => sequence(rule, action, {facts, steps})),
-			];
+			const found = [...judge(action, {facts, steps}, rules), ...told(action, facts, {labels: labelRules, rules})];
 			// Deny before ask; among equals the first that spoke gives the reason, and every rule is named.
 			const denying = found.filter(({effect}) => effect === 'deny');
 			const counting = denying.length > 0 ? denying : found;
@@ -39,7 +35,41 @@ export function createFlowGate({labels: labelRules, rules}: FlowPolicy): Gate {
 	};
 }
 
-function builtIn(action: Action, facts: Facts, known: ReadonlySet<string>): GateResult[] {
+/** What the rules look at in an action. */
+type Deed = Pick<Action, 'id' | 'tool' | 'input'>;
+
+function judge(deed: Deed, past: Past, rules: FlowPolicy['rules']): GateResult[] {
+	const {facts, steps} = past;
+	const known = new Set([...steps.flatMap(({labels}) => [...labels]), ...facts.run.labels]);
+	return [...builtIn(deed, facts, known), ...sink(deed, known), ...rules.flatMap((rule) => sequence(rule, deed, past))];
+}
+
+/** INVARIANT: code that is running with a way out learns nothing after which it would not have been let out. */
+function told(action: Action, facts: Facts, {labels: labelRules, rules}: FlowPolicy): GateResult[] {
+	const {tool, input, risk, resource, parent} = action;
+	const {run, now} = facts;
+	const reply = {runId: run.id, tool: tool.name, definition: tool, input, risk, at: now.toISOString(), labels: tool.labels};
+	const labels = labelsOf(reply, labelRules, () => resource.id);
+	const after = {facts: {...facts, run: {...run, labels: labels as ReadonlySet<Label>}}, steps: [{step: reply, labels}]};
+	return callersOf(parent, run)
+		.filter((caller) => carriesOut(caller.tool, caller.input) || caller.tool.accepts !== undefined)
+		.flatMap((caller) =>
+			judge(caller, after, rules).map((found) => ({
+				...found,
+				reason: `\`${caller.tool.name}\`, whose code calls for this, would know it: ${found.reason}`,
+			})),
+		);
+}
+
+/** The actions whose code led to a call, the nearest first. Throws when one of them is not on record as started. */
+function callersOf(id: string | undefined, run: Facts['run']): readonly Deed[] {
+	if (id === undefined) return [];
+	const {definition, input, parent} = run.steps.find(({actionId, runId}) => actionId === id && runId === run.id) ?? {};
+	if (!definition) throw new Error('what its caller may do is not known');
+	return [{id, tool: definition, input: definition.input.parse(input)}, ...callersOf(parent, run)];
+}
+
+function builtIn(action: Deed, facts: Facts, known: ReadonlySet<string>): GateResult[] {
 	const {principal, run} = facts;
 	const who = (label: Label) => (run.labels.has(label) ? 'this run has' : 'an earlier run of this thread has');
 	if (carriesOut(action.tool, action.input) && known.has('secret')) {
@@ -53,7 +83,7 @@ function builtIn(action: Action, facts: Facts, known: ReadonlySet<string>): Gate
 }
 
 /** A tool that says what it accepts is asked about whatever else the thread knows. */
-function sink({tool}: Action, known: ReadonlySet<string>): GateResult[] {
+function sink({tool}: Deed, known: ReadonlySet<string>): GateResult[] {
 	const {accepts} = tool;
 	if (accepts === undefined) return [];
 	return [...known]
@@ -66,7 +96,7 @@ function sink({tool}: Action, known: ReadonlySet<string>): GateResult[] {
 
 type Past = {readonly facts: Facts; readonly steps: readonly Labelled[]};
 
-function sequence({id, reason, after, ask, deny}: SequenceRule, {tool, input}: Action, {facts, steps}: Past): GateResult[] {
+function sequence({id, reason, after, ask, deny}: SequenceRule, {tool, input}: Deed, {facts, steps}: Past): GateResult[] {
 	const subject: Subject = {tool: tool.name, effect: tool.effect, egress: carriesOut(tool, input)};
 	if (!matches(deny ?? ask ?? {}, subject)) return [];
 	const {run} = facts;
@@ -82,11 +112,11 @@ function sequence({id, reason, after, ask, deny}: SequenceRule, {tool, input}: A
 	return [answer(deny === undefined ? 'ask' : 'deny', `flow:${id}`, reason ?? `this thread has ${what}`)];
 }
 
-function labelsOf(step: Step, rules: FlowPolicy['labels']): ReadonlySet<string> {
+function labelsOf(step: Step, rules: FlowPolicy['labels'], target = () => resourceOf(step)): ReadonlySet<string> {
 	const given = rules.filter(({tools, resources}) => {
 		if (bestPattern(step.tool, tools) === undefined) return false;
 		if (resources === undefined) return true;
-		const resource = resourceOf(step);
+		const resource = target();
 		return resource === null || resources.includes(resource);
 	});
 	return new Set([...step.labels, ...given.map(({label}) => label)]);

@@ -6,6 +6,8 @@ import {isPerson} from '#kernel/delegate.ts';
 import type {Action, Facts, Gate, Taken, Within} from '#kernel/ports.ts';
 import {carriesOut} from '#kernel/steps.ts';
 
+type Deed = Pick<Action, 'id' | 'tool' | 'input'>;
+
 /** Where an action stands in the scope of its run. `chosen`: the scope leaves some of its input to the agent. */
 type Place =
 	| {readonly step: ScopeStep; readonly chosen: boolean}
@@ -30,7 +32,7 @@ export function withScope(gate: Gate): Gate {
 }
 
 /** Whether a person wrote down all of the action before the run had read anything: then nothing it has read made it what it is. */
-export function isSpelledOut(action: Action, {run: {within}}: Facts): boolean {
+export function isSpelledOut(action: Deed, {run: {within}}: Facts): boolean {
 	if (!within?.byPerson) return false;
 	const place = placeOf(action, within);
 	return place.step !== null && !place.chosen;
@@ -40,7 +42,7 @@ const CHOSEN = 'scope-chosen';
 /** Requests for one step that may wait or have been refused, beyond those that it may be started. */
 const SPARE_REQUESTS = 2;
 
-function placeOf(action: Action, within: Within): Place {
+function placeOf(action: Deed, within: Within): Place {
 	const {name} = action.tool;
 	const own = within.scope.steps.filter(({tool}) => tool === name);
 	const outside = (rule: string, reason: string): Place => ({step: null, rule, reason});
@@ -79,7 +81,7 @@ function requests(stepId: string, taken: readonly Taken[]): number {
 
 type Match = {readonly mismatch: string | null; readonly chosen: boolean};
 
-function matchInput({id, input: rules}: ScopeStep, {tool, input}: Action, within: Within): Match {
+function matchInput({id, input: rules}: ScopeStep, {tool, input}: Deed, within: Within): Match {
 	if (!isRecord(input)) return {mismatch: 'its input has no arguments that a scope could name', chosen: false};
 	const answers = Object.entries(rules).map(([name, rule]) => ({
 		name,
