@@ -4,6 +4,7 @@ import {isRecord} from '#contract/json.ts';
 import type {ReplayReply} from '#contract/reproducibility.ts';
 import {canonical, digest} from '#evidence/canonical.ts';
 import {assertWhole} from '#evidence/content.ts';
+import {confinedTo} from '#kernel/delegate.ts';
 import {govern, type Outcome} from '#kernel/govern.ts';
 import type {Platform} from './platform.ts';
 
@@ -12,7 +13,7 @@ type Replayed = ReplayReply['actions'][number];
 
 /**
  * Does again what a run did: every action that nothing but its input decided, as a new run that names the old one, through every
- * gate. Compares what came out. Throws `not_found`.
+ * gate: judged as whoever did it and as the caller. Compares what came out. Throws `not_found`.
  */
 export async function replayRun(
 	platform: Platform,
@@ -29,14 +30,15 @@ export async function replayRun(
 	const dataset = await presentDataset(platform, principal.tenant, first.data.dataset);
 	const {job, question, threadId, software} = first.data;
 	const started = {
-		...{job, question, threadId, software, dataset},
+		...{question, threadId, software, dataset},
+		job: job === 'system' ? 'analyst' : job, // what somebody asks for is their tenant's to pay
 		...(first.data.scope && {scope: first.data.scope}),
 		mode: 'replay',
 		policyVersion: kernel.policy().version,
-		principal,
+		principal: confinedTo(principal, first.data.principal),
 		replayOf: runId,
 	};
-	const run = await runs.open(started, principal, signal);
+	const run = await runs.open(started, confinedTo(started.principal, first.actor), signal);
 	const actions: Replayed[] = [];
 	const stopped: {reason: string | null} = {reason: whyNot(events, platform)};
 	for (const proposed of stopped.reason === null ? topActions(events) : []) {
@@ -68,11 +70,13 @@ function whyNot(events: readonly Event[], {kernel}: Platform): string | null {
 	return acting ? `\`${acting.tool}\` changes the world, which is not done twice to see what happens` : null;
 }
 
-/** What the run proposed itself and carried out. What code called for is part of that code's result. */
+/** What the run proposed itself and started: never what a person or a clock refused. What code called for is part of that code's result. */
 function topActions(events: readonly Event[]): readonly Proposed[] {
 	return events.flatMap((event) => {
 		if (event.type !== 'action.proposed' || event.data.parentActionId !== undefined) return [];
-		return outcomeOf(events, event.data.actionId) ? [event.data] : [];
+		const {actionId} = event.data;
+		const isStarted = events.some(({type, data}) => type === 'action.intent' && data.actionId === actionId);
+		return isStarted && outcomeOf(events, actionId) ? [event.data] : [];
 	});
 }
 
