@@ -1,4 +1,4 @@
-import {type FSWatcher, watch} from 'node:fs';
+import {existsSync, type FSWatcher, watch} from 'node:fs';
 import path from 'node:path';
 import type {LoadedPolicy} from './policy.ts';
 import {assertSound, type ReadPolicy} from './policy-file.ts';
@@ -33,11 +33,17 @@ const SETTLE_MS = 100;
 /** Holds the policy in force. Throws `invalid_config` when the first one is broken: there is no last good one yet. */
 export function createLivePolicy(read: () => ReadPolicy): LivePolicy {
 	const first = read();
-	const state = {read: first, policy: assertSound(first), problems: [] as readonly Problem[]};
+	const state = {read: first, files: first.files, policy: assertSound(first), problems: [] as readonly Problem[]};
+	/** of those that watch, so that they watch what the file names now */
+	const watching = new Set<() => void>();
 	const reload = (): Reload => {
 		const previous = state.policy.version;
 		const next = read();
 		state.problems = next.problems;
+		if (next.files.join('\0') !== state.files.join('\0')) {
+			state.files = next.files;
+			for (const renew of watching) renew();
+		}
 		if (!next.policy) return {kind: 'refused', version: previous, previous, problems: next.problems};
 		if (next.policy.version === previous) return {kind: 'unchanged', version: previous, previous, problems: []};
 		[state.read, state.policy] = [next, next.policy];
@@ -48,17 +54,29 @@ export function createLivePolicy(read: () => ReadPolicy): LivePolicy {
 		sources: () => state.read.sources,
 		problems: () => state.problems,
 		reload,
-		watch: (onReload) =>
-			watchFiles(state.read.files, () => {
+		watch(onReload) {
+			const onChange = () => {
 				const before = state.problems.length;
 				const result = reload();
 				if (result.kind !== 'unchanged' || before > 0) onReload(result);
-			}),
+			};
+			let watched = watchFiles(state.files, onChange);
+			const renew = () => {
+				watched.stop();
+				watched = watchFiles(state.files, onChange);
+				watched.settle(); // a file may have changed after it was read and before it was watched
+			};
+			watching.add(renew);
+			return () => {
+				watching.delete(renew);
+				watched.stop();
+			};
+		},
 	};
 }
 
 /** Directories are watched, because editors replace files rather than write to them. */
-function watchFiles(files: readonly string[], onChange: () => void): () => void {
+function watchFiles(files: readonly string[], onChange: () => void): {stop(): void; settle(): void} {
 	const names = Map.groupBy(
 		files.map((file) => path.resolve(file)),
 		(file) => path.dirname(file),
@@ -68,7 +86,8 @@ function watchFiles(files: readonly string[], onChange: () => void): () => void 
 		clearTimeout(timer.pending);
 		timer.pending = setTimeout(onChange, SETTLE_MS).unref();
 	};
-	const watchers: FSWatcher[] = [...names].map(([directory, own]) => {
+	const watchers: FSWatcher[] = [...names].flatMap(([directory, own]) => {
+		if (!existsSync(directory)) return []; // a policy that is refused may name a file of a directory that is not there
 		const known = new Set(own.map((file) => path.basename(file)));
 		// A link to a directory that is swapped, as Kubernetes does with a ConfigMap, shows under other names.
 		const watcher = watch(directory, {persistent: false}, (_event, name) => {
@@ -76,8 +95,9 @@ function watchFiles(files: readonly string[], onChange: () => void): () => void 
 		});
 		return watcher.on('error', () => watcher.close());
 	});
-	return () => {
+	const stop = () => {
 		clearTimeout(timer.pending);
 		for (const watcher of watchers) watcher.close();
 	};
+	return {stop, settle};
 }

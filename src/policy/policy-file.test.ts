@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import {mkdtempSync, renameSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {type TestContext, test} from 'node:test';
+import {setTimeout as delay} from 'node:timers/promises';
 import {createLivePolicy, type Reload} from './live.ts';
 import {BUILT_IN} from './policy.ts';
 import {readPolicy} from './policy-file.ts';
@@ -176,4 +177,21 @@ test('a file that is replaced while it is watched comes into force', async (t) =
 	assert.equal((await promise).kind, 'changed');
 	clearTimeout(hold);
 	assert.equal(live.current().budget.actions, 5);
+});
+
+test('a file that the policy names only since it was reloaded is watched', async (t) => {
+	const {file, live} = onDisk(t, 'version: 1\n');
+	const heard: Reload[] = [];
+	t.after(live.watch((reload) => heard.push(reload)));
+	const extra = path.join(path.dirname(file), 'more', 'extra.cedar');
+	const rule = (id: string) => `@id("${id}") forbid (principal, action, resource == Dataset::"payroll");`;
+	mkdirSync(path.dirname(extra));
+	writeFileSync(extra, rule('first'));
+	writeFileSync(file, 'version: 1\ncedar: {files: [more/extra.cedar]}\n');
+	live.reload();
+	await delay(300);
+	writeFileSync(extra, rule('second'));
+	for (let waited = 0; waited < 5_000 && !live.current().rules.includes('second'); waited += 50) await delay(50);
+	assert.match(live.current().rules, /"second"/);
+	assert.equal(heard.at(-1)?.kind, 'changed');
 });
