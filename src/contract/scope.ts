@@ -8,17 +8,30 @@ const stepIdSchema = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'expected an id 
 /** Names of members and `*` for each element of a list, joined by dots: `mails.*.id`. */
 const pathSchema = z.string().regex(/^[\w-]+(\.([\w-]+|\*))*$|^\*(\.([\w-]+|\*))*$/, 'expected a path such as `mails.*.id`');
 
+/** Lists and objects within each other; more of them no value needs, and reading them would take the stack. */
+const MAX_DEPTH = 64;
+
+const jsonSchema = z
+	.unknown()
+	.refine((value) => isShallow(value, MAX_DEPTH), `may be nested ${MAX_DEPTH} deep at most`)
+	.pipe(z.json());
+
+function isShallow(value: unknown, depth: number): boolean {
+	if (typeof value !== 'object' || value === null) return true;
+	return depth > 0 && Object.values(value).every((each) => isShallow(each, depth - 1));
+}
+
 const valueSchema = z.union([
 	/** exactly this value */
-	z.strictObject({is: z.json()}),
+	z.strictObject({is: jsonSchema}),
 	/** one of these; which one is the agent's choice */
-	z.strictObject({oneOf: z.array(z.json()).min(1).max(1_000)}),
+	z.strictObject({oneOf: z.array(jsonSchema).min(1).max(1_000)}),
 	/** a value that an earlier step returned */
 	z.strictObject({
 		from: stepIdSchema,
 		path: pathSchema,
 		/** members that the element of the last `*` has to have */
-		where: z.record(z.string(), z.json()).optional(),
+		where: z.record(z.string(), jsonSchema).optional(),
 		/** it stands somewhere in the text at that path, as a whole word; which one is the agent's choice */
 		part: z.literal(true).optional(),
 	}),

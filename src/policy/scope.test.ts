@@ -168,6 +168,41 @@ test('a part of a text is a whole word of it', () => {
 		assert.deepEqual(decide(SPELLED_OUT, scope, [past('read', {output: {text}})]), [['policy', 'deny', 'out-of-scope']], text);
 });
 
+const PART: ScopeInput = {
+	steps: [
+		{id: 'read', tool: 'files.read'},
+		{id: 'tell', tool: 'mail.send', input: {to: {from: 'read', path: 'text', part: true}, body: {is: 'Hi'}}},
+	],
+};
+
+for (const [title, text, to] of [
+	['a letter that it repeats', 'a'.repeat(200_000), 'a'],
+	['a dot that it repeats', '.'.repeat(200_000), '.'],
+	['a word longer than any', `b${'a'.repeat(200_000)}`, 'a'.repeat(100_000)],
+] as const) {
+	test(`a long text is searched for ${title} at once`, () => {
+		const before = performance.now();
+		assert.deepEqual(decide(mail({to, body: 'Hi'}), PART, [past('read', {output: {text}})]), [
+			['policy', 'deny', 'out-of-scope'],
+		]);
+		const ms = performance.now() - before;
+		assert.ok(ms < 2_000, `it took ${ms} ms`);
+	});
+}
+
+test('a word behind many dots is not taken for one by itself', () => {
+	for (const dots of [1, 61, 62, 63, 64, 65, 500])
+		for (const text of [`x${'.'.repeat(dots)}bob@example.com`, `bob@example.com${'.'.repeat(dots)}\u{1D41A}`])
+			assert.deepEqual(decide(SPELLED_OUT, PART, [past('read', {output: {text}})]), [['policy', 'deny', 'out-of-scope']], text);
+});
+
+test('a value that is nested too deep is no value of a scope', () => {
+	const nested = (depth: number) => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
+	const parse = (depth: number) =>
+		scopeSchema.safeParse({steps: [{id: 'a', tool: 'x', input: {of: {is: nested(depth)}}}]}).success;
+	assert.deepEqual([parse(60), parse(100_000)], [true, false]);
+});
+
 test('a step may only build on steps before it', () => {
 	const {error} = scopeSchema.safeParse({
 		steps: [

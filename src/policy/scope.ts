@@ -160,22 +160,36 @@ function* reach(value: unknown, [head, ...rest]: readonly string[], item: unknow
 	} else if (isRecord(value) && Object.hasOwn(value, head)) yield* reach(value[head], rest, item);
 }
 
-/** Whether a text or a number stands in a text as a whole word. */
+/**
+ * Whether a text or a number stands in a text as a whole word. Longer words than `WORD_LIMITS.length` characters do not, nor does one that
+ * is a part of others as often as `WORD_LIMITS.places` times before it is one by itself.
+ */
 function standsIn(text: unknown, value: unknown): boolean {
 	if (typeof text !== 'string' || (typeof value !== 'string' && typeof value !== 'number') || value === '') return false;
 	const spellings = typeof value === 'number' ? [String(value), value.toFixed(2)] : [value];
-	return spellings.some((word) => occurrences(text, word).some((at) => isApart(text, at, word.length)));
+	return spellings.some(
+		(word) => word.length <= WORD_LIMITS.length && places(text, word).some((at) => isApart(text, at, word.length)),
+	);
 }
 
-function occurrences(text: string, word: string): readonly number[] {
+/** What bounds the work for one text. `around`: characters that are looked at on each side of a place. */
+const WORD_LIMITS = {length: 1_000, places: 1_000, around: 64} as const;
+
+function places(text: string, word: string): readonly number[] {
 	const found: number[] = [];
-	for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) found.push(at);
+	for (let at = text.indexOf(word); at >= 0 && found.length < WORD_LIMITS.places; at = text.indexOf(word, at + 1)) found.push(at);
 	return found;
 }
 
-/** A mark, or a dot, a comma, a sign or an at between it and a letter or digit, makes it a part of a longer word, number or address. */
+/**
+ * A mark, or a dot, a comma, a sign or an at between it and a letter or digit, makes it a part of a longer word, number or address; and so
+ * do too many of these to see what is behind them.
+ */
 function isApart(text: string, at: number, length: number): boolean {
-	return (
-		!/[\p{L}\p{N}\p{M}][.,@_+-]*$/u.test(text.slice(0, at)) && !/^\p{M}|^[.,@_+-]*[\p{L}\p{N}]/u.test(text.slice(at + length))
-	);
+	const [before, behind] = [
+		text.slice(Math.max(0, at - WORD_LIMITS.around), at),
+		text.slice(at + length, at + length + WORD_LIMITS.around),
+	];
+	if (/[.,@_+-]{62}$/.test(before) || /^[.,@_+-]{62}/.test(behind)) return false;
+	return !/[\p{L}\p{N}\p{M}][.,@_+-]*$/u.test(before) && !/^\p{M}|^[.,@_+-]*[\p{L}\p{N}]/u.test(behind);
 }
