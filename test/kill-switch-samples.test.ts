@@ -41,9 +41,6 @@ test('sample rows are asked for again after a stop and after a change of the pol
 
 	assert.deepEqual(await shown(writ), {rows: 2, notices: []});
 	assert.equal(await denials(writ), 0);
-	const {entries} = (await writ.get<AuditReply>('/api/v1/audit?principal=catalogue&limit=1')).body;
-	const [started] = await writ.events(entries[0]?.runId ?? '');
-	assert.deepEqual(started?.actor, {kind: 'user', id: 'catalogue', tenant: 'local', roles: ['analyst']}, 'who only reads');
 	for (const [stop, go, reason] of [
 		[
 			() => change('observe', {tool: 'analyst.sql'}),
@@ -55,7 +52,7 @@ test('sample rows are asked for again after a stop and after a change of the pol
 	] as const) {
 		await stop();
 		const {rows, notices} = await shown(writ);
-		assert.deepEqual([rows, notices.length], [0, 1], String(reason));
+		assert.deepEqual([rows, notices.length], [0, 1], `${reason} ${notices}`);
 		assert.match(notices[0] ?? '', reason);
 		await go();
 		assert.deepEqual(await shown(writ), {rows: 2, notices: []});

@@ -49,8 +49,13 @@ export type Analyst = {
 	datasets(tenant: string): Promise<readonly Dataset[]>;
 	/** Throws `not_found`. */
 	dataset(tenant: string, id: string): Promise<Dataset>;
-	/** The first `limit` rows of a table as objects keyed by column; read in a sandbox and kept with the snapshot. */
-	sample(tenant: string, id: string, table: string, limit: number): Promise<readonly Readonly<Record<string, Json>>[]>;
+	/** Throws `policy_denied`, `feature_disabled` or `stopped` where the caller may not know what profiling learned of the values. */
+	assertMayDescribe(id: string, caller: Caller): Promise<void>;
+	/**
+	 * The first `limit` rows of a table as objects keyed by column, read in a sandbox once for each snapshot. Whether the caller may read
+	 * them is decided every time; throws like `assertMayDescribe` where not.
+	 */
+	sample(id: string, table: string, limit: number, caller: Caller): Promise<readonly Readonly<Record<string, Json>>[]>;
 	/** Ingests files as a new snapshot, through the governed path. Throws `unreadable_file` with a reason for its owner. */
 	add(dataset: NewDataset, caller: Caller): Promise<Dataset>;
 	/** One chat turn. Execution failures are in the response; throws only for an unknown dataset or an unwritable store. */

@@ -11,12 +11,15 @@ import {assertWhole} from '#evidence/content.ts';
 import {agentFor} from '#kernel/delegate.ts';
 import type {Outcome} from '#kernel/govern.ts';
 import type {Store} from '#kernel/ports.ts';
+import {withdraw} from '#kernel/withdraw.ts';
 import type {Analyst, Caller, ExportedFile, ExportFormat, NewDataset, Task} from './analyst.ts';
 import {resultAction, toCapsule} from './answer.ts';
 import type {Computed} from './compute.ts';
 import type {Datasets} from './datasets.ts';
+import {DESCRIBE} from './discover.ts';
 import {type Exported, toLiteralSql} from './export.ts';
 import {requirePlan} from './plan/parse-plan.ts';
+import {Remembered} from './remembered.ts';
 import {type Acting, type Answer, type Answerer, act, answerFrom, conclude, outcomeError, type Turn} from './turn.ts';
 
 export type AnalystOptions = Acting & {
@@ -51,12 +54,12 @@ const MEDIA_TYPES: Record<ExportFormat, string> = {
 
 type Rows = readonly Readonly<Record<string, Json>>[];
 
-const MOST_SAMPLES = 500;
+const MOST_LOOKS = 500;
 
 export class AnalystRoom implements Analyst {
 	readonly #options: AnalystOptions;
-	/** snapshots never change, so neither do their first rows; whether they may be read is asked again after every change of that */
-	readonly #samples = new Map<string, Promise<Rows>>();
+	/** snapshots never change, so neither does what is read of them for who only looks */
+	readonly #looks = new Remembered(MOST_LOOKS);
 
 	constructor(options: AnalystOptions) {
 		this.#options = options;
@@ -128,33 +131,31 @@ export class AnalystRoom implements Analyst {
 		return toCapsule(await this.#events(tenant, runId), await this.#options.store.head(runId));
 	}
 
-	async sample(tenant: string, id: string, table: string, limit: number): Promise<Rows> {
-		const dataset = await this.dataset(tenant, id);
-		await this.#options.kernel.catchUp?.(); // another server may have stopped it
-		const {version, modeNumber = 0} = this.#options.kernel.policy();
-		const key = JSON.stringify([tenant, id, dataset.hash, table, limit, version, modeNumber]);
-		const known = this.#samples.get(key);
-		if (known) return this.#clean(await known);
-		if (this.#samples.size >= MOST_SAMPLES) this.#samples.clear();
-		const read = this.#readSample(dataset, table, limit, tenant);
-		this.#samples.set(key, read);
-		read.catch(() => this.#samples.delete(key));
-		return this.#clean(await read);
+	async assertMayDescribe(id: string, caller: Caller): Promise<void> {
+		const dataset = await this.dataset(caller.principal.tenant, id);
+		await this.#look({tool: DESCRIBE, input: {dataset_id: id}}, dataset, caller);
 	}
 
-	/** A secret may be known only since the rows were read. */
-	#clean(rows: Rows): Rows {
-		return this.#options.kernel.redact(rows).value as Rows;
-	}
-
-	async #readSample(dataset: Dataset, table: string, limit: number, tenant: string): Promise<Rows> {
-		const principal: Principal = {kind: 'user', id: 'catalogue', tenant, roles: ['analyst']};
-		const caller = {principal, requestId: '', signal: new AbortController().signal};
-		const turn = await this.#begin({dataset, mode: 'sql', job: 'system'}, caller);
+	async sample(id: string, table: string, limit: number, caller: Caller): Promise<Rows> {
+		const dataset = await this.dataset(caller.principal.tenant, id);
 		const sql = `SELECT * FROM "${table.replaceAll('"', '""')}" LIMIT ${limit}`;
-		const {table: found} = (await this.#effect(turn, TOOLS.sql, {dataset_id: dataset.id, sql})) as Computed;
+		const {table: found} = (await this.#look({tool: TOOLS.sql, input: {dataset_id: id, sql}}, dataset, caller)) as Computed;
 		const names = found.columns.map(({name}) => name);
 		return found.rows.map((row) => Object.fromEntries(names.map((name, index) => [name, row[index] ?? null])));
+	}
+
+	/** Decides every time, as the caller; computes once. Who only looks does not wait for a person, so nobody is asked. */
+	async #look({tool, input}: Pick<Task, 'tool' | 'input'>, dataset: Dataset, caller: Caller): Promise<unknown> {
+		const {kernel} = this.#options;
+		const known = JSON.stringify([caller.principal.tenant, dataset.id, dataset.hash, tool, input]);
+		const tools = this.#looks.remembering(known, tool, kernel.tools);
+		const turn = await this.#begin({dataset, mode: 'sql', job: 'system'}, caller);
+		const propose = async () => {
+			const outcome = await act(turn, {...this.#options, kernel: {...kernel, tools}}, {tool, input});
+			if (outcome.kind !== 'awaiting_approval') return outcome;
+			return withdraw(outcome.actionId, turn.run.journal, kernel, unasked());
+		};
+		return this.#effect({...turn, act: propose}, tool, input);
 	}
 
 	async add(input: NewDataset, caller: Caller): Promise<Dataset> {
@@ -288,6 +289,10 @@ function withTask({tool, input}: Pick<Task, 'tool' | 'input'>, {steps}: Scope): 
 	throw new WritError('validation_error', `the scope: ${whole.error.issues.map(({message}) => message).join('; ')}`, {
 		hint: `the step \`${ASKED_FOR}\` is the request itself, which is one more than are named`,
 	});
+}
+
+function unasked(): WritError {
+	return new WritError('policy_denied', "this takes a person's approval, and nobody is asked to approve that it is shown");
 }
 
 /** A failure the platform can name; anything else is thrown on. */

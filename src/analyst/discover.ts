@@ -70,9 +70,12 @@ const describedSchema = z.object({
 });
 export type Described = z.infer<typeof describedSchema>;
 
+/** The tool that tells what a dataset holds; what it returns may be shown, to people and to models. */
+export const DESCRIBE = 'analyst.get_dataset_schema';
+
 export function createDescribeTool(datasets: Datasets): Tool<{dataset_id: string}, Described> {
 	return {
-		name: 'analyst.get_dataset_schema',
+		name: DESCRIBE,
 		version: '1',
 		title: 'Describe a dataset',
 		description: 'The tables of a dataset with their columns, types, ranges and frequent values.',

@@ -169,15 +169,17 @@ const datasetFileSchema = z.object({
 			description: z.string(),
 			unit: z.string().nullable(),
 			nullable: z.boolean(),
-			nulls: z.int(),
-			distinct: z.int(),
+			/** null, like all below, where the caller may not know of the values */
+			nulls: z.int().nullable(),
+			distinct: z.int().nullable(),
 			min: z.json().nullable(),
 			max: z.json().nullable(),
 			values: z.array(z.object({value: z.json(), count: z.int()})).nullable(),
 		}),
 	),
+	/** empty where the caller may not read them */
 	sample_rows: z.array(z.record(z.string(), z.json())),
-	/** what was odd about the file and what was done about it */
+	/** what was odd about the file and what was done about it, and what is not shown and why */
 	notices: z.array(z.string()),
 });
 

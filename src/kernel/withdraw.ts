@@ -5,9 +5,14 @@ import type {Journal, Kernel} from './ports.ts';
 
 type Withdrawn = {readonly kind: 'cancelled'; readonly actionId: string; readonly error: ErrorBody};
 
-/** Closes a waiting action as cancelled. An answer that comes after it is too late. */
-export async function withdraw(actionId: string, journal: Journal, kernel: Kernel): Promise<Withdrawn> {
-	const error = new WritError('cancelled', 'cancelled while it waited for a person').toJSON();
+/** Closes a waiting action as cancelled, because of `reason`. An answer that comes after it is too late. */
+export async function withdraw(
+	actionId: string,
+	journal: Journal,
+	kernel: Kernel,
+	reason = new WritError('cancelled', 'cancelled while it waited for a person'),
+): Promise<Withdrawn> {
+	const error = reason.toJSON();
 	await journal.append(...closing(actionId, error, journal, kernel));
 	return {kind: 'cancelled', actionId, error};
 }

@@ -1,6 +1,6 @@
 /** Rows of the store and domain values as bodies of the API. */
 import type {z} from 'zod';
-import type {Analyst} from '#analyst/analyst.ts';
+import type {Analyst, Caller} from '#analyst/analyst.ts';
 import type {
 	Capsule,
 	ChatResponse,
@@ -28,8 +28,17 @@ export function toDatasetSummary(dataset: Dataset): z.infer<typeof datasetSummar
 
 const SAMPLE_ROWS = 3;
 
-export async function toDatasetSchema(analyst: Analyst, tenant: string, dataset: Dataset): Promise<DatasetSchemaReply> {
+type File = DatasetSchemaReply['files'][number];
+type Shown = Pick<File, 'schema' | 'sample_rows' | 'notices'>;
+
+/** A dataset as far as the caller may read it: with its first rows, with what profiling learned, or with names and types alone. */
+export async function toDatasetSchema(analyst: Analyst, dataset: Dataset, caller: Caller): Promise<DatasetSchemaReply> {
 	const {id, name, description, hash, now, relationships} = dataset;
+	const refusal = await refusalOf(analyst.assertMayDescribe(id, caller));
+	const shown = async (table: Table): Promise<Shown> => {
+		if (!refusal) return withRows(table, analyst.sample(id, table.name, SAMPLE_ROWS, caller));
+		return {...shownOf(table, toBareColumn), sample_rows: [], notices: [`only names and types are shown: ${refusal.message}`]};
+	};
 	const files = await Promise.all(
 		dataset.tables.map(async (table) => ({
 			name: table.name,
@@ -37,29 +46,51 @@ export async function toDatasetSchema(analyst: Analyst, tenant: string, dataset:
 			description: table.description,
 			row_count: table.rows,
 			sha256: table.sha256,
-			schema: Object.fromEntries(table.columns.map((column) => [column.name, toColumn(column)])),
-			...(await sampleOf(table, (limit) => analyst.sample(tenant, id, table.name, limit))),
+			...(await shown(table)),
 		})),
 	);
-	return {id, name, description, version_hash: hash, now, relationships, files};
+	return {id, name, description, version_hash: hash, now: refusal ? null : now, relationships, files};
 }
 
-const REFUSALS: ReadonlySet<string> = new Set(['policy_denied', 'feature_disabled', 'stopped']);
+const REFUSALS: ReadonlySet<string> = new Set(['policy_denied', 'feature_disabled', 'stopped', 'budget_exceeded']);
 
-/** A policy or a stop may keep the rows from being shown: then the profile says so, and is all there is. */
-async function sampleOf({notices}: Dataset['tables'][number], read: (limit: number) => ReturnType<Analyst['sample']>) {
+/** A policy or a stop may keep something from being shown: then the reply says so. Any other failure is thrown. */
+async function refusalOf(work: Promise<unknown>): Promise<WritError | null> {
 	try {
-		const rows = await read(SAMPLE_ROWS);
-		return {sample_rows: rows.map((row) => ({...row}) as Record<string, Cell>), notices};
+		await work;
+		return null;
 	} catch (error) {
-		if (!(error instanceof WritError && REFUSALS.has(error.code))) throw error;
-		return {sample_rows: [], notices: [...notices, `no sample of its rows: ${error.message}`]};
+		if (error instanceof WritError && REFUSALS.has(error.code)) return error;
+		throw error;
 	}
 }
 
-function toColumn({type, engineType, description, unit, nulls, distinct, min, max, values}: ColumnProfile) {
-	const shared = {description, unit: unit ?? null, nullable: nulls > 0, nulls, distinct, min, max, values: values ?? null};
-	return {type: engineType, wire_type: type, ...shared};
+type Table = Dataset['tables'][number];
+
+async function withRows(table: Table, read: ReturnType<Analyst['sample']>): Promise<Shown> {
+	const refusal = await refusalOf(read);
+	const notices = refusal ? [...table.notices, `no sample of its rows: ${refusal.message}`] : table.notices;
+	const rows = refusal ? [] : await read;
+	return {
+		schema: shownOf(table, toColumn).schema,
+		sample_rows: rows.map((row) => ({...row}) as Record<string, Cell>),
+		notices: [...notices],
+	};
+}
+
+function shownOf({columns}: Table, show: (column: ColumnProfile) => File['schema'][string]): Pick<File, 'schema'> {
+	return {schema: Object.fromEntries(columns.map((column) => [column.name, show(column)]))};
+}
+
+function toColumn(column: ColumnProfile): File['schema'][string] {
+	const {nulls, distinct, min, max, values} = column;
+	return {...toBareColumn(column), nullable: nulls > 0, nulls, distinct, min, max, values: values ?? null};
+}
+
+/** What a column is, and nothing of what is in it. */
+function toBareColumn({type, engineType, description, unit}: ColumnProfile): File['schema'][string] {
+	const unknown = {nullable: true, nulls: null, distinct: null, min: null, max: null, values: null};
+	return {type: engineType, wire_type: type, description, unit: unit ?? null, ...unknown};
 }
 
 export function toRunSummary(row: RunRow): RunSummary {

@@ -110,7 +110,8 @@ export function createAnalystDouble(store: Store, files: Files): AnalystDouble {
 			assertKnown(id);
 			return SUPPORT;
 		},
-		sample: async (_tenant, _id, _table, limit) =>
+		assertMayDescribe: async (id) => assertKnown(id),
+		sample: async (_id, _table, limit) =>
 			[
 				{id: 1, note: null},
 				{id: 2, note: 'x'},

@@ -32,7 +32,7 @@ const schema = createRoute({
 	path: '/datasets/{dataset_id}/schema',
 	operationId: 'describeDataset',
 	tags: ['datasets'],
-	summary: 'Every column of a dataset, with what profiling learned and three sample rows',
+	summary: 'Every column of a dataset, with what profiling learned and three sample rows, as far as the caller may read them',
 	request: {params: z.object({dataset_id: z.string().max(63)})},
 	responses: {200: jsonReply(datasetSchemaReplySchema, 'the dataset')},
 });
@@ -90,7 +90,7 @@ export function datasetRoutes(context: TurnContext) {
 		})
 		.openapi(schema, async (c) => {
 			const dataset = await analyst.dataset(tenantOf(c), c.req.valid('param').dataset_id);
-			return c.json(clean(await toDatasetSchema(analyst, tenantOf(c), dataset)), 200);
+			return c.json(clean(await toDatasetSchema(analyst, dataset, {...callerOf(c), signal: c.req.raw.signal})), 200);
 		})
 		.openapi(remove, async (c) => {
 			const {dataset_id} = c.req.valid('param');

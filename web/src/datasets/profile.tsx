@@ -63,8 +63,10 @@ function Line({name, facts, rows}: {readonly name: string; readonly facts: Colum
 				)}
 			</th>
 			<td className="px-3 py-1.5 font-mono text-2xs text-muted leading-4">{type}</td>
-			<td className="px-3 py-1.5">{nulls === 0 ? <span className="text-faint">none</span> : <Share part={nulls} of={rows} />}</td>
-			<td className="px-3 py-1.5 text-right">{formatCount(distinct)}</td>
+			<td className="px-3 py-1.5">
+				<Nulls count={nulls} rows={rows} />
+			</td>
+			<td className="px-3 py-1.5 text-right">{distinct === null ? <NotShown /> : formatCount(distinct)}</td>
 			<td className="px-3 py-1.5 text-muted">
 				{min === null ? (
 					''
@@ -88,6 +90,15 @@ function Line({name, facts, rows}: {readonly name: string; readonly facts: Colum
 	);
 }
 
+function Nulls({count, rows}: {readonly count: number | null; readonly rows: number}) {
+	if (count === null) return <NotShown />;
+	return count === 0 ? <span className="text-faint">none</span> : <Share part={count} of={rows} />;
+}
+
+function NotShown() {
+	return <span className="text-faint">not shown</span>;
+}
+
 function Share({part, of}: {readonly part: number; readonly of: number}) {
 	const share = of === 0 ? 0 : part / of;
 	const text = share < 0.001 ? '<0.1 %' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
@@ -102,8 +113,9 @@ function Share({part, of}: {readonly part: number; readonly of: number}) {
 }
 
 function TopValues({name, facts, rows}: {readonly name: string; readonly facts: ColumnFacts; readonly rows: number}) {
-	const values = facts.values ?? [];
-	const first = values.slice(0, 3);
+	const {distinct} = facts;
+	if (distinct === null) return <NotShown />;
+	const first = (facts.values ?? []).slice(0, 3);
 	if (first.length === 0) return <span className="text-faint">many</span>;
 	return (
 		<ul>
@@ -120,9 +132,7 @@ function TopValues({name, facts, rows}: {readonly name: string; readonly facts: 
 					<span className="relative text-2xs text-muted">{formatCount(count)}</span>
 				</li>
 			))}
-			{facts.distinct > first.length && (
-				<li className="px-1 text-2xs text-faint">{formatCount(facts.distinct - first.length)} more</li>
-			)}
+			{distinct > first.length && <li className="px-1 text-2xs text-faint">{formatCount(distinct - first.length)} more</li>}
 		</ul>
 	);
 }
