@@ -163,12 +163,13 @@ for (const provider of ['openai', 'anthropic'] as const) {
 			...[
 				'run.started',
 				'message.added',
-				'model.responded',
 				'action.proposed',
 				'action.decided',
 				'action.intent',
 				'action.outcome',
+				'action.verified',
 			],
+			...['model.responded', 'action.proposed', 'action.decided', 'action.intent', 'action.outcome'],
 			...['action.verified', 'model.responded', 'answer.checked', 'message.added', 'run.finished'],
 		]);
 		const stages = emitted.flatMap((event) => (event.event === 'status' ? [event.data.stage] : []));
@@ -417,7 +418,7 @@ test('a model that obeys text planted in a cell, a column name and a file name g
 	const decisions = new Map(
 		events.flatMap((event) => (event.type === 'action.decided' ? [[event.data.actionId, event.data.decision] as const] : [])),
 	);
-	const fates = proposed.slice(1).map(({actionId, tool, input}) => {
+	const fates = proposed.slice(2).map(({actionId, tool, input}) => {
 		const decision = decisions.get(actionId);
 		const rules = decision?.gates.filter(({effect}) => effect === 'deny').flatMap((gate) => gate.rules) ?? [];
 		const {dataset_id, sql, python_code} = input as {dataset_id: string; sql?: string; python_code?: string};

@@ -8,14 +8,15 @@ import {type Acted, runTurn, TURN_LIMITS, type TurnEnd} from '#agents/turn.ts';
 import type {Dataset} from '#contract/dataset.ts';
 import type {ErrorBody} from '#contract/errors.ts';
 import type {Json} from '#contract/json.ts';
-import type {Outcome} from '#kernel/govern.ts';
+import {govern, type Outcome} from '#kernel/govern.ts';
 import type {Kernel, Store} from '#kernel/ports.ts';
 import type {Model} from '#models/model.ts';
 import {recall} from './agent-memory.ts';
 import {writePrompt} from './agent-prompt.ts';
 import {createAgentTools, EXECUTION_TOOLS} from './agent-tools.ts';
 import type {Computed} from './compute.ts';
-import {describe} from './discover.ts';
+import {DESCRIBE, type Described, describe} from './discover.ts';
+import {lookOf} from './looks.ts';
 import type {ComputedPlan} from './query-plan.ts';
 import {type Answer, type Answerer, outcomeError, outcomeText, type Turn} from './turn.ts';
 
@@ -33,7 +34,12 @@ export function createModelAnswerer(options: ModelAnswererOptions): Answerer {
 	return async (turn) => {
 		const {dataset} = turn;
 		if (!dataset) return {text: 'There is no dataset to ask about.', suggestions: [], outcome: null, error: null};
-		const end = await ask(turn, dataset, options);
+		const look = await lookAt(dataset, turn, options.kernel);
+		if (look.kind !== 'succeeded') {
+			const text = `The language model was asked nothing, because it may not be shown this dataset. ${outcomeText(look)}`;
+			return {text, suggestions: [], outcome: look, error: outcomeError(look)};
+		}
+		const end = await ask(turn, {dataset, described: look.output as Described}, options);
 		const answer = toAnswer(end);
 		if (end.kind === 'answered') {
 			turn.emit({event: 'status', data: {stage: 'verifying'}});
@@ -48,7 +54,20 @@ export function createModelAnswerer(options: ModelAnswererOptions): Answerer {
 	};
 }
 
-async function ask(turn: Turn, dataset: Dataset, options: ModelAnswererOptions): Promise<TurnEnd> {
+/**
+ * INVARIANT: what a model is told of a dataset is the output of an action of its own run, so nothing is sent that policy keeps from it. A
+ * run that is taken up again goes on with the look that was asked for; one that broke off is repeated.
+ */
+async function lookAt(dataset: Dataset, {run: {journal, signal}}: Turn, kernel: Kernel): Promise<Outcome> {
+	const look = {tool: DESCRIBE, input: {dataset_id: dataset.id}};
+	const asked = lookOf(journal.events);
+	const outcome = asked && (await govern({...look, id: asked.actionId}, journal, kernel, signal));
+	return outcome && outcome.kind !== 'unknown' ? outcome : govern({...look, id: kernel.newId('act')}, journal, kernel, signal);
+}
+
+type Seen = {readonly dataset: Dataset; readonly described: Described};
+
+async function ask(turn: Turn, {dataset, described}: Seen, options: ModelAnswererOptions): Promise<TurnEnd> {
 	const {kernel, model, pythonEnabled, maxRows} = options;
 	const {journal, signal} = turn.run;
 	const envelope = createEnvelope(kernel.digest([turn.run.id, dataset.hash]).slice(0, 12));
@@ -60,10 +79,10 @@ async function ask(turn: Turn, dataset: Dataset, options: ModelAnswererOptions):
 		signal,
 		emit: turn.emit,
 		act: turn.act,
-		system: writePrompt({dataset, envelope, previous, pythonEnabled, maxRows}),
+		system: writePrompt({described, envelope, previous, pythonEnabled, maxRows}),
 		messages: [...history, {role: 'user', text: turn.question}],
 		tools: createAgentTools({turn, dataset, envelope, pythonEnabled}),
-		limits: {...TURN_LIMITS, toolCalls: kernel.budget.actions},
+		limits: {...TURN_LIMITS, toolCalls: kernel.budget.actions - 1}, // the look was an action too
 	});
 }
 

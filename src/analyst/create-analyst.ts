@@ -18,6 +18,7 @@ import type {Computed} from './compute.ts';
 import type {Datasets} from './datasets.ts';
 import {DESCRIBE} from './discover.ts';
 import {type Exported, toLiteralSql} from './export.ts';
+import {tasksOf} from './looks.ts';
 import {requirePlan} from './plan/parse-plan.ts';
 import {Remembered} from './remembered.ts';
 import {type Acting, type Answer, type Answerer, act, answerFrom, conclude, outcomeError, type Turn} from './turn.ts';
@@ -80,7 +81,8 @@ export class AnalystRoom implements Analyst {
 		const code = codeIn(message);
 		const actor: Principal = code ? caller.principal : agentFor(caller.principal, 'analyst');
 		const task = code && {tool: code.tool, input: {dataset_id, ...code.input}};
-		const confined = scope === undefined ? {} : {scope: task ? withTask(task, scope) : scope};
+		const asked = task ?? {tool: DESCRIBE, input: {dataset_id}};
+		const confined = scope === undefined ? {} : {scope: withTask(asked, scope)};
 		const turn = await this.#begin({dataset, mode: 'chat', threadId, question: message, actor, ...confined}, caller);
 		return this.#chat(turn);
 	}
@@ -109,7 +111,7 @@ export class AnalystRoom implements Analyst {
 		if (!dataset) throw new WritError('invalid_request', `run \`${runId}\` is an ${mode}, which is not run again`);
 		if (mode === 'chat') {
 			const again = {dataset_id: dataset.id, message: question ?? '', thread_id: threadId};
-			return this.chat({...again, ...(scope && {scope: codeIn(again.message) ? withoutTask(scope) : scope})}, caller);
+			return this.chat({...again, ...(scope && {scope: withoutTask(scope)})}, caller);
 		}
 		const action = events.find((event) => event.type === 'action.proposed');
 		if (!action) throw new WritError('invalid_request', `run \`${runId}\` did nothing that could be done again`);
@@ -254,13 +256,10 @@ export class AnalystRoom implements Analyst {
 		const dataset = subject && (await this.#options.datasets.at(principal.tenant, subject.id, subject.hash).catch(asValue));
 		if (dataset instanceof WritError) return this.#ended(this.#turn(run, null, emit), async () => failed(dataset));
 		const turn = this.#turn(run, dataset, emit);
-		// What code in a sandbox called for ended with that code.
-		const last = events
-			.filter((event) => event.type === 'action.proposed')
-			.findLast(({data}) => data.parentActionId === undefined);
+		const last = tasksOf(events, mode).at(-1);
 		// Calls a model made side by side: of those that were under way the record says that nobody knows what became of them.
-		for (const {data} of underWay(events)) if (data !== last?.data) await act(turn, this.#options, {...data, id: data.actionId});
-		if (last) return this.#direct(turn, {id: last.data.actionId, tool: last.data.tool, input: last.data.input});
+		for (const {data} of underWay(events)) if (data !== last) await act(turn, this.#options, {...data, id: data.actionId});
+		if (last) return this.#direct(turn, {id: last.actionId, tool: last.tool, input: last.input});
 		if (mode === 'chat') return this.#chat(turn);
 		const interrupted = new WritError('interrupted', 'the platform stopped before this run had done anything');
 		return this.#ended(turn, async () => failed(interrupted));
