@@ -102,10 +102,11 @@ function errorOf(events: readonly Event[]): ErrorBody | null {
 	return denial ? denialError(denial.decision) : null;
 }
 
-function statusOf(events: readonly Event[]): RunStatus {
+/** What a run is at after these events, as its row says too. */
+export function statusOf(events: readonly Event[]): RunStatus {
 	const finished = all(events, 'run.finished').at(-1);
 	if (finished) return finished.status;
-	const asked = events.findLastIndex((event) => event.type === 'approval.requested');
+	const asked = events.findLastIndex((event) => event.type === 'approval.requested' || event.type === 'run.parked');
 	const answered = events.findLastIndex((event) => event.type === 'approval.granted' || event.type === 'approval.rejected');
 	return asked > answered ? 'awaiting_approval' : 'running';
 }
@@ -133,7 +134,6 @@ function toDetails(events: readonly Event[]): Details {
 	const proposed = all(events, 'action.proposed').find(({actionId}) => actionId === action?.actionId);
 	const input = (proposed?.input ?? {}) as {sql?: string; python_code?: string};
 	const output = (action?.outcome?.output ?? null) as (Computed & Partial<ComputedPlan>) | null;
-	const request = all(events, 'approval.requested').at(-1);
 	const speech = all(events, 'message.added').findLast((message) => message.role === 'assistant');
 	return {
 		dataset_id: only(events, 'run.started').dataset?.id ?? '',
@@ -145,8 +145,16 @@ function toDetails(events: readonly Event[]): Details {
 		chart: chosenChart(events) ?? (output ? chartFor(output.table) : null),
 		warnings: [...resultWarnings(output), ...(all(events, 'answer.checked').at(-1)?.warnings ?? [])],
 		suggestions: speech?.suggestions ?? [],
-		approval_id: statusOf(events) === 'awaiting_approval' ? (request?.approvalId ?? null) : null,
+		approval_id: statusOf(events) === 'awaiting_approval' ? awaited(events) : null,
 	};
+}
+
+/** The approval that a run waits for; of several the one that was asked for last. */
+function awaited(events: readonly Event[]): string | null {
+	const settled = new Set(
+		events.flatMap(({type, data}) => (type === 'approval.rejected' || type === 'action.intent' ? [data.approvalId] : [])),
+	);
+	return all(events, 'approval.requested').findLast(({approvalId}) => !settled.has(approvalId))?.approvalId ?? null;
 }
 
 function modeOf(mode: string): QueryMode {

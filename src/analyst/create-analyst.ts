@@ -256,13 +256,25 @@ export class AnalystRoom implements Analyst {
 		const dataset = subject && (await this.#options.datasets.at(principal.tenant, subject.id, subject.hash).catch(asValue));
 		if (dataset instanceof WritError) return this.#ended(this.#turn(run, null, emit), async () => failed(dataset));
 		const turn = this.#turn(run, dataset, emit);
-		const last = tasksOf(events, mode).at(-1);
-		// Calls a model made side by side: of those that were under way the record says that nobody knows what became of them.
-		for (const {data} of underWay(events)) if (data !== last) await act(turn, this.#options, {...data, id: data.actionId});
-		if (last) return this.#direct(turn, {id: last.actionId, tool: last.tool, input: last.input});
+		if (tasksOf(events, mode).length > 0) return this.#ended(turn, async () => answerFrom(await this.#finishTasks(turn, mode)));
 		if (mode === 'chat') return this.#chat(turn);
 		const interrupted = new WritError('interrupted', 'the platform stopped before this run had done anything');
 		return this.#ended(turn, async () => failed(interrupted));
+	}
+
+	/**
+	 * Takes up all that a run was to do. What has an outcome keeps it, and what broke off is said to be unknown, so only what was granted is
+	 * carried out. The outcome is what still waits, else the last success of what people were asked for, else that of the last task.
+	 */
+	async #finishTasks(turn: Turn, mode: string): Promise<Outcome> {
+		const {events} = turn.run.journal;
+		const tasks = tasksOf(events, mode);
+		const asked = new Set(events.flatMap(({type, data}) => (type === 'approval.requested' ? [data.actionId] : [])));
+		const outcomes: Outcome[] = [];
+		for (const {actionId: id, tool, input} of tasks) outcomes.push(await act(turn, this.#options, {id, tool, input}));
+		const waiting = outcomes.find(({kind}) => kind === 'awaiting_approval');
+		const done = outcomes.findLast(({kind, actionId}) => kind === 'succeeded' && asked.has(actionId));
+		return waiting ?? done ?? (outcomes.at(-1) as Outcome);
 	}
 
 	async #events(tenant: string, runId: string): Promise<readonly Event[]> {
@@ -314,15 +326,6 @@ async function hear({run, threadId, dataset, question}: Turn): Promise<void> {
 	if (threadId === null || run.journal.events.some((event) => event.type === 'message.added')) return;
 	const data = {role: 'user' as const, content: question, threadId, datasetId: dataset?.id ?? ''};
 	await run.journal.append({type: 'message.added', actor: startOf(run.journal.events).principal, data});
-}
-
-/** Proposals that were started and have no outcome. */
-function underWay(events: readonly Event[]) {
-	const concerns = (type: Event['type'], actionId: string) =>
-		events.some((event) => event.type === type && 'actionId' in event.data && event.data.actionId === actionId);
-	return events
-		.filter((event) => event.type === 'action.proposed')
-		.filter(({data: {actionId}}) => concerns('action.intent', actionId) && !concerns('action.outcome', actionId));
 }
 
 function startOf(events: readonly Event[]): EventData<'run.started'> {

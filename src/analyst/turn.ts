@@ -12,7 +12,7 @@ import type {TurnEvent} from '#contract/stream.ts';
 import {denialError} from '#kernel/denial.ts';
 import {govern, type Outcome} from '#kernel/govern.ts';
 import type {Kernel} from '#kernel/ports.ts';
-import {toResponse} from './answer.ts';
+import {statusOf, toResponse} from './answer.ts';
 import type {Computed} from './compute.ts';
 import {hintOf} from './hint.ts';
 import {summarise} from './summary.ts';
@@ -68,7 +68,7 @@ export async function act(
 export async function conclude(turn: Turn, answer: Answer): Promise<ChatResponse> {
 	const {run, emit} = turn;
 	if (answer.outcome?.kind === 'awaiting_approval') {
-		run.park();
+		await park(run, answer.outcome.approvalId);
 	} else {
 		const status = endStatus(answer);
 		const resultActionId = answer.outcome && answer.outcome.kind !== 'denied' ? answer.outcome.actionId : null;
@@ -78,6 +78,13 @@ export async function conclude(turn: Turn, answer: Answer): Promise<ChatResponse
 	emit({event: 'result', data: response});
 	emit({event: 'done', data: {run_id: run.id}});
 	return response;
+}
+
+/** What was answered of several requests has been carried out: then the run says that it waits again. */
+async function park({journal, park: letGo}: OpenRun, waitsFor: string): Promise<void> {
+	const says = statusOf(journal.events) === 'awaiting_approval';
+	if (!says) await journal.append({type: 'run.parked', actor: journal.principal, data: {waitsFor}});
+	letGo();
 }
 
 function spoken({run, threadId, dataset}: Turn, {text, suggestions}: Answer): readonly EventBody[] {

@@ -288,6 +288,8 @@ export const EVENTS = {
 		origin: originSchema.optional(),
 	}),
 	'run.resumed': z.object({reason: z.string()}),
+	/** it has done what was granted so far, and waits for the answer to another approval */
+	'run.parked': z.object({waitsFor: z.string()}),
 	/** another policy came into force */
 	'policy.changed': z.object({
 		version: z.string(),

@@ -72,6 +72,8 @@ export function projectRun<Row extends RunRow>(row: Row, event: Event, approval:
 			return {...row, seq, status: waits(approval) ?? row.status};
 		case 'run.resumed':
 			return {...row, seq, status: 'running'};
+		case 'run.parked':
+			return {...row, seq, status: 'awaiting_approval'};
 		case 'run.finished': {
 			const {status, durationMs, error} = event.data;
 			const errorCode = error === null ? null : storable(error.code);

@@ -47,6 +47,8 @@ export function summarise(event: Event): string {
 		}
 		case 'run.resumed':
 			return event.data.reason;
+		case 'run.parked':
+			return `waits for ${event.data.waitsFor}`;
 		case 'mode.changed':
 			return `${event.data.mode}${event.data.reason === '' ? '' : ` · ${event.data.reason}`}`;
 		case 'content.erased':
