@@ -1,4 +1,5 @@
 import {setMaxListeners} from 'node:events';
+import {WritError} from '#contract/errors.ts';
 import type {Outcome} from './execute.ts';
 import type {Journal, Kernel} from './ports.ts';
 import type {Stopwatch} from './tool.ts';
@@ -25,13 +26,25 @@ export async function awaitAnswer({propose, clock, signal}: Waiting, journal: Jo
 		const asked = journal.events.findIndex(({type, data}) => type === 'approval.requested' && data.approvalId === approvalId);
 		seen = Math.max(before, asked + 1);
 		kernel.progress(journal.runId, {actionId, stage: 'awaiting_approval'});
-		clock.pause();
+		const refusal = pausing(clock);
+		if (refusal) return withdraw(actionId, journal, kernel, refusal);
 		try {
 			await untilNews(seen, approveBy, journal, {signal, now: kernel.clock.now()});
 		} finally {
-			clock.resume();
+			await clock.resume();
 		}
 		if (signal.aborted) return withdraw(actionId, journal, kernel);
+	}
+}
+
+/** Why nothing may wait any more; undefined when the clock stands still. */
+function pausing(clock: Stopwatch): WritError | undefined {
+	try {
+		clock.pause();
+		return undefined;
+	} catch (error) {
+		if (error instanceof WritError) return error;
+		throw error;
 	}
 }
 

@@ -47,7 +47,7 @@ export function answerCalls({id: parent, propose, signal, clock}: Parent, journa
 			state.calls += 1;
 			const refusal = refusalOf({calls: state.calls, depth, input, over: closing.signal.aborted || signal.aborted});
 			if (refusal) return {type: 'refused', id, ...refusal};
-			return {id, ...toReply(await carry(tool, input, together([kernel.held, clock, sandbox])), tool)};
+			return {id, ...toReply(await carry(tool, input, together([kernel.held, sandbox, clock])), tool)};
 		},
 		async close() {
 			closing.abort(new WritError('cancelled', 'the code that called this has ended'));
@@ -100,14 +100,14 @@ function toReply(outcome: Outcome, tool: string): Answer {
 	}
 }
 
-/** Those that there are, as one. */
+/** Those that there are, as one. The first may refuse to be paused, and takes its time to go on: it is the one that holds a place. */
 function together(clocks: readonly (Stopwatch | undefined)[]): Stopwatch {
 	return {
 		pause() {
 			for (const clock of clocks) clock?.pause();
 		},
-		resume() {
-			for (const clock of clocks) clock?.resume();
+		async resume() {
+			for (const clock of clocks) await clock?.resume();
 		},
 	};
 }

@@ -64,14 +64,9 @@ export async function execute(
 			const parent = {id: action.id, propose, signal: deadline.signal, clock: deadline};
 			const calls = callsTools(request) ? answerCalls(parent, journal, kernel) : undefined;
 			if (calls) opened.push(calls);
-			const job = {
-				spec: demanding(level, spec),
-				request,
-				nested,
-				onStart: deadline.resume,
-				...(calls && {answerCall: calls.answer}),
-			};
-			// Who waits for a place has not used up time; the wait ends because all who are before it are limited.
+			const answering = calls && {answerCall: calls.answer};
+			const job = {spec: demanding(level, spec), request, nested, onStart: deadline.resume, ...answering};
+			// Who waits for a place has not used up time. The wait ends: who has a place is limited, or waits for a person and gives it back.
 			deadline.pause();
 			const result = await kernel.sandboxes.run(permit, job, deadline.signal).finally(() => {
 				deadline.resume();

@@ -7,8 +7,8 @@ import type {Permit} from './permit.ts';
 /** What came out of a sandbox. Errors of the code inside are `error` frames; a broken or stopped sandbox is a thrown `WritError`. */
 export type SandboxResult = {readonly frames: readonly Frame[]; readonly usage: Usage; readonly isolation: Isolation};
 
-/** A clock that can stand still. */
-export type Stopwatch = {pause(): void; resume(): void};
+/** A clock that can stand still. What throws has not been paused; what was to be waited for goes on when `resume` has resolved. */
+export type Stopwatch = {pause(): void; resume(): void | Promise<void>};
 
 /**
  * Answers a tool call of the code inside a sandbox: as a proposal of its own, through every gate. Asked for one call at a time. `clock`

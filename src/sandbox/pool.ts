@@ -7,7 +7,7 @@ import type {SandboxSpec} from '#contract/sandbox.ts';
 import {isAtLeast} from '#kernel/level.ts';
 import {assertPermit} from '#kernel/permit.ts';
 import type {Sandboxes} from '#kernel/ports.ts';
-import {createFairQueue} from './fair-queue.ts';
+import {createPlaces} from './places.ts';
 import type {Sandbox, SandboxProvider} from './sandbox.ts';
 import {type ShelfStats, Shelves, type Target} from './shelves.ts';
 
@@ -17,7 +17,7 @@ export type PoolOptions = {
 	readonly size: number;
 	/** sandboxes that wait for the same spec and tenant */
 	readonly perSpec: number;
-	/** runs at the same time */
+	/** runs at the same time, without those whose code waits for a person */
 	readonly concurrency: number;
 	/** runs that may wait for a place */
 	readonly queue: number;
@@ -39,7 +39,7 @@ export type Pool = Pick<Sandboxes, 'run'> & {
 };
 
 export function createPool({provider, size, perSpec, concurrency, queue: maxWaiting}: PoolOptions): Pool {
-	const queue = createFairQueue(concurrency);
+	const queue = createPlaces(concurrency);
 	const shelves = new Shelves({provider, size, perSpec});
 	const state = {closed: false, warmRuns: 0, coldRuns: 0};
 	/** What a sandbox is can have changed while it waited. */
@@ -64,13 +64,15 @@ export function createPool({provider, size, perSpec, concurrency, queue: maxWait
 			if (state.closed) throw closing();
 			if (!nested && queue.waiting >= maxWaiting) throw crowded(maxWaiting);
 			// A nested run that waited for a place would wait for the sandbox that waits for it. One sandbox makes one call at a time.
-			const leave = nested ? () => {} : await queue.enter(permit.tenant, signal);
+			const place = nested ? undefined : await queue.enter(permit.tenant, signal);
+			const leave = () => place?.leave();
 			try {
 				const sandbox = await claim({spec, tenant: permit.tenant}, signal);
 				// The place is free when the sandbox is gone, which its caller need not wait for.
 				sandbox.ended.then(leave, leave);
 				onStart?.();
-				return await sandbox.run(permit, request, signal, answerCall);
+				const answer: typeof answerCall = answerCall && ((call, clock) => answerCall(call, place?.givenBack(clock) ?? clock));
+				return await sandbox.run(permit, request, signal, answer);
 			} catch (error) {
 				leave();
 				throw error;
