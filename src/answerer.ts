@@ -1,5 +1,7 @@
 import type {Answerer} from '#analyst/turn.ts';
 import type {Config} from '#config/config.ts';
+import {WritError} from '#contract/errors.ts';
+import type {Model} from '#models/model.ts';
 import {createModel} from '#models/providers.ts';
 import type {AnswererParts as Parts} from './platform.ts';
 
@@ -21,7 +23,26 @@ function modelAnswerer({models, agent, limits}: Config, parts: Parts): Answerer 
 		pythonEnabled: limits.enablePython,
 		maxRows: limits.maxRows,
 	};
-	return async (turn) => (await import('#analyst/agent.ts')).createModelAnswerer(options)(turn);
+	return async (turn) => {
+		const error = parts.limitsMoney() ? unpriced(model)?.toJSON() : undefined;
+		if (error)
+			return {
+				text: `The language model was asked nothing: ${error.message}. You can ${error.hint}.`,
+				suggestions: [],
+				outcome: null,
+				error,
+			};
+		return (await import('#analyst/agent.ts')).createModelAnswerer(options)(turn);
+	};
+}
+
+/** Why a limit in money cannot be kept with this model; null when it can. */
+export function unpriced({id, price}: Model): WritError | null {
+	if (price) return null;
+	return new WritError('invalid_config', `the policy limits money, and the price of the model \`${id}\` is not known`, {
+		hint: 'set WRIT_MODEL_PRICE to its US dollars for a million tokens in and out, such as `0.15,0.6`, or take the limit out',
+		details: {model: id},
+	});
 }
 
 /** Loaded with the first question too. */

@@ -4,8 +4,10 @@ import type {Config} from '#config/config.ts';
 import type {Check} from '#contract/api.ts';
 import {toErrorBody} from '#contract/errors.ts';
 import {createModel} from '#models/providers.ts';
+import {limitsMoney} from '#policy/money.ts';
 import {showProblem} from '#policy/policy-text.ts';
 import type {ProviderFacts} from '#sandbox/sandbox.ts';
+import {unpriced} from './answerer.ts';
 import {LOCAL, type Platform} from './platform.ts';
 
 /** What serving needs: without a required one, no question is answered. */
@@ -50,7 +52,7 @@ export async function doctorChecks(platform: Platform, config: Config, root: str
 	const optional = await Promise.all([
 		check('node', true, async () => ({ok: true, why: `Node ${process.versions.node}`, fix: null})),
 		check('python', false, () => python(platform, config)),
-		check('model', false, async () => model(config)),
+		check('model', false, async () => model(config, limitsMoney(platform.policy.current().document.budgets))),
 		check('page', false, async () => {
 			const built = await stat(path.join(root, 'web/dist/index.html')).then(
 				() => true,
@@ -129,7 +131,7 @@ async function python({sandboxing: {provider}}: Platform, {limits}: Config): Pro
 		: {ok: false, why: 'no Python with pandas and numpy', fix: 'run `scripts/python.sh`; SQL and plans work without it'};
 }
 
-function model({models}: Config): Finding {
+function model({models}: Config, isLimited: boolean): Finding {
 	const chosen = createModel(models);
 	if (!chosen) {
 		return {
@@ -138,6 +140,8 @@ function model({models}: Config): Finding {
 			fix: 'set OPENAI_API_KEY, ANTHROPIC_API_KEY or OPENAI_BASE_URL to use one',
 		};
 	}
+	const unknown = isLimited ? unpriced(chosen) : null;
+	if (unknown) return {ok: false, why: `${unknown.message}, so it is asked nothing`, fix: unknown.hint ?? null};
 	return {ok: true, why: `${chosen.id} (${chosen.provider}); what it proposes is governed like everything else`, fix: null};
 }
 

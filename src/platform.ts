@@ -32,6 +32,7 @@ import type {Kernel, Redactor, Store} from '#kernel/ports.ts';
 import type {AnyTool} from '#kernel/tool.ts';
 import type {LivePolicy} from '#policy/live.ts';
 import {modesOf, withMode} from '#policy/mode.ts';
+import {limitsMoney} from '#policy/money.ts';
 import {createPool, type Pool} from '#sandbox/pool.ts';
 import {openSqlite} from '#store/sqlite.ts';
 import type {FileStore} from '#tools/files.ts';
@@ -97,7 +98,10 @@ export type PlatformOptions = {
 	readonly environment?: Readonly<Record<string, string>>;
 };
 
-export type AnswererParts = Pick<Platform, 'kernel' | 'store' | 'datasets' | 'secrets'>;
+export type AnswererParts = Pick<Platform, 'kernel' | 'store' | 'datasets' | 'secrets'> & {
+	/** whether the policy in force limits what models may cost */
+	readonly limitsMoney: () => boolean;
+};
 
 /**
  * How long a run stays with a server that no longer says it is there. Between processes of one machine no network can hide a living
@@ -140,7 +144,7 @@ export async function createPlatform(options: PlatformOptions): Promise<Platform
 	const needsSecond = (tenant: string | null) => hasTwoPeople(config, tenant);
 	const killSwitch = await createKillSwitch({holder: mode, defaults, store, runs, kernel, software, needsSecond});
 	mode.catchUp = killSwitch.catchUp;
-	const answer = answerer({kernel, store, datasets, secrets});
+	const answer = answerer({kernel, store, datasets, secrets, limitsMoney: () => limitsMoney(policy.current().document.budgets)});
 	const analyst = new AnalystRoom({kernel, news, datasets, runs, store, software, answer});
 
 	const policies = createPolicyRoom({live: policy, kernel, store, runs, config, dataDir, software});

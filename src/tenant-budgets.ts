@@ -4,6 +4,7 @@ import type {PolicyDocument, TenantBudget} from '#contract/policy.ts';
 import type {AppendBatch, Clock, Store} from '#kernel/ports.ts';
 import type {Amounts, Spend} from '#kernel/spend.ts';
 import type {LivePolicy} from '#policy/live.ts';
+import {RUN_MONEY} from '#policy/money.ts';
 import type {TenantStorage} from './storage.ts';
 
 /**
@@ -30,7 +31,7 @@ function reserving({events: [first]}: AppendBatch, {run, tenant: budget}: Policy
 	// What the platform does for itself, such as loading a policy, is not the tenant's to pay.
 	if (budget === undefined || first?.type !== 'run.started' || first.data.job === 'system') return null;
 	const model = asksModel(first.data);
-	const wants = {tokens: model ? run.tokens : 0, costMicros: model ? micros(run.money) : 0, bytes: run.bytes};
+	const wants = {tokens: model ? run.tokens : 0, costMicros: model ? micros(run.money ?? RUN_MONEY) : 0, bytes: run.bytes};
 	const {tenant} = first.data.principal;
 	return {kind: 'reserve', tenant, window: windowOf(first.at, budget.window), wants, limits: limitsOf(budget)};
 }

@@ -43,7 +43,10 @@ test('where agents are kept from a dataset no model is asked, and the answer say
 	assert.equal(sent(), '[]');
 	assert.equal(body.status, 'rejected');
 	assert.equal(body.result.error?.type, 'POLICY_DENIED');
-	assert.match(body.assistant_message, /^The language model was asked nothing, because it may not be shown this dataset\. Not done: /);
+	assert.match(
+		body.assistant_message,
+		/^The language model was asked nothing, because it may not be shown this dataset\. Not done: /,
+	);
 	assert.deepEqual(await decisions(writ, body.run_id), [['analyst.get_dataset_schema', 'deny']]);
 });
 

@@ -13,6 +13,7 @@ type Say = (request: ModelRequest, watch: ModelWatch) => Partial<ModelReply> | P
 function scripted(...script: readonly Say[]): Model & {readonly requests: ModelRequest[]} {
 	const requests: ModelRequest[] = [];
 	return {
+		price: null,
 		provider: 'scripted',
 		id: 'm1',
 		requests,

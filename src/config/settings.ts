@@ -122,6 +122,15 @@ const models = {
 			env: 'ANTHROPIC_BASE_URL',
 		},
 	),
+	price: setting(
+		z
+			.string()
+			.regex(/^\d+(\.\d+)?,\d+(\.\d+)?$/, 'expected two prices such as `0.15,0.6`')
+			.nullable()
+			.default(null),
+		'US dollars for a million tokens of the model, input and output, such as `0.15,0.6`; without it the list price, where one is known',
+		{env: 'WRIT_MODEL_PRICE'},
+	),
 	timeoutSeconds: setting(count(1, 3_600, 60), 'how long one model response may take', {env: 'LLM_TIMEOUT_SECONDS', unit: 's'}),
 };
 

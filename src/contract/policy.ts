@@ -131,8 +131,8 @@ const runBudgetSchema = z
 		/** of calls of the model that failed */
 		retries: z.int().min(1).max(10_000).default(20),
 		tokens: z.int().min(1).max(100_000_000).default(200_000),
-		/** US dollars */
-		money: z.number().positive().max(10_000).default(1),
+		/** US dollars; 1 when it is not said, and then a model without a known price is asked all the same */
+		money: z.number().positive().max(10_000).optional(),
 		/** that actions returned */
 		bytes: z
 			.int()

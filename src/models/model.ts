@@ -3,6 +3,7 @@
  * what it proposes is data until the governed path says otherwise. This room alone talks to model providers.
  */
 import type {WritError} from '#contract/errors.ts';
+import type {Price} from './prices.ts';
 
 export type ModelTool = {
 	readonly name: string;
@@ -60,6 +61,8 @@ export type Model = {
 	/** `openai`, `anthropic` or `openai-compatible` */
 	readonly provider: string;
 	readonly id: string;
+	/** null when nobody knows it: then what it costs is counted as nothing */
+	readonly price: Price | null;
 	/** Throws `model_unavailable`, `model_rejected` or `cancelled`. */
 	respond(request: ModelRequest, watch: ModelWatch): Promise<ModelReply>;
 };

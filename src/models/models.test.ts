@@ -6,7 +6,7 @@ import {startAnthropic} from './doubles/anthropic.ts';
 import {startOpenAi} from './doubles/openai.ts';
 import type {Double, Script} from './doubles/script.ts';
 import type {Model, ModelReply, ModelRequest} from './model.ts';
-import {costOf} from './prices.ts';
+import {costOf, priceOf} from './prices.ts';
 import {createModel, type ModelSettings} from './providers.ts';
 
 const KEY = 'sk-canary-0123456789abcdef';
@@ -19,6 +19,7 @@ const SETTINGS: ModelSettings = {
 	anthropicModel: 'claude-sonnet-4-5',
 	openaiBaseUrl: null,
 	anthropicBaseUrl: null,
+	price: null,
 	timeoutSeconds: 30,
 };
 
@@ -106,7 +107,7 @@ for (const {name, start, settings, system, nonsense} of PROVIDERS) {
 			finishReason: 'stop',
 			inputTokens: 1_000,
 			outputTokens: 10,
-			costUsd: costOf(model.id, 1_000, 10),
+			costUsd: costOf(priceOf(model.id), 1_000, 10),
 			priceKnown: true,
 		});
 	});
@@ -278,11 +279,12 @@ test('a provider that is named needs its key', () => {
 });
 
 test('a price is that of the longest name, and unknown is unknown', () => {
-	assert.equal(costOf('gpt-4o-mini-2024-07-18', 1_000_000, 1_000_000), 0.75);
-	assert.equal(costOf('gpt-4o', 1_000_000, 0), 2.5);
-	assert.equal(costOf('claude-sonnet-4-5', 0, 1_000_000), 15);
-	assert.equal(costOf('llama3', 1, 1), null);
-	assert.equal(costOf('gpt-4omega', 1, 1), null);
+	assert.equal(costOf(priceOf('gpt-4o-mini-2024-07-18'), 1_000_000, 1_000_000), 0.75);
+	assert.equal(costOf(priceOf('gpt-4o'), 1_000_000, 0), 2.5);
+	assert.equal(costOf(priceOf('claude-sonnet-4-5'), 0, 1_000_000), 15);
+	assert.equal(costOf(priceOf('llama3'), 1, 1), null);
+	assert.equal(costOf(priceOf('gpt-4omega'), 1, 1), null);
+	assert.equal(costOf(priceOf('llama3', '1,2.5'), 1_000_000, 2_000_000), 6);
 });
 
 test('a provider that keeps failing is left alone for a while, then tried by one', () => {

@@ -1,5 +1,8 @@
-/** US dollars per million tokens, input and output, by the beginning of a model's id; the longest match counts. List prices, as published. */
-const PRICES: Readonly<Record<string, readonly [input: number, output: number]>> = {
+/** US dollars per million tokens. */
+export type Price = readonly [input: number, output: number];
+
+/** List prices by the beginning of a model's id; the longest match counts. As published. */
+const PRICES: Readonly<Record<string, Price>> = {
 	'gpt-4o-mini': [0.15, 0.6],
 	'gpt-4o': [2.5, 10],
 	'gpt-4.1-nano': [0.1, 0.4],
@@ -19,11 +22,18 @@ const PRICES: Readonly<Record<string, readonly [input: number, output: number]>>
 	'claude-3-haiku': [0.25, 1.25],
 };
 
-/** What a response cost, or null when nobody here knows the price: a budget in money then counts nothing, and says so. */
-export function costOf(modelId: string, inputTokens: number, outputTokens: number): number | null {
+/** What was set, such as `0.15,0.6`, else the list price; null when nobody here knows the price. */
+export function priceOf(modelId: string, set: string | null = null): Price | null {
+	const [input, output] = (set ?? '').split(',').map(Number);
+	if (set !== null && input !== undefined && output !== undefined) return [input, output];
 	const [, price] =
 		Object.entries(PRICES)
 			.filter(([prefix]) => modelId === prefix || modelId.startsWith(`${prefix}-`))
 			.sort(([one], [other]) => other.length - one.length)[0] ?? [];
-	return price ? (inputTokens * price[0] + outputTokens * price[1]) / 1_000_000 : null;
+	return price ?? null;
+}
+
+/** In US dollars; null without a price. */
+export function costOf(price: Price | null, inputTokens: number, outputTokens: number): number | null {
+	return price && (inputTokens * price[0] + outputTokens * price[1]) / 1_000_000;
 }

@@ -1,5 +1,6 @@
 import {WritError} from '#contract/errors.ts';
 import type {Model} from './model.ts';
+import {priceOf} from './prices.ts';
 import type {ModelClient, Patience} from './resilient.ts';
 
 export type ModelSettings = {
@@ -11,6 +12,8 @@ export type ModelSettings = {
 	/** a server that speaks OpenAI's chat completions; it may need no key */
 	readonly openaiBaseUrl: string | null;
 	readonly anthropicBaseUrl: string | null;
+	/** of a million tokens in and out, such as `0.15,0.6`; null for the list price */
+	readonly price: string | null;
 	readonly timeoutSeconds: number;
 };
 
@@ -26,15 +29,17 @@ export function createModel(settings: ModelSettings, patience: Partial<Patience>
 	if (!chosen) return null;
 	const client = chosen === 'openai' ? openai(settings) : anthropic(settings);
 	const {provider, id} = client;
+	const price = priceOf(id, settings.price);
 	const load = once(async () => {
 		const [{createResilientModel}, {createBreaker}] = await Promise.all([import('./resilient.ts'), import('./breaker.ts')]);
 		return createResilientModel({
 			...client,
+			price,
 			patience: {...PATIENCE, timeoutMs: settings.timeoutSeconds * 1_000, ...patience},
 			breaker: createBreaker({...BREAKER, provider}),
 		});
 	});
-	return {provider, id, respond: async (request, watch) => (await load()).respond(request, watch)};
+	return {provider, id, price, respond: async (request, watch) => (await load()).respond(request, watch)};
 }
 
 /** With both keys OpenAI is asked. */
@@ -49,7 +54,7 @@ function chooseProvider({provider, openaiApiKey, openaiBaseUrl, anthropicApiKey}
 	});
 }
 
-type Client = Omit<ModelClient, 'patience' | 'breaker'>;
+type Client = Omit<ModelClient, 'patience' | 'breaker' | 'price'>;
 
 /** Chat completions everywhere: it is what every compatible server speaks, so one way is tested for all of them. */
 function openai({openaiApiKey: apiKey, openaiModel: id, openaiBaseUrl: baseURL}: ModelSettings): Client {

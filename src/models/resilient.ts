@@ -4,7 +4,7 @@ import {WritError} from '#contract/errors.ts';
 import type {Breaker} from './breaker.ts';
 import {type Failure, toFailure} from './failure.ts';
 import type {Model, ModelReply, ModelRequest, ModelWatch} from './model.ts';
-import {costOf} from './prices.ts';
+import {costOf, type Price} from './prices.ts';
 import {type StreamedReply, streamReply} from './stream-reply.ts';
 
 export type Patience = {
@@ -20,6 +20,7 @@ export type Patience = {
 export type ModelClient = {
 	readonly provider: string;
 	readonly id: string;
+	readonly price: Price | null;
 	readonly load: () => Promise<LanguageModelV4>;
 	/** the setting a person checks when the key is refused */
 	readonly keySetting: string;
@@ -30,10 +31,11 @@ export type ModelClient = {
 
 /** A provider's model with bounded retries, a time limit for each response, and a breaker all its callers share. */
 export function createResilientModel(client: ModelClient): Model {
-	const {provider, id} = client;
+	const {provider, id, price} = client;
 	return {
 		provider,
 		id,
+		price,
 		async respond(request, watch) {
 			for (let attempt = 1; ; attempt += 1) {
 				const outcome = await tryOnce(client, request, watch);
@@ -57,7 +59,7 @@ async function tryOnce(
 	request: ModelRequest,
 	{onText, signal, maxOutputTokens}: ModelWatch,
 ): Promise<Tried> {
-	const {provider, id, keySetting, secret, patience, breaker} = client;
+	const {provider, price, keySetting, secret, patience, breaker} = client;
 	if (signal.aborted) throw cancelled();
 	try {
 		breaker.enter();
@@ -73,7 +75,7 @@ async function tryOnce(
 			...(maxOutputTokens !== undefined && {maxOutputTokens}),
 		});
 		breaker.succeeded();
-		return {reply: priced(id, streamed, performance.now() - started)};
+		return {reply: priced(price, streamed, performance.now() - started)};
 	} catch (thrown) {
 		if (signal.aborted) throw cancelled();
 		const failure = toFailure(timeout.aborted ? timeout.reason : thrown, {
@@ -88,8 +90,8 @@ async function tryOnce(
 	}
 }
 
-function priced(id: string, streamed: StreamedReply, elapsedMs: number): ModelReply {
-	const cost = costOf(id, streamed.inputTokens, streamed.outputTokens);
+function priced(price: Price | null, streamed: StreamedReply, elapsedMs: number): ModelReply {
+	const cost = costOf(price, streamed.inputTokens, streamed.outputTokens);
 	return {...streamed, costUsd: cost ?? 0, priceKnown: cost !== null, durationMs: Math.round(elapsedMs * 10) / 10};
 }
 

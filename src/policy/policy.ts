@@ -11,6 +11,7 @@ import {budgetGate} from './budget.ts';
 import {createPermissionGate} from './cedar.ts';
 import {createFlowGate} from './flow.ts';
 import {createModeGate, modesOf} from './mode.ts';
+import {RUN_MONEY} from './money.ts';
 import {withQuorum} from './quorum.ts';
 import {createRiskGate} from './risk.ts';
 import {loadRules, type Rule, type RuleSet} from './rules.ts';
@@ -73,7 +74,7 @@ export function createPolicy(options: PolicyOptions): LoadedPolicy {
 }
 
 function toBudget({actions, calls, retries, tokens, money, bytes, seconds}: PolicyDocument['budgets']['run']): Budget {
-	return {actions, calls, retries, tokens, costUsd: money, bytes, wallMs: seconds * 1_000};
+	return {actions, calls, retries, tokens, costUsd: money ?? RUN_MONEY, bytes, wallMs: seconds * 1_000};
 }
 
 function rulesOf({policies, schema, digest, cache}: PolicyOptions): RuleSet {

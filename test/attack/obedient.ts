@@ -20,6 +20,7 @@ export function inPieces(text: string): readonly string[] {
 /** It reads notes with SQL, or where that does not run with Python. */
 export function createObedientModel(reads: () => 'sql' | 'python'): Model {
 	return {
+		price: null,
 		provider: 'double',
 		id: 'obedient',
 		async respond({system, messages}) {

@@ -151,7 +151,7 @@ function toCall(question: Question, document: PolicyDocument): [Action, Facts] {
 				at: new Date(NOW.getTime() - one.secondsAgo * 1_000).toISOString(),
 				labels: one.labels as Label[],
 			})),
-			budget: {...limits, costUsd: limits.money, wallMs: limits.seconds * 1_000},
+			budget: {...limits, costUsd: limits.money ?? 1, wallMs: limits.seconds * 1_000},
 		},
 		{kind, id: ask.principal.id, tenant: ask.principal.tenant, ...viaOf(question.via)},
 	);

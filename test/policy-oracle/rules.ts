@@ -124,7 +124,7 @@ function budgetPart(used: Question['used'], limits: PolicyDocument['budgets']['r
 	const over = [
 		['actions', used.actions >= limits.actions],
 		['tokens', used.tokens >= limits.tokens],
-		['costUsd', used.money >= limits.money],
+		['costUsd', used.money >= (limits.money ?? 1)],
 		['wallMs', used.seconds >= limits.seconds],
 		['calls', used.calls >= limits.calls],
 		['retries', used.retries >= limits.retries],
