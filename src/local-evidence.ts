@@ -1,8 +1,9 @@
-import {mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {Local} from '#cli/io.ts';
 import type {Config} from '#config/config.ts';
 import type {Verification} from '#contract/api.ts';
+import {makeDirectory} from '#contract/directory.ts';
 import {WritError} from '#contract/errors.ts';
 import {type Keyring, openKeyring, rotateKey} from '#evidence/keyring.ts';
 import {type KeyRecord, keyIdOf} from '#evidence/keys.ts';
@@ -45,7 +46,7 @@ export const localEvidence: Local['evidence'] = {
 	async write(files, directory) {
 		for (const [name, bytes] of files) {
 			const file = path.join(directory, name);
-			await mkdir(path.dirname(file), {recursive: true});
+			makeDirectory(path.dirname(file));
 			await writeFile(file, bytes);
 		}
 	},

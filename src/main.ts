@@ -3,7 +3,7 @@
  * no room imports these files.
  */
 import {openAsBlob} from 'node:fs';
-import {mkdir, open, readdir, readFile, stat} from 'node:fs/promises';
+import {open, readdir, readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {text} from 'node:stream/consumers';
 import {askSecret} from '#cli/ask-secret.ts';
@@ -11,6 +11,7 @@ import {runCli} from '#cli/cli.ts';
 import type {Io, Local} from '#cli/io.ts';
 import {type LoadedConfig, loadConfig} from '#config/config.ts';
 import type {Secrets} from '#config/secrets.ts';
+import {makeDirectory} from '#contract/directory.ts';
 import {readVersion} from './doctor.ts';
 
 /** Loaded when a command needs it, so that `writ --help` and checking a file stay quick. */
@@ -45,7 +46,7 @@ const io: Io = {
 	listFiles,
 	openBlob: (file) => openAsBlob(file),
 	async writeFile(file, body) {
-		await mkdir(path.dirname(file), {recursive: true});
+		makeDirectory(path.dirname(file));
 		await using handle = await open(file, 'w');
 		for await (const chunk of body) await handle.writeFile(chunk);
 	},

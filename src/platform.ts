@@ -19,6 +19,7 @@ import {createSqlTool} from '#analyst/sql.ts';
 import type {Answerer, Progress} from '#analyst/turn.ts';
 import type {Config} from '#config/config.ts';
 import type {Secrets} from '#config/secrets.ts';
+import {makeDirectory} from '#contract/directory.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Event} from '#contract/event.ts';
 import type {SandboxLimits} from '#contract/sandbox.ts';
@@ -229,8 +230,9 @@ export const LOCAL = 'local';
 /** The channel on which every run's events are published. */
 const ALL = '*';
 
-/** Throws `store_unavailable` where nothing could be kept. */
+/** Throws `invalid_config` where there can be no directory, and `store_unavailable` where nothing could be kept in it. */
 function prepareDirectory(dataDir: string): void {
+	makeDirectory(dataDir, 0o711);
 	try {
 		for (const name of ['exports', 'uploads', 'samples', 'work'])
 			mkdirSync(path.join(dataDir, name), {recursive: true, mode: 0o711});

@@ -44,9 +44,20 @@ suite('a directory that cannot be written', () => {
 		const dataDir = path.join(freshData(t), 'file');
 		writeFileSync(dataDir, 'this is no directory');
 		const {exit, err} = await runWrit(['serve'], {env: {WRIT_DATA_DIR: dataDir, WRIT_PORT: '0'}});
-		assert.equal(exit, 1);
-		assert.match(err, /^store_unavailable: the data directory `.*file` cannot be written: /m);
+		assert.equal(exit, 2);
+		assert.match(err, /^invalid_config: the directory `.*file` cannot be made: there is a file of that name\n +name another/m);
 	});
+
+	for (const dataDir of ['/proc/writ', '/proc/writ/deep/er']) {
+		test(`${dataDir} is refused, although the file system says that it is only not there yet`, async () => {
+			const env = {WRIT_DATA_DIR: dataDir, WRIT_PORT: '1', WRIT_SECRETS_PASSPHRASE: 'several words of it'};
+			const message = /^invalid_config: the directory `\/proc\/writ` cannot be made: the file system takes none there$/m;
+			for (const command of [['serve'], ['secrets', 'set', 'a'], ['keys', 'list']]) {
+				const {exit, err} = await runWrit(command, {env, input: 'a value of it\n'});
+				assert.deepEqual([exit, message.test(err)], [2, true], `${command.join(' ')}: ${err}`);
+			}
+		});
+	}
 
 	test('a database of another program is left alone', async (t) => {
 		const dataDir = freshData(t);

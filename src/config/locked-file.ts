@@ -1,7 +1,8 @@
 /** Files that several processes of one machine change: each replaces the whole, one after the other. */
-import {closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
+import {closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {setTimeout as pause} from 'node:timers/promises';
+import {makeDirectory} from '#contract/directory.ts';
 import {WritError} from '#contract/errors.ts';
 
 /** Whoever reads meets the old text or the new; after a crash too. Only the owner can read it. */
@@ -38,7 +39,7 @@ export async function withLock<T>(lock: string, work: () => T): Promise<T> {
 }
 
 function take(lock: string): boolean {
-	mkdirSync(path.dirname(lock), {recursive: true, mode: 0o700});
+	makeDirectory(path.dirname(lock), 0o700);
 	try {
 		writeFileSync(lock, String(process.pid), {flag: 'wx', mode: 0o600});
 		return true;

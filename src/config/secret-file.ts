@@ -3,9 +3,10 @@
  * nothing can be taken out, put in or exchanged unseen. What is not covered: putting an older whole file in its place.
  */
 import {createCipheriv, createDecipheriv, randomBytes} from 'node:crypto';
-import {mkdirSync, readFileSync} from 'node:fs';
+import {readFileSync} from 'node:fs';
 import path from 'node:path';
 import {z} from 'zod';
+import {makeDirectory} from '#contract/directory.ts';
 import {WritError} from '#contract/errors.ts';
 import {replaceFile, withLock} from './locked-file.ts';
 import {type Keyring, keySourceSchema} from './secret-key.ts';
@@ -40,7 +41,7 @@ export function openSecretFile(file: string, keyring: Keyring): SecretFile {
 	const read = (): Content => decrypt(file, keyring);
 	const write = (content: Content) => replaceFile(file, encrypt(content, keyring));
 	const change = (edit: (content: Content) => Content) => {
-		mkdirSync(path.dirname(file), {recursive: true, mode: 0o700});
+		makeDirectory(path.dirname(file), 0o700);
 		return withLock(`${file}.lock`, () => write(edit(read())));
 	};
 	return {
@@ -59,7 +60,7 @@ export function openSecretFile(file: string, keyring: Keyring): SecretFile {
 				return Object.fromEntries(Object.entries(content).filter(([key]) => key !== name));
 			}),
 		rotateKey(passphrase) {
-			mkdirSync(path.dirname(file), {recursive: true, mode: 0o700});
+			makeDirectory(path.dirname(file), 0o700);
 			return withLock(`${file}.lock`, () => {
 				const content = read();
 				keyring.renew(passphrase);

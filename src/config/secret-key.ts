@@ -1,8 +1,9 @@
 /** The keys of the secret file: random ones in a key file, or one made of a passphrase. */
 import {createHash, randomBytes, scryptSync} from 'node:crypto';
-import {mkdirSync, readFileSync, statSync} from 'node:fs';
+import {readFileSync, statSync} from 'node:fs';
 import path from 'node:path';
 import {z} from 'zod';
+import {makeDirectory} from '#contract/directory.ts';
 import {WritError} from '#contract/errors.ts';
 import {replaceFile} from './locked-file.ts';
 
@@ -101,7 +102,7 @@ function readKeys(keyFile: string): readonly Buffer[] {
 }
 
 function addKey(keyFile: string): Buffer {
-	mkdirSync(path.dirname(keyFile), {recursive: true, mode: 0o700});
+	makeDirectory(path.dirname(keyFile), 0o700);
 	const key = randomBytes(KEY_BYTES);
 	writeKeys(keyFile, [key, ...readKeys(keyFile)]);
 	return key;

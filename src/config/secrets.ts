@@ -2,8 +2,9 @@
  * The secrets of the platform: from the environment, else from the encrypted file. Configuration names them as `secret:NAME`; a value is
  * looked up where it is used and nowhere before. Every value is known to the redactor.
  */
-import {type FSWatcher, mkdirSync, readdirSync, statSync, utimesSync, watch, writeFileSync} from 'node:fs';
+import {type FSWatcher, readdirSync, statSync, utimesSync, watch, writeFileSync} from 'node:fs';
 import path from 'node:path';
+import {makeDirectory} from '#contract/directory.ts';
 import {WritError} from '#contract/errors.ts';
 import {openSecretFile, SECRET_NAME, type SecretEntry, type SecretFile} from './secret-file.ts';
 import {createKeyring} from './secret-key.ts';
@@ -138,8 +139,8 @@ function stampOf(file: string): string {
 /** Null where nothing can be watched: then a change is seen at the next use of a secret. */
 function watchDirectory(directory: string, onChange: () => void): FSWatcher | null {
 	try {
-		mkdirSync(path.dirname(directory), {recursive: true, mode: 0o711}); // sandboxes have their places there too
-		mkdirSync(directory, {recursive: true, mode: 0o700});
+		makeDirectory(path.dirname(directory), 0o711); // sandboxes have their places there too
+		makeDirectory(directory, 0o700);
 		const watcher = watch(directory, {persistent: false}, onChange);
 		watcher.on('error', () => watcher.close());
 		return watcher;
@@ -158,7 +159,7 @@ function createUses(directory: string): Uses {
 			if (!SECRET_NAME.test(name) || Date.now() - (marked.get(name) ?? 0) < MINUTE_MS) return;
 			marked.set(name, Date.now());
 			try {
-				mkdirSync(directory, {recursive: true, mode: 0o700});
+				makeDirectory(directory, 0o700);
 				const file = path.join(directory, name);
 				writeFileSync(file, '', {mode: 0o600});
 				utimesSync(file, new Date(), new Date());

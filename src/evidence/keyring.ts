@@ -1,6 +1,7 @@
 import {existsSync, readFileSync, statSync} from 'node:fs';
-import {mkdir, rename, rm, writeFile} from 'node:fs/promises';
+import {rename, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
+import {makeDirectory} from '#contract/directory.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Clock} from '#kernel/ports.ts';
 import {canonical} from './canonical.ts';
@@ -50,7 +51,7 @@ export async function rotateKey(directory: string, {revoke, clock}: Rotation): P
 		revokes: revoke === null ? null : {keyId: old.keyId, reason: revoke},
 	};
 	const record: KeyRecord = {...facts, own: key.sign(canonical(facts)), endorsement: old.sign(canonical(facts))};
-	await mkdir(directory, {recursive: true, mode: 0o700});
+	makeDirectory(directory, 0o700);
 	await writeFile(path.join(directory, NEXT), pem, {mode: 0o600, flush: true});
 	await replace(path.join(directory, CHAIN), `${canonical([...records, record])}\n`);
 	await finishRotation(directory);

@@ -1,6 +1,7 @@
 import {createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, sign} from 'node:crypto';
-import {link, mkdir, open, rm, writeFile} from 'node:fs/promises';
+import {link, open, rm, writeFile} from 'node:fs/promises';
 import {dirname} from 'node:path';
+import {makeDirectory} from '#contract/directory.ts';
 import {WritError} from '#contract/errors.ts';
 import type {SignedHead} from '#contract/event.ts';
 import {canonical} from './canonical.ts';
@@ -110,7 +111,7 @@ async function readPrivate(path: string): Promise<string> {
 async function create(path: string): Promise<void> {
 	const {privateKey} = generateKeyPairSync('ed25519');
 	const draft = `${path}.${randomUUID()}`;
-	await mkdir(dirname(path), {recursive: true, mode: 0o700});
+	makeDirectory(dirname(path), 0o700);
 	await writeFile(draft, privateKey.export({type: 'pkcs8', format: 'pem'}), {mode: 0o600, flag: 'wx', flush: true});
 	try {
 		await link(draft, path);

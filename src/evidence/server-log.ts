@@ -6,6 +6,7 @@
 import {appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
+import {makeDirectory} from '#contract/directory.ts';
 import type {SignedHead} from '#contract/event.ts';
 import type {Store} from '#kernel/ports.ts';
 import {canonical} from './canonical.ts';
@@ -211,7 +212,7 @@ async function compareAnchor(place: string, {origin, grown, first, anchors}: Gro
 		() => place.endsWith('/'),
 	);
 	const file = isDirectory ? path.join(place, 'checkpoints') : place;
-	await mkdir(path.dirname(file), {recursive: true});
+	makeDirectory(path.dirname(file));
 	const stamp = await stampOf(file);
 	const before = anchors.get(file);
 	const known = isDeepStrictEqual(before?.stamp, stamp) && before ? before : {stamp, roots: await readRoots(file, origin)};
