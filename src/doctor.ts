@@ -41,11 +41,16 @@ export async function readyChecks({store, datasets, pool, sandboxing: {provider}
 		}),
 		check('datasets', true, async () => {
 			const all = await datasets.list(LOCAL);
-			const why = all.length > 0 ? all.map(({id}) => id).join(', ') : 'there are none';
-			return {ok: all.length > 0, why, fix: all.length > 0 ? null : 'run `writ datasets samples`, or `writ datasets add FILE`'};
+			if (all.length === 0) return {ok: true, why: 'there are none yet', fix: ADD_SOME};
+			const problems = await Promise.all(all.map(({id}) => datasets.get(LOCAL, id).then(() => null, toErrorBody)));
+			const [broken] = problems.filter((problem) => problem !== null && problem.code !== 'not_found'); // removed just now
+			if (broken) return {ok: false, why: broken.message, fix: broken.hint ?? null};
+			return {ok: true, why: all.map(({id}) => id).join(', '), fix: null};
 		}),
 	]);
 }
+
+const ADD_SOME = 'add a file on the page or with `writ datasets add FILE`; `writ datasets samples` adds three datasets to try';
 
 /** All that a person who runs the platform may want to know, also what is optional. */
 export async function doctorChecks(platform: Platform, config: Config, root: string): Promise<readonly Check[]> {

@@ -12,6 +12,7 @@ import type {Io, Local} from '#cli/io.ts';
 import {type LoadedConfig, loadConfig} from '#config/config.ts';
 import type {Secrets} from '#config/secrets.ts';
 import {makeDirectory} from '#contract/directory.ts';
+import type {Client} from '#server/client.ts';
 import {readVersion} from './doctor.ts';
 
 /** Loaded when a command needs it, so that `writ --help` and checking a file stay quick. */
@@ -59,7 +60,11 @@ const local: Local = {
 		await (await rooms.serve()).serve(loaded, interrupt.signal);
 	},
 	async addSamples() {
-		return (await rooms.samples()).addSamples(loadConfig(), interrupt.signal);
+		const loaded = loadConfig();
+		const server = await runningServer(loaded);
+		if (server === null) return (await rooms.samples()).addSamplesHere(loaded, interrupt.signal);
+		const reply = await server.api.api.v1.datasets.samples.$post({}, {init: {signal: interrupt.signal}});
+		return {...(await reply.json()), where: server.url};
 	},
 	async verifyDatasets(id) {
 		return (await rooms.samples()).verifyDatasets(loadConfig(), id);
@@ -116,15 +121,11 @@ async function listFiles(place: string): Promise<readonly string[]> {
 /** The server the settings name, a local one that answers, or one inside this process. */
 async function connect() {
 	const loaded = loadConfig();
-	const {client} = loaded.config;
-	const {createClient} = await rooms.client();
-	const url = client.url ?? (await localServer(loaded));
-	const isReference = client.token?.startsWith('secret:') ?? false;
-	const token = isReference ? await withSecrets(({resolve}) => resolve(client.token)) : client.token;
-	if (url) return createClient({url, token});
+	const running = await runningServer(loaded);
+	if (running !== null) return running;
 	const {start} = await rooms.serve();
 	const {server, platform} = await start(loaded, 'silent');
-	return createClient({
+	return (await rooms.client()).createClient({
 		url: 'http://127.0.0.1',
 		fetch: server.fetch,
 		close: async () => {
@@ -132,6 +133,15 @@ async function connect() {
 			await platform.close();
 		},
 	});
+}
+
+async function runningServer(loaded: LoadedConfig): Promise<Client | null> {
+	const {client} = loaded.config;
+	const url = client.url ?? (await localServer(loaded));
+	if (url === null) return null;
+	const isReference = client.token?.startsWith('secret:') ?? false;
+	const token = isReference ? await withSecrets(({resolve}) => resolve(client.token)) : client.token;
+	return (await rooms.client()).createClient({url, token});
 }
 
 async function localServer({config}: LoadedConfig): Promise<string | null> {

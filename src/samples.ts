@@ -1,4 +1,5 @@
 import path from 'node:path';
+import {addSamples} from '#analyst/samples/add-samples.ts';
 import {SAMPLES, writeSamples} from '#analyst/samples/samples.ts';
 import {validateSamples} from '#analyst/samples/validate.ts';
 import type {Local} from '#cli/io.ts';
@@ -8,29 +9,19 @@ import type {Principal} from '#contract/event.ts';
 import {LOCAL, type Platform} from './platform.ts';
 import {start} from './serve.ts';
 
-/** Generates the sample files and takes in those that are not datasets yet, through the same governed path as anybody's files. */
-export async function addSamples(loaded: LoadedConfig, signal: AbortSignal): ReturnType<Local['addSamples']> {
+/** Adds the samples to the data directory that the settings name. */
+export async function addSamplesHere(loaded: LoadedConfig, signal: AbortSignal): ReturnType<Local['addSamples']> {
 	const {platform, config} = await start(loaded, 'silent');
 	try {
-		const present = new Map((await platform.datasets.list(LOCAL)).map((dataset) => [dataset.id, dataset]));
-		const missing = SAMPLES.filter((sample) => !present.has(sample.id));
-		const written = await writeSamples(path.join(path.resolve(config.data.dir), 'samples'), missing);
-		const added = new Map<string, number>();
-		for (const {input} of written) {
-			const dataset = await platform.analyst.add(input, {principal: SETUP, requestId: '', signal});
-			added.set(dataset.id, rowsOf(dataset.tables));
-		}
-		return SAMPLES.map(({id}) => ({id, rows: added.get(id) ?? rowsOf(present.get(id)?.tables ?? []), added: added.has(id)}));
+		const dataDir = path.resolve(config.data.dir);
+		const caller = {principal: SETUP, requestId: '', signal};
+		return {datasets: await addSamples(platform.analyst, path.join(dataDir, 'uploads'), caller), where: dataDir};
 	} finally {
 		await platform.close();
 	}
 }
 
 const SETUP: Principal = {kind: 'user', id: 'setup', tenant: LOCAL};
-
-function rowsOf(tables: readonly {readonly rows: number}[]): number {
-	return tables.reduce((sum, table) => sum + table.rows, 0);
-}
 
 /** Every row of the samples against what they promise, and every byte of the snapshots against their hashes. */
 export async function verifyDatasets(loaded: LoadedConfig, id: string | undefined): ReturnType<Local['verifyDatasets']> {

@@ -1,7 +1,7 @@
 /** The command line as a person types it: on a fresh directory without a server, and beside one. */
 import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
-import {readFileSync, writeFileSync} from 'node:fs';
+import {globSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {after, suite, test} from 'node:test';
 import {DuckDBInstance} from '@duckdb/node-api';
@@ -177,6 +177,32 @@ test('the samples are made once, and every row of them is examined on request', 
 	const {ok, checks} = JSON.parse(verified.out) as {ok: boolean; checks: unknown[]};
 	assert.deepEqual([verified.exit, ok], [0, true], verified.out);
 	assert.ok(checks.length > 3);
+});
+
+test('a server without datasets is ready and says how to add some; the samples are added where it keeps its own', async (t) => {
+	const fresh = await startWrit(t, {dataDir: freshData(t), env: {SANDBOX_PROVIDER: 'process', WRIT_POOL_SIZE: '0'}});
+	const state = async () => {
+		const {status, body} = await fresh.get<{components: {name: string; why: string}[]}>('/readyz');
+		return [status, body.components.find(({name}) => name === 'datasets')?.why];
+	};
+	assert.deepEqual(await state(), [200, 'there are none yet']);
+
+	const elsewhere = freshData(t);
+	const env = {WRIT_URL: fresh.url, WRIT_DATA_DIR: elsewhere};
+	const added = await runWrit(['datasets', 'samples'], {env});
+	assert.deepEqual([added.exit, added.out.includes(`in ${fresh.url}:\n`)], [0, true], added.err);
+	const again = JSON.parse((await runWrit(['datasets', 'samples', '--json'], {env})).out) as {datasets: {added: boolean}[]};
+	assert.deepEqual(
+		again.datasets.map((sample) => sample.added),
+		[false, false, false],
+	);
+	assert.deepEqual([readdirSync(elsewhere), readdirSync(path.join(fresh.dataDir, 'uploads'))], [[], []]);
+	assert.deepEqual(await state(), [200, 'ecommerce, sensors, support']);
+
+	const [file = ''] = globSync('datasets/local/support/*/*.parquet', {cwd: fresh.dataDir});
+	rmSync(path.join(fresh.dataDir, file));
+	const [status, why] = await state();
+	assert.deepEqual([status, /support/.test(String(why))], [503, true], String(why));
 });
 
 test('a setting that is wrong is named, with where it came from', async () => {

@@ -70,6 +70,7 @@ const VISITS: Readonly<Record<string, Visit>> = {
 	'get /datasets': own(),
 	'post /datasets': own(() => [{body: {path: '/etc/passwd'}}]),
 	'get /datasets/{dataset_id}/schema': absent(({dataset}) => [{path: `/datasets/${dataset}/schema`}]),
+	'post /api/v1/datasets/samples': own(() => [{body: undefined}]),
 	'delete /api/v1/datasets/{dataset_id}': absent(({dataset}) => [{path: `/api/v1/datasets/${dataset}`, body: undefined}]),
 	'get /threads': own(),
 	'get /threads/{thread_id}/messages': absent(({thread}) => [{path: `/threads/${thread}/messages`}]),

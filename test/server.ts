@@ -164,7 +164,7 @@ export async function ingestedSamples(): Promise<string> {
 	const made = () => globSync('datasets/local/*/current', {cwd: place}).length === 3;
 	if (made()) return place;
 	const building = mkdtempSync(`${place}-`);
-	const {exit, err} = await runWrit(['datasets', 'samples'], {env: {WRIT_DATA_DIR: building}});
+	const {exit, err} = await runWrit(['datasets', 'samples'], {env: {WRIT_DATA_DIR: building, WRIT_PORT: '1'}});
 	if (exit !== 0) throw new Error(`the samples could not be made:\n${err}`);
 	try {
 		renameSync(building, place);

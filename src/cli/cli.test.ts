@@ -42,7 +42,7 @@ function commandLine(changes: Partial<Io> = {}, more: Partial<CliPorts> = {}, se
 			connect: async () => clientOf(server),
 			local: {
 				serve: async () => {},
-				addSamples: async () => [{id: 'support', rows: 6417, added: true}],
+				addSamples: async () => ({datasets: [{id: 'support', rows: 6417, added: true}], where: '/data'}),
 				verifyDatasets: async () => [],
 				policy: () => Promise.reject(new Error('these tests read no policy files')),
 				secrets: {list: async () => [], set: async () => {}, delete: async () => {}, rotateKey: async () => 'rotated'},

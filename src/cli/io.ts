@@ -1,5 +1,5 @@
 /** What the command line is given by its process, and how it prints. Text of others passes `printable` before a terminal sees it. */
-import type {Verification} from '#contract/api.ts';
+import type {AddedSample, Verification} from '#contract/api.ts';
 import type {Comparison, PolicyText} from '#contract/policy-api.ts';
 import type {KeyRecord} from '#evidence/keys.ts';
 import type {CaseReport} from '#policy/cases.ts';
@@ -52,8 +52,8 @@ export type LocalEvidence = {
 export type Local = {
 	/** Serves until a signal ends it. */
 	serve(flags: ServeFlags): Promise<void>;
-	/** Writes the sample datasets where they are missing, and registers them. */
-	addSamples(): Promise<readonly {readonly id: string; readonly rows: number; readonly added: boolean}[]>;
+	/** Adds the sample datasets that are missing to the server that runs, or else to the data directory: `where` says to which. */
+	addSamples(): Promise<{readonly datasets: readonly AddedSample[]; readonly where: string}>;
 	/** Examines every row of the datasets. A report that examined nothing is not ok. */
 	verifyDatasets(
 		id: string | undefined,

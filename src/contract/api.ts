@@ -195,6 +195,12 @@ export const datasetSchemaReplySchema = z.object({
 });
 export type DatasetSchemaReply = z.infer<typeof datasetSchemaReplySchema>;
 
+/** What became of each sample: `added`, or there already. */
+export const samplesReplySchema = z.object({
+	datasets: z.array(z.object({id: z.string(), rows: z.number(), added: z.boolean()})),
+});
+export type AddedSample = z.infer<typeof samplesReplySchema>['datasets'][number];
+
 /** Adding files that are on the server's own disk; only a loopback, single-user server takes it. */
 export const datasetByPathSchema = z.object({
 	path: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(64)]),

@@ -59,6 +59,7 @@ test('every route of the contract is described', () => {
 		'post /api/v1/approvals/{approval_id}/reject',
 		'post /api/v1/approvals/{approval_id}/revoke',
 		'post /api/v1/code',
+		'post /api/v1/datasets/samples',
 		'post /api/v1/holds',
 		'post /api/v1/holds/{hold_id}/release',
 		'post /api/v1/kill-switch',

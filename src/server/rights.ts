@@ -37,6 +37,7 @@ export const RIGHTS: Readonly<Record<string, readonly Role[] | 'self' | 'public'
 	'GET /datasets': READ,
 	'GET /datasets/{dataset_id}/schema': READ,
 	'POST /datasets': WORK,
+	'POST /api/v1/datasets/samples': WORK,
 	'DELETE /api/v1/datasets/{dataset_id}': WORK,
 	'GET /threads': READ,
 	'GET /threads/{thread_id}/messages': READ,

@@ -12,7 +12,7 @@ export function datasetCommands(program: Program, act: Act): void {
 	readCommands(datasets, act);
 	addCommand(datasets, act);
 	removeCommand(datasets, act);
-	localCommands(datasets, act);
+	sampleCommands(datasets, act);
 }
 
 function readCommands(datasets: Program, act: Act): void {
@@ -33,7 +33,7 @@ function readCommands(datasets: Program, act: Act): void {
 					io,
 					rows.length > 0
 						? renderTable(['id', 'name', 'rows', 'tables'], rows, io)
-						: 'no datasets; `writ datasets samples` adds three',
+						: 'no datasets; `writ datasets add FILE` adds yours, and `writ datasets samples` three to try',
 				);
 			}),
 		);
@@ -111,20 +111,20 @@ function describeRemoval({status, output, error, approvalId, runId}: WorkReply, 
 	return `${id} stays: ${printable(error?.message ?? status)} (${runId})`;
 }
 
-/** What works on this machine's data, not on a server's. */
-function localCommands(datasets: Program, act: Act): void {
+function sampleCommands(datasets: Program, act: Act): void {
 	datasets
 		.command('samples')
-		.description('make the three sample datasets, where they are missing')
+		.description('add the three sample datasets, where they are missing, to the server that runs or else to the data directory')
 		.action(
 			act(async ({local, io, json}) => {
-				const made = await local.addSamples();
-				if (json) return printJson(io, {datasets: made});
+				const {datasets: samples, where} = await local.addSamples();
+				if (json) return printJson(io, {datasets: samples, where});
+				print(io, `in ${printable(where)}:`);
 				print(
 					io,
 					renderTable(
 						['dataset', 'rows', ''],
-						made.map(({id, rows, added}) => [id, rows, added ? 'added' : 'there already']),
+						samples.map(({id, rows, added}) => [id, rows, added ? 'added' : 'there already']),
 						io,
 					),
 				);
@@ -133,7 +133,7 @@ function localCommands(datasets: Program, act: Act): void {
 
 	datasets
 		.command('verify')
-		.description('examine every row of the sample datasets, or of one; exit 1 when something is wrong')
+		.description('examine every row of the sample datasets of the data directory, or of one; exit 1 when something is wrong')
 		.argument('[id]')
 		.action(
 			act(async ({local, io, json}, [id]: [string | undefined]) => {

@@ -3,11 +3,13 @@ import {stat} from 'node:fs/promises';
 import {basename, isAbsolute} from 'node:path';
 import {createRoute, z} from '@hono/zod-openapi';
 import type {UploadedFile} from '#analyst/analyst.ts';
+import {addSamples} from '#analyst/samples/add-samples.ts';
 import {
 	datasetByPathSchema,
 	datasetSchemaReplySchema,
 	datasetSummarySchema,
 	datasetsReplySchema,
+	samplesReplySchema,
 	workReplySchema,
 } from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
@@ -47,6 +49,15 @@ const add = createRoute({
 		'Either `multipart/form-data` with one part for each file and the optional fields `id`, `name` and `description`, or, on a loopback server without tokens, JSON with paths on its disk.',
 	request: {body: {content: {'application/json': {schema: datasetByPathSchema}}, required: true}},
 	responses: {201: jsonReply(datasetSummarySchema, 'the new snapshot')},
+});
+
+const samples = createRoute({
+	method: 'post',
+	path: '/api/v1/datasets/samples',
+	operationId: 'addSamples',
+	tags: ['datasets'],
+	summary: 'Add the sample datasets that are not there yet',
+	responses: {200: jsonReply(samplesReplySchema, 'every sample, with whether it was added now')},
 });
 
 const remove = createRoute({
@@ -91,6 +102,10 @@ export function datasetRoutes(context: TurnContext) {
 		.openapi(schema, async (c) => {
 			const dataset = await analyst.dataset(tenantOf(c), c.req.valid('param').dataset_id);
 			return c.json(clean(await toDatasetSchema(analyst, dataset, {...callerOf(c), signal: c.req.raw.signal})), 200);
+		})
+		.openapi(samples, async (c) => {
+			const work = (signal: AbortSignal) => addSamples(analyst, options.uploadDir, {...callerOf(c), signal});
+			return c.json({datasets: await turns.occupy(c.req.raw.signal, work)}, 200);
 		})
 		.openapi(remove, async (c) => {
 			const {dataset_id} = c.req.valid('param');
