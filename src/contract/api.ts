@@ -8,12 +8,13 @@ import {actionStateSchema, effectSchema, errorBodySchema, riskSchema, runStatusS
 import {actionLimitsSchema} from './limits.ts';
 import {networkSchema, testFrameworkSchema} from './sandbox.ts';
 import {scopeSchema} from './scope.ts';
+import {strict} from './strict.ts';
 import {cellSchema, columnTypeSchema, truncationSchema} from './table.ts';
 
 const queryModeSchema = z.enum(['sql', 'python', 'plan', 'chat', 'export', 'ingest']);
 export type QueryMode = z.infer<typeof queryModeSchema>;
 
-export const chatRequestSchema = z.object({
+export const chatRequestSchema = strict({
 	dataset_id: z.string().min(1).max(63),
 	message: z.string().max(20_000),
 	thread_id: z.string().max(200).nullish(),
@@ -23,7 +24,7 @@ export const chatRequestSchema = z.object({
 });
 export type ChatRequest = z.infer<typeof chatRequestSchema>;
 
-export const runRequestSchema = z.object({
+export const runRequestSchema = strict({
 	dataset_id: z.string().min(1).max(63),
 	query_type: z.enum(['sql', 'python', 'plan']).default('sql'),
 	sql: z.string().max(200_000).nullish(),
@@ -209,7 +210,7 @@ export const datasetByPathSchema = z.object({
 	description: z.string().max(2_000).optional(),
 });
 
-export const runsQuerySchema = z.object({
+export const runsQuerySchema = strict({
 	job: z.string().max(50).optional(),
 	status: runStatusSchema.optional(),
 	dataset_id: z.string().max(63).optional(),
@@ -219,8 +220,7 @@ export const runsQuerySchema = z.object({
 	since: z.iso.datetime({offset: true}).optional(),
 	until: z.iso.datetime({offset: true}).optional(),
 	cursor: z.string().max(500).optional(),
-	/** clamped to 1..200 */
-	limit: z.coerce.number().int().default(50),
+	limit: z.coerce.number().int().min(1).max(200).default(50),
 });
 export const runsReplySchema = z.object({runs: z.array(runSummarySchema), next_cursor: z.string().nullable()});
 export const runStatusReplySchema = z.object({run_id: z.string(), status: runStatusSchema});

@@ -70,6 +70,10 @@ for (const [path, init, status, code] of [
 	['/datasets/nope/schema', {}, 404, 'not_found'],
 	['/nowhere', {}, 404, 'not_found'],
 	['/runs?limit=many', {}, 422, 'validation_error'],
+	['/runs?limit=-1', {}, 422, 'validation_error'],
+	['/runs?bogus=1', {}, 422, 'validation_error'],
+	['/threads?bogus=1', {}, 422, 'validation_error'],
+	['/threads/nope/messages', {}, 404, 'not_found'],
 	['/runs?status=odd', {}, 422, 'validation_error'],
 	['/chat', json({dataset_id: 'nope', message: 'hi'}), 404, 'not_found'],
 	['/chat/stream', json({dataset_id: 'nope', message: 'hi'}), 404, 'not_found'],
@@ -97,6 +101,23 @@ for (const [path, init, status, code] of [
 function json(body: unknown) {
 	return {method: 'POST', body: JSON.stringify(body), headers: {'content-type': 'application/json'}} as const;
 }
+
+test('a key that is not taken is named with the nearest one', async () => {
+	const {ask, post} = testServer();
+	const messageOf = async (reply: Response) => ((await reply.json()) as {error: {message: string}}).error.message;
+	assert.deepEqual(
+		[
+			await messageOf(await post('/chat', {dataset_id: 'support', message: 'hi', threadid: 't'})),
+			await messageOf(await post('/runs', {dataset_id: 'support', sgl: 'select 1'})),
+			await messageOf(await ask('/runs?statsu=failed&limit=-1')),
+		],
+		[
+			'body: unknown key `threadid`; did you mean `thread_id`?',
+			'body: unknown key `sgl`; did you mean `sql`?',
+			'query.limit: Too small: expected number to be >=1; query: unknown key `statsu`; did you mean `status`?',
+		],
+	);
+});
 
 test('a body that does not fit names each place, as the reference does', async () => {
 	const {post} = testServer();

@@ -91,8 +91,6 @@ const verify = createRoute({
 	responses: {200: jsonReply(verificationSchema, 'what was checked, and what it showed')},
 });
 
-const MAX_PAGE = 200;
-
 export function runRoutes({deps, turns}: TurnContext) {
 	const {analyst, store} = deps;
 	const own = async (c: AppContext, runId: string) => {
@@ -109,7 +107,7 @@ export function runRoutes({deps, turns}: TurnContext) {
 				...(thread_id && {threadId: thread_id}),
 			};
 			const {tenant} = c.get('principal');
-			const page = await store.runs({...filter, tenant, limit: Math.min(MAX_PAGE, Math.max(1, limit))});
+			const page = await store.runs({...filter, tenant, limit});
 			return c.json({runs: page.rows.map(toRunSummary), next_cursor: page.next}, 200);
 		})
 		.openapi(show, async (c) => {

@@ -1,5 +1,7 @@
 import {createRoute, z} from '@hono/zod-openapi';
 import {messagesReplySchema, threadsReplySchema} from '#contract/api.ts';
+import {WritError} from '#contract/errors.ts';
+import {strict} from '#contract/strict.ts';
 import {createRouter} from '../context.ts';
 import type {ServerDeps} from '../deps.ts';
 import {toMessage, toThread} from '../shapes.ts';
@@ -12,7 +14,7 @@ const list = createRoute({
 	operationId: 'listThreads',
 	tags: ['threads'],
 	summary: 'Conversations, the latest first',
-	request: {query: z.object({limit})},
+	request: {query: strict({limit})},
 	responses: {200: {description: 'the threads', content: {'application/json': {schema: threadsReplySchema}}}},
 });
 
@@ -21,8 +23,8 @@ const messages = createRoute({
 	path: '/threads/{thread_id}/messages',
 	operationId: 'listMessages',
 	tags: ['threads'],
-	summary: 'The latest messages of a conversation, oldest first; none when it does not exist',
-	request: {params: z.object({thread_id: z.string().max(200)}), query: z.object({limit})},
+	summary: 'The latest messages of a conversation, oldest first',
+	request: {params: z.object({thread_id: z.string().max(200)}), query: strict({limit})},
 	responses: {200: {description: 'the messages', content: {'application/json': {schema: messagesReplySchema}}}},
 });
 
@@ -37,6 +39,7 @@ export function threadRoutes({store}: ServerDeps) {
 			const {thread_id} = c.req.valid('param');
 			c.set('threadId', thread_id);
 			const rows = await store.messages(c.get('principal').tenant, thread_id, clamp(c.req.valid('query').limit));
+			if (rows.length === 0) throw new WritError('not_found', 'Thread not found', {hint: 'GET /threads lists them'});
 			return c.json({thread_id, messages: rows.map(toMessage)}, 200);
 		});
 }

@@ -177,10 +177,9 @@ export function forgetConversation(): void {
 
 async function load(threadId: string): Promise<{exchanges: Exchange[]; datasetId: string | null}> {
 	const id = encodeURIComponent(threadId);
-	const [{messages}, {runs}] = await Promise.all([
-		getJson<z.infer<typeof messagesReplySchema>>(`/threads/${id}/messages?limit=200`),
-		getJson<z.infer<typeof runsReplySchema>>(`/runs?thread_id=${id}&limit=200`),
-	]);
+	const {runs} = await getJson<z.infer<typeof runsReplySchema>>(`/runs?thread_id=${id}&limit=200`);
+	if (runs.length === 0) return {exchanges: [], datasetId: null}; // nothing was asked in it yet
+	const {messages} = await getJson<z.infer<typeof messagesReplySchema>>(`/threads/${id}/messages?limit=200`);
 	return {exchanges: restore(messages, runs), datasetId: messages.at(-1)?.dataset_id ?? null};
 }
 
