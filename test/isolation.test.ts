@@ -166,7 +166,7 @@ type Asked = {readonly status: number; readonly headers: readonly string[]; read
 
 async function ask(person: Person, {method, path, body, headers = {}}: Probe & {readonly method: string}): Promise<Asked> {
 	const json = body === undefined ? {} : {body: JSON.stringify(body), headers: {'content-type': 'application/json', ...headers}};
-	const stop = AbortSignal.timeout(30_000);
+	const stop = AbortSignal.timeout(120_000);
 	const reply = await person(path ?? '', {method: method.toUpperCase(), headers, signal: stop, ...json});
 	const names = [...reply.headers].filter(([name]) => !VOLATILE.has(name)).map(([name, value]) => `${name}: ${value}`);
 	return {status: reply.status, headers: names, text: await reply.text()};
