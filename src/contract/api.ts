@@ -113,7 +113,8 @@ export const datasetSummarySchema = z.object({
 	prompts: z.array(z.string()),
 	version_hash: z.string(),
 	row_count: z.int(),
-	tables: z.array(z.object({name: z.string(), rows: z.int()})),
+	/** `notices` say what was odd about a file, and how it was read */
+	tables: z.array(z.object({name: z.string(), rows: z.int(), notices: z.array(z.string())})),
 	tags: z.array(z.string()),
 });
 

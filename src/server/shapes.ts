@@ -22,7 +22,7 @@ type Cell = Result['rows'][number][number];
 export function toDatasetSummary(dataset: Dataset): z.infer<typeof datasetSummarySchema> {
 	const {id, name, description, prompts, hash, tables, tags} = dataset;
 	const row_count = tables.reduce((sum, table) => sum + table.rows, 0);
-	const sizes = tables.map((table) => ({name: table.name, rows: table.rows}));
+	const sizes = tables.map((table) => ({name: table.name, rows: table.rows, notices: table.notices}));
 	return {id, name, description, prompts, version_hash: hash, row_count, tables: sizes, tags};
 }
 

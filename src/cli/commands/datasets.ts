@@ -1,6 +1,7 @@
 import {basename, resolve} from 'node:path';
 import type {Command as Program} from 'commander';
-import type {DatasetSchemaReply, WorkReply} from '#contract/api.ts';
+import type {z} from 'zod';
+import type {DatasetSchemaReply, datasetSummarySchema, WorkReply} from '#contract/api.ts';
 import {WritError} from '#contract/errors.ts';
 import type {Client} from '#server/client.ts';
 import {createProgress} from '../answer.ts';
@@ -73,9 +74,9 @@ Files of any size can be added to a server on this machine: it reads them where 
 				const progress = createProgress(io);
 				progress.show(`reading ${files.length} ${files.length === 1 ? 'file' : 'files'} …`);
 				const response = await add(client, command, {files, ...options}).finally(progress.clear);
-				const added = (await response.json()) as {id: string; row_count: number; tables: {name: string; rows: number}[]};
+				const added = (await response.json()) as z.infer<typeof datasetSummarySchema>;
 				if (json) return printJson(io, added);
-				print(io, `added ${added.id}: ${added.row_count} rows`);
+				print(io, `added ${added.id}: ${added.row_count} ${added.row_count === 1 ? 'row' : 'rows'}`);
 				print(
 					io,
 					renderTable(
@@ -84,6 +85,8 @@ Files of any size can be added to a server on this machine: it reads them where 
 						io,
 					),
 				);
+				for (const {name, notices} of added.tables)
+					for (const notice of notices) print(io, paint(io, 'yellow', `note: ${name}: ${printable(notice)}`));
 			}),
 		);
 }

@@ -159,3 +159,32 @@ test('a Parquet file keeps its types', async () => {
 		'1 | s:SMALLINT=1…1 | d:DATE=2024-01-01…2024-01-01 | l:INTEGER[]=null…null | r_x:INTEGER=1…1 | r_y:VARCHAR=z…z',
 	);
 });
+
+const LONG = Array.from({length: 30_000}, (_, index) => `${index}.5\n`).join('');
+const NEARLY: readonly (readonly [name: string, content: string, notices: readonly string[]])[] = [
+	[
+		'again.csv',
+		`id,price,name\n1,2.5,a\n2,3.5,b\nid,price,name\n3,4.5,c\n`,
+		['the line of column names is in the file 1 more time: what it does not fit was kept as text'],
+	],
+	['signs.csv', 'price\n"$1,200.50"\n$3\n', ['column `price` holds numbers written like `$1,200.50` and was kept as text']],
+	[
+		'stray.csv',
+		`price\n${LONG}call us\nn/a\n`,
+		['column `price` was kept as text: 1 of 30001 values is no number, such as `call us`'],
+	],
+	[
+		'american.csv',
+		'd,n\nJan 31 2024,1\nFeb 1 2024,2\n',
+		['column `d` holds dates written like `Jan 31 2024` and was kept as text'],
+	],
+	['codes.csv', 'code,name\n007,May 5\n123,12 monkeys\n', []],
+	['names.csv', 'name,n\nann,1\nbob,2\nname,3\n', []],
+];
+
+for (const [name, content, notices] of NEARLY) {
+	test(`${name}: a column that is nearly typed is told of, and no other`, async () => {
+		const [profile] = profiles(await ingest(name, content));
+		assert.deepEqual(profile?.notices, notices);
+	});
+}

@@ -7,6 +7,7 @@ import {literal} from '../views.ts';
 import {type Dialect, sniffDialect} from './csv-dialect.ts';
 import {guessColumns} from './infer.ts';
 import {type ColumnName, listed, plural, toColumnNames} from './names.ts';
+import {noteNearlyTyped} from './nearly-typed.ts';
 import {noteReadings} from './reading-notices.ts';
 import {engineRefusal, isWholeUtf8, plainReason, type Recognised, textOf, unreadable} from './recognise.ts';
 import {ambiguousDates, type Copy, copyTyped} from './typed-copy.ts';
@@ -119,6 +120,7 @@ async function load(scan: string, dialect: Dialect, {target, columns}: Goal, not
 		written.map(({guess}) => guess),
 	);
 	noteReadings(copy.names, written, ambiguous, notices);
+	await noteNearlyTyped(copy, written, dialect.header, notices);
 }
 
 /** Rows of a row group: the engine holds a group of all columns in memory, so wide tables get short ones. */
