@@ -101,10 +101,14 @@ const TOLD = [
 export function beyond(limit: keyof typeof LIMITS, limits: SandboxLimits): WritError {
 	if (limit === 'fileBytes' && limits.fileBytes === undefined) return beyond('scratchBytes', limits);
 	const {name, setting} = LIMITS[limit];
-	return new WritError('runner_resource_exceeded', `stopped at ${limits[limit]}, ${name} of a sandbox`, {
-		hint: `ask for less data, or raise ${setting}`,
-		details: {limit, value: limits[limit]},
-	});
+	return new WritError(
+		'runner_resource_exceeded',
+		`stopped at ${limits[limit]}${limit.endsWith('Bytes') ? ' bytes' : ''}, ${name} of a sandbox`,
+		{
+			hint: `ask for less data, or raise ${setting}`,
+			details: {limit, value: limits[limit]},
+		},
+	);
 }
 
 function signalOf(code: number | null): NodeJS.Signals | null {
