@@ -143,3 +143,23 @@ test('after all that, the platform takes files in as before', async () => {
 		[['a', 1]],
 	);
 });
+
+const PLAIN = {
+	orders: 'order_id,region,amount,ordered_at\n1,north,2.5,2024-01-03\n2,south,4,2024-02-05\n3,north,1,2024-05-09\n',
+	'odd names': 'Größe (cm);Art;Count;x\n1,5;a;3;\n2,5;b;4;\n3,5;a;5;\n',
+	words: 'word\nthe\nof\n',
+	'2024 weather!': 'Date,max temp,wind speed\n2024-01-01,3,10\n2024-01-02,5,20\n2024-01-03,4,15\n',
+};
+
+suite('a dataset comes with questions to begin with', () => {
+	for (const [title, content] of Object.entries(PLAIN))
+		test(`${title}: each is answered with rows by the planner`, async () => {
+			const {id, prompts} = await whole.add(`q_${title.replaceAll(/\W/g, '_')}`, filesOf([{name: `${title}.csv`, content}]));
+			assert.ok(prompts.length > 0 && prompts.length <= 4, prompts.join(' '));
+			for (const message of prompts) {
+				const caller = {principal: OWNER, requestId: '', signal: new AbortController().signal};
+				const {status, result} = await whole.platform.analyst.chat({dataset_id: id, message}, caller);
+				assert.deepEqual([status, result.row_count > 0], ['succeeded', true], message);
+			}
+		});
+});

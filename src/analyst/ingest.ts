@@ -149,13 +149,19 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 		tables.push(say({...table, source, sha256: await collect(staging, table.file)}, input));
 	}
 
-	const {prompts, tags, description} = input;
+	const {tags, description} = input;
 	const id = idOf(input);
 	const name = input.name ?? stem(input.files[0]?.name ?? id);
 	const now = input.now === undefined ? inferNow({tables}, clock.now()) : input.now;
 	const relationships = input.relationships ?? (await relate(tables, staging, world, limits));
-	const dataset = {id, name, description, tables, relationships, now, prompts, tags, createdAt: clock.now().toISOString()};
-	return await datasets.publish(tenant, staging, dataset, holding);
+	const facts = {id, name, description, tables, relationships, now, tags, createdAt: clock.now().toISOString()};
+	const prompts = input.prompts.length > 0 ? input.prompts : await inventPrompts({...facts, prompts: [], hash: ''});
+	return await datasets.publish(tenant, staging, {...facts, prompts}, holding);
+}
+
+/** The planner is loaded with the first dataset that comes without questions. */
+async function inventPrompts(dataset: Dataset): Promise<string[]> {
+	return (await import('./planner/prompts.ts')).promptsFor(dataset);
 }
 
 /** Whoever else writes to this disk keeps a tenth of what is free. */

@@ -48,7 +48,7 @@ function fromColumns(dataset: Dataset): readonly string[] {
 	return [...groups.map(({table, column}) => `How many ${spoken(table.name)} are there per ${spoken(column.name)}?`), ...pairs];
 }
 
-function spoken(name: string): string {
+export function spoken(name: string): string {
 	return wordsOf(name)
 		.map(({lower}) => lower)
 		.join(' ');
