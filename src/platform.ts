@@ -332,9 +332,19 @@ function analystTools({datasets, storage, heldBy, limits, config, dataDir}: Part
 		createPythonTool(computing),
 		createChartTool(),
 		createExportTool(computing, path.join(dataDir, 'exports')),
-		createIngestTool({datasets, storage, limits: {...limits, ...INGEST}, roots: [path.join(dataDir, 'uploads')]}),
+		createIngestTool({datasets, storage, limits: {...limits, ...INGEST}, ...ingestPlaces(config, dataDir)}),
 		createRemoveTool({datasets, heldBy}),
 	];
+}
+
+/** Which files become datasets: what was uploaded and the samples, but nothing else of what the platform keeps. */
+function ingestPlaces({data, secrets}: Config, dataDir: string) {
+	const database = data.sqlitePath === null ? [] : ['', '-wal', '-shm'].map((end) => `${data.sqlitePath}${end}`);
+	const elsewhere = [data.datasetsDir, secrets.keyFile].filter((place) => place !== null);
+	return {
+		roots: ['uploads', 'samples'].map((name) => path.join(dataDir, name)),
+		closed: [dataDir, ...[...elsewhere, ...database].map((place) => path.resolve(place))],
+	};
 }
 
 function generalTools({files, limits, config, dataDir}: Parts): readonly AnyTool[] {

@@ -21,6 +21,7 @@ import {type Exported, toLiteralSql} from './export.ts';
 import {tasksOf} from './looks.ts';
 import {requirePlan} from './plan/parse-plan.ts';
 import {Remembered} from './remembered.ts';
+import {INGEST_MODE} from './source-files.ts';
 import {type Acting, type Answer, type Answerer, act, answerFrom, conclude, outcomeError, type Turn} from './turn.ts';
 
 export type AnalystOptions = Acting & {
@@ -161,7 +162,7 @@ export class AnalystRoom implements Analyst {
 	}
 
 	async add(input: NewDataset, caller: Caller): Promise<Dataset> {
-		const turn = await this.#begin({dataset: null, mode: 'ingest'}, caller);
+		const turn = await this.#begin({dataset: null, mode: INGEST_MODE}, caller);
 		return (await this.#effect(turn, 'dataset.add', input)) as Dataset;
 	}
 

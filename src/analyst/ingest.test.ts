@@ -153,6 +153,16 @@ for (const [who, principal, place, allowed] of [
 	});
 }
 
+for (const mode of [null, 'javascript', 'chat'])
+	test(`in ${mode === null ? 'a call of code' : `a run of mode ${mode}`} nobody adds a file, uploaded or not`, async () => {
+		for (const place of [folder, uploads]) {
+			const path = join(place, 'data.csv');
+			await writeFile(path, 'a\r\n1\r\n');
+			const running = tool.run(parse({id: 'called', files: [{name: 'data.csv', path}]}), {...worldOf(LOCAL), mode});
+			await assert.rejects(running, {code: 'forbidden'});
+		}
+	});
+
 test('a link out of the uploads is no way to a file of this host', async () => {
 	await symlink(folder, join(uploads, 'way'));
 	const path = await file('secret.csv', 'a\r\n1\r\n');
@@ -239,7 +249,7 @@ function worldOf(principal: Principal, during: () => Promise<unknown> = async ()
 	const {signal} = new AbortController();
 	const permit = mintPermit({id: 'p', runId: 'r', actionId: 'a', tool: tool.name, tenant: principal.tenant, binding: ''});
 	return {
-		...{permit, principal, signal, limits: tool.limits, progress: () => {}},
+		...{permit, principal, signal, mode: 'ingest', limits: tool.limits, progress: () => {}},
 		async sandbox(spec, request) {
 			const sandbox = await provider.open(spec, {warm: false, signal});
 			await during();

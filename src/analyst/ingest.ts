@@ -126,7 +126,7 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 	await using sources = new AsyncDisposableStack();
 	const opened: Source[] = [];
 	for (const [index, file] of input.files.entries()) {
-		const source = await openSource({...file, index, label: labelOf(index, input.files)}, world.principal, options);
+		const source = await openSource({...file, index, label: labelOf(index, input.files)}, world, options);
 		sources.defer(() => source.handle.close());
 		opened.push(source);
 	}

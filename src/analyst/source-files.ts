@@ -1,9 +1,9 @@
 /** The files a dataset is made from: who may name them, and that they stay what they were. */
 import {constants, type Stats} from 'node:fs';
 import {type FileHandle, lstat, open, realpath} from 'node:fs/promises';
-import {dirname, isAbsolute, normalize, sep} from 'node:path';
+import {basename, dirname, isAbsolute, join, normalize, sep} from 'node:path';
 import {WritError} from '#contract/errors.ts';
-import type {Principal} from '#contract/event.ts';
+import type {World} from '#kernel/tool.ts';
 import {isCode} from './durable-files.ts';
 
 type SourceFile = {
@@ -18,11 +18,19 @@ type SourceFile = {
 export type SourceLimits = {
 	/** directories whose files any person or service may add; elsewhere only the local user may */
 	readonly roots?: readonly string[];
+	/** files, and directories with all they hold, that nobody may add: the platform's own; what is in `roots` stays open */
+	readonly closed?: readonly string[];
 	/** of one source file */
 	readonly maxFileBytes?: number;
 };
 
 const TEBIBYTE = 2 ** 40;
+
+/** Who names a file, and in a run that was opened for what. */
+export type Naming = Pick<World, 'principal' | 'mode'>;
+
+/** The mode of a run that was opened to add files. */
+export const INGEST_MODE = 'ingest';
 
 export type Source = SourceFile & {
 	readonly handle: FileHandle;
@@ -30,14 +38,11 @@ export type Source = SourceFile & {
 	readonly facts: Stats;
 };
 
-/** Opens a file for reading only after it is clear that this principal may name it and that it is a plain file. */
-export async function openSource(
-	file: SourceFile,
-	principal: Principal,
-	{roots = [], maxFileBytes = TEBIBYTE}: SourceLimits,
-): Promise<Source> {
+/** Opens a file for reading only after it is clear that it may be named here and that it is a plain file. */
+export async function openSource(file: SourceFile, naming: Naming, limits: SourceLimits): Promise<Source> {
 	const {name, path} = file;
-	await assertAdmitted(path, principal, roots);
+	const {maxFileBytes = TEBIBYTE} = limits;
+	await assertAdmitted(path, naming, limits);
 	const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((cause) => {
 		throw unreadable(name, why(cause), cause);
 	});
@@ -58,26 +63,36 @@ function tooLarge(name: string, bytes: number, limit: number): WritError {
 	});
 }
 
-/** A path on this host may be named by its local user, outside the system's own directories. All others, and never an agent, may name what lies in the given directories. */
-async function assertAdmitted(path: string, {kind, tenant}: Principal, roots: readonly string[]): Promise<void> {
+/**
+ * INVARIANT: only a run that was opened to add files names any, and no agent does: the routes and the command line that open such runs say
+ * which paths, whatever code in a sandbox would like. Then the local user may name a path outside of the system's directories and the
+ * platform's own, and all others what lies in the given ones.
+ */
+async function assertAdmitted(path: string, {principal, mode}: Naming, {roots = [], closed = []}: SourceLimits): Promise<void> {
+	const {kind, tenant} = principal;
+	if (mode !== INGEST_MODE || kind === 'agent') throw outOfReach();
 	if (!isAbsolute(path) || normalize(path) !== path || path.includes('\0'))
 		throw new WritError('invalid_request', 'the path of a file is absolute and without `..`', {details: {path}});
 	const place = await realpath(dirname(path)).catch(() => null); // a place that is not there is in no directory
-	const lies = (directory: string) => `${place}${sep}`.startsWith(`${directory}${sep}`);
-	const allowed = await Promise.all(roots.map((root) => realpath(root).catch(() => null)));
-	const isUploaded = place !== null && allowed.some((root) => root !== null && lies(root));
-	if (kind === 'user' && tenant === 'local') {
-		if (isUploaded || !SYSTEM.some(lies)) return;
-		throw new WritError('forbidden', `\`${path}\` belongs to the system, which keeps no data for questions there`, {
-			hint: 'copy what you want to ask about to a file of your own',
-			details: {path},
-		});
-	}
-	const forbidden = new WritError('forbidden', 'files on this host are out of reach from here', {
-		hint: 'upload the file instead',
+	const lies = (directory: string) => `${place}${sep}${basename(path)}${sep}`.startsWith(`${directory}${sep}`);
+	if (place !== null && (await resolved(roots)).some(lies)) return;
+	if (kind !== 'user' || tenant !== 'local') throw outOfReach();
+	if (![...SYSTEM, ...(await resolved(closed))].some(lies)) return;
+	throw new WritError('forbidden', `\`${path}\` belongs to the system, which keeps no data for questions there`, {
+		hint: 'copy what you want to ask about to a file of your own',
+		details: {path},
 	});
-	if (kind === 'agent') throw forbidden;
-	if (!isUploaded) throw forbidden;
+}
+
+function outOfReach(): WritError {
+	return new WritError('forbidden', 'files on this host are out of reach from here', {hint: 'upload the file instead'});
+}
+
+/** Paths without links in them; of one that is not there only its directory is looked at. */
+async function resolved(paths: readonly string[]): Promise<readonly string[]> {
+	const resolve = async (path: string) =>
+		realpath(path).catch(async () => join(await realpath(dirname(path)).catch(() => dirname(path)), basename(path)));
+	return Promise.all(paths.map(resolve));
 }
 
 /** Where secrets, settings and the kernel's own files are: writ may run as a user who can read all of them. */

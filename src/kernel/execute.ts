@@ -3,6 +3,7 @@ import type {Decision, Event, EventData, Label, Verdict} from '#contract/event.t
 import type {Isolation, Level, RunnerRequest, SandboxSpec, Usage} from '#contract/sandbox.ts';
 import {callsOf, eventsOf} from './by-action.ts';
 import {answerCalls, type Calls, type Propose} from './calls.ts';
+import {modeOf} from './facts.ts';
 import {strongerOf} from './level.ts';
 import {assertPermit, type Permit} from './permit.ts';
 import type {Action, Journal, Kernel} from './ports.ts';
@@ -56,6 +57,7 @@ export async function execute(
 	const world: World = {
 		permit,
 		principal: journal.principal,
+		mode: modeOf(action, journal.events),
 		limits,
 		signal: deadline.signal,
 		async sandbox(spec, request) {

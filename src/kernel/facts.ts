@@ -1,7 +1,7 @@
 import type {Event, Label, Principal} from '#contract/event.ts';
 import type {Level} from '#contract/sandbox.ts';
 import {createFold} from './fold.ts';
-import type {Facts, Journal, Kernel, Step} from './ports.ts';
+import type {Action, Facts, Journal, Kernel, Step} from './ports.ts';
 import {stepsOf} from './steps.ts';
 import {waitedMs} from './waited.ts';
 import {withinOf} from './within.ts';
@@ -62,6 +62,11 @@ const totalsOf = createFold<Folded>(
 
 function scopeOf(first: Event | undefined): string | null {
 	return first?.type === 'run.started' ? (first.data.dataset?.id ?? null) : null;
+}
+
+/** What the run of an action was opened for; null for one that code in a sandbox called for. */
+export function modeOf({parent}: Pick<Action, 'parent'>, [first]: readonly Event[]): string | null {
+	return parent === undefined && first?.type === 'run.started' ? first.data.mode : null;
 }
 
 /** Whom the requester of a run acts for; null when that is nobody but themselves. */

@@ -21,6 +21,8 @@ export type AnswerCall = (call: Extract<Frame, {type: 'call'}>, clock: Stopwatch
 export type World = {
 	readonly permit: Permit;
 	readonly principal: Principal;
+	/** what the run was opened for, where this action is the run's own; null where code in a sandbox called for it */
+	readonly mode: string | null;
 	readonly limits: ActionLimits;
 	readonly signal: AbortSignal;
 	/**
