@@ -45,3 +45,30 @@ test('nobody adds what the platform keeps: keys, database, snapshots, not by a l
 	for (const file of [...kept, snapshot, path.join(link, 'signing.pem')])
 		await assert.rejects(add('stolen', [{name: 'k.csv', path: file}]), {code: 'forbidden'}, file);
 });
+
+test('what was approved is the content: a file that was replaced meanwhile is asked about again', async (t) => {
+	const policy = path.join(directory, 'policy.yaml');
+	writeFileSync(policy, 'version: 1\nmodes:\n  - {tool: dataset.add, mode: propose}\n');
+	const {platform: asking, add: ask} = await wholePlatform(t, {WRIT_POOL_SIZE: '0', WRIT_POLICY_FILE: policy});
+	const file = path.join(directory, 'x.csv');
+	writeFileSync(file, 'a,b\r\nharmless,1\r\n');
+	await assert.rejects(ask('x', [{name: 'x.csv', path: file}]), {code: 'policy_denied'});
+
+	const answer = async () => {
+		const [row] = await asking.store.approvals('local', 'pending');
+		assert.ok(row);
+		const {approvalId, runId, previewDigest} = row;
+		const grant = {approvalId, approver: OWNER, comment: 'seen', previewDigest, recently: 0};
+		await asking.runs.write(runId, (events) => asking.approvals.grant(events, grant, new Date()));
+		return asking.analyst.resume(runId, {principal: OWNER, requestId: '', signal});
+	};
+	writeFileSync(file, 'a,b\r\nEVIL,666\r\n');
+	assert.equal((await answer()).status, 'awaiting_approval');
+	await assert.rejects(asking.analyst.dataset('local', 'x'), {code: 'not_found'});
+	const [again] = await asking.store.approvals('local', 'pending');
+	assert.match(again?.preview ?? '', /15 bytes, SHA-256 [0-9a-f]{64}\)$/);
+
+	assert.equal((await answer()).status, 'succeeded');
+	const {tables} = await asking.analyst.dataset('local', 'x');
+	assert.equal(tables[0]?.source.sha256, again?.preview.slice(-65, -1));
+});

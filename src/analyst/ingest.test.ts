@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import {mkdir, mkdtemp, rm, symlink, writeFile} from 'node:fs/promises';
+import {createHash} from 'node:crypto';
+import {mkdir, mkdtemp, rm, stat, symlink, utimes, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {after, test} from 'node:test';
@@ -158,7 +159,7 @@ for (const mode of [null, 'javascript', 'chat'])
 		for (const place of [folder, uploads]) {
 			const path = join(place, 'data.csv');
 			await writeFile(path, 'a\r\n1\r\n');
-			const running = tool.run(parse({id: 'called', files: [{name: 'data.csv', path}]}), {...worldOf(LOCAL), mode});
+			const running = run(parse({id: 'called', files: [{name: 'data.csv', path}]}), {...worldOf(LOCAL), mode});
 			await assert.rejects(running, {code: 'forbidden'});
 		}
 	});
@@ -176,10 +177,22 @@ test('a link out of the uploads is no way to a file of this host', async () => {
 test('a file that changes while it is read is refused', async () => {
 	const path = await file('moving.csv', 'a\r\n1\r\n');
 	const world = worldOf(LOCAL, () => writeFile(path, 'a\r\n1\r\n2\r\n'));
-	await assert.rejects(
-		tool.run(parse({id: 'moving', files: [{name: 'moving.csv', path}]}), world),
-		/changed while it was being read/,
-	);
+	const input = parse({id: 'moving', files: [{name: 'moving.csv', path}]});
+	await assert.rejects(run(input, world), /changed while it was being read/);
+});
+
+test('a file is what it was when it was decided on, to the byte, or it is refused', async () => {
+	const path = await file('decided.csv', 'a\r\n1\r\n');
+	const [input, world] = [parse({id: 'decided', files: [{name: 'decided.csv', path}]}), worldOf(LOCAL)];
+	const target = (await tool.fingerprint?.(input, LOCAL, world)) ?? null;
+	const sha256 = createHash('sha256').update('a\r\n1\r\n').digest('hex');
+	assert.equal(tool.preview?.(input, target), `decided: decided.csv (${path}, 6 bytes, SHA-256 ${sha256})`);
+	const {mtime} = await stat(path);
+	await writeFile(path, 'a\r\n2\r\n');
+	await utimes(path, mtime, mtime);
+	await assert.rejects(tool.run(input, {...world, target}), /changed after it was looked at/);
+	await assert.rejects(tool.run(input, world), /changed after it was looked at/, 'nobody looked at it');
+	await assert.rejects(datasets.get('local', 'decided'), {code: 'not_found'});
 });
 
 test('what a runner claims is not believed: other files, links and strange names are refused', async () => {
@@ -198,7 +211,7 @@ test('what a runner claims is not believed: other files, links and strange names
 				return {frames: [{type: 'profile', table}], usage: USAGE, isolation: ISOLATION};
 			},
 		};
-		const running = tool.run(parse({id: 'lied', files: [{name: 'plain.csv', path}]}), world);
+		const running = run(parse({id: 'lied', files: [{name: 'plain.csv', path}]}), world);
 		await assert.rejects(running, {code: 'runner_internal_error'}, claim);
 	}
 	await assert.rejects(datasets.get('local', 'lied'), {code: 'not_found'});
@@ -240,8 +253,14 @@ function parse(input: IngestInput) {
 async function add(input: IngestInput, principal = LOCAL) {
 	const world = worldOf(principal);
 	const parsed = parse(input);
-	const dataset = await tool.run(parsed, world);
+	const dataset = await run(parsed, world);
 	return {dataset, verdict: await tool.verify?.(parsed, dataset, world)};
+}
+
+/** Runs it on files as they are when it is decided on. */
+async function run(input: ReturnType<typeof parse>, world: World) {
+	const target = (await tool.fingerprint?.(input, world.principal, world)) ?? null;
+	return tool.run(input, {...world, target});
 }
 
 /** A world with real sandboxes; `during` happens while one of them works. */
@@ -249,7 +268,7 @@ function worldOf(principal: Principal, during: () => Promise<unknown> = async ()
 	const {signal} = new AbortController();
 	const permit = mintPermit({id: 'p', runId: 'r', actionId: 'a', tool: tool.name, tenant: principal.tenant, binding: ''});
 	return {
-		...{permit, principal, signal, mode: 'ingest', limits: tool.limits, progress: () => {}},
+		...{permit, principal, signal, mode: 'ingest', target: null, limits: tool.limits, progress: () => {}},
 		async sandbox(spec, request) {
 			const sandbox = await provider.open(spec, {warm: false, signal});
 			await during();

@@ -19,10 +19,18 @@ import type {Tool, World} from '#kernel/tool.ts';
 import {toError} from '#sandbox/runner-error.ts';
 import {assemble} from './compute.ts';
 import type {DatasetSource, Datasets, Staging} from './datasets.ts';
-import {hashFile, hashHandle, nullIfMissing} from './durable-files.ts';
+import {hashFile, nullIfMissing} from './durable-files.ts';
 import {inferNow} from './infer-now.ts';
 import {inferRelationships} from './infer-relationships.ts';
-import {assertUnchanged, openSource, type Source, type SourceLimits} from './source-files.ts';
+import {
+	assertDecidedOn,
+	assertUnchanged,
+	openSource,
+	type Source,
+	type SourceLimits,
+	type SourceState,
+	stateOf,
+} from './source-files.ts';
 
 const fileSchema = z.strictObject({
 	/** as its owner named it: says the format and the table's name, never a path */
@@ -96,7 +104,13 @@ export function createIngestTool(options: IngestOptions): Tool<Parsed, Dataset> 
 		labels: ['untrusted'],
 		limits: {wallMs: limits.wallMs, maxRows: MAX_COUNTED, maxBytes: limits.outputBytes},
 		resource: (input) => ({type: 'Dataset', id: idOf(input)}),
-		preview: (input) => `${idOf(input)}: ${input.files.map(({name, path}) => `${name} (${path})`).join(', ')}`,
+		fingerprint: async ({files}, principal, pass) =>
+			JSON.stringify(await Promise.all(sourcesOf(files).map((file) => stateOf(file, {principal, ...pass}, options)))),
+		preview: (input, target) => {
+			const states = statesIn(target);
+			const files = input.files.map(({name, path}, index) => `${name} (${path}, ${showState(states[index])})`);
+			return `${idOf(input)}: ${files.join(', ')}`;
+		},
 		run: (input, world) => ingest(input, world, options),
 		verify: (_input, output, world) => verifyIngested(output, world, options),
 	};
@@ -125,10 +139,13 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 	const {tenant} = world.principal;
 	await using sources = new AsyncDisposableStack();
 	const opened: Source[] = [];
-	for (const [index, file] of input.files.entries()) {
-		const source = await openSource({...file, index, label: labelOf(index, input.files)}, world, options);
+	const states = statesIn(world.target);
+	const hashes: string[] = [];
+	for (const file of sourcesOf(input.files)) {
+		const source = await openSource(file, world, options);
 		sources.defer(() => source.handle.close());
 		opened.push(source);
+		hashes.push(assertDecidedOn(source, states[file.index]));
 	}
 	// As much as came; a snapshot that is larger has to find room for the rest before it is kept.
 	await using holding = await storage.hold(
@@ -138,7 +155,7 @@ async function ingest(input: Parsed, world: World, options: IngestOptions): Prom
 	await using staging = await datasets.stage();
 
 	world.progress('reading files');
-	const [profiles, hashes] = await readAll(opened, staging, world, await withinDisk(staging, limits));
+	const profiles = await readAll(opened, staging, world, await withinDisk(staging, limits));
 	await Promise.all(opened.map(assertUnchanged));
 	world.progress('keeping the snapshot');
 	const tables: TableProfile[] = [];
@@ -176,26 +193,17 @@ async function withinDisk({out}: Staging, limits: SandboxLimits): Promise<Sandbo
 
 // --- in the sandbox ----------------------------------------------------------------------------------------------------
 
-/** Reads in the sandbox and hashes out here at the same time; when one fails the other stops. */
 async function readAll(
 	sources: readonly Source[],
 	staging: Staging,
 	world: World,
 	limits: SandboxLimits,
-): Promise<readonly [ProfileFrame[], string[]]> {
-	const stop = new AbortController();
-	const signal = AbortSignal.any([world.signal, stop.signal]);
+): Promise<readonly ProfileFrame[]> {
 	const mounts = sources.map(({path, index}) => ({source: path, target: `/in/${index}`}));
 	const files = sources.map(({label, index}) => ({name: label, path: `/in/${index}`}));
 	const spec: SandboxSpec = {runner: 'ingest', mounts, output: staging.out, network: 'none', limits};
-	const read = world.sandbox(spec, {kind: 'ingest', files}).then(({frames}) => toProfiles(frames), orCrashed(files));
-	const hashed = Promise.all(sources.map(({handle}) => hashHandle(handle, signal)));
-	try {
-		return await Promise.all([read, hashed]);
-	} finally {
-		stop.abort();
-		await Promise.allSettled([read, hashed]); // nothing may still read when the files are closed
-	}
+	const {frames} = await world.sandbox(spec, {kind: 'ingest', files}).catch(orCrashed(files));
+	return toProfiles(frames);
 }
 
 const CRASHES: ReadonlySet<unknown> = new Set(['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGTRAP']);
@@ -227,6 +235,20 @@ function toProfiles(frames: readonly Frame[]): ProfileFrame[] {
 	const files = new Set(profiles.map(({file}) => file));
 	if (profiles.length > 0 && names.size === profiles.length && files.size === profiles.length) return profiles;
 	throw new WritError('runner_internal_error', 'the sandbox ended without a table, or with two of one name');
+}
+
+function sourcesOf(files: Parsed['files']) {
+	return files.map((file, index) => ({...file, index, label: labelOf(index, files)}));
+}
+
+/** The fingerprint read back. */
+function statesIn(target: string | null): readonly SourceState[] {
+	return target === null ? [] : JSON.parse(target);
+}
+
+function showState(state: SourceState | undefined): string {
+	if (state === undefined) return 'not read';
+	return 'refusal' in state ? state.refusal : `${state.bytes} bytes, SHA-256 ${state.sha256}`;
 }
 
 /** What a file is called in the sandbox: its own name, numbered where an earlier file has the same. */

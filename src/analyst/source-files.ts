@@ -1,10 +1,10 @@
 /** The files a dataset is made from: who may name them, and that they stay what they were. */
-import {constants, type Stats} from 'node:fs';
+import {type BigIntStats, constants} from 'node:fs';
 import {type FileHandle, lstat, open, realpath} from 'node:fs/promises';
 import {basename, dirname, isAbsolute, join, normalize, sep} from 'node:path';
-import {WritError} from '#contract/errors.ts';
+import {toErrorBody, WritError} from '#contract/errors.ts';
 import type {World} from '#kernel/tool.ts';
-import {isCode} from './durable-files.ts';
+import {hashHandle, isCode} from './durable-files.ts';
 
 type SourceFile = {
 	/** as its owner named it */
@@ -35,7 +35,7 @@ export const INGEST_MODE = 'ingest';
 export type Source = SourceFile & {
 	readonly handle: FileHandle;
 	readonly bytes: number;
-	readonly facts: Stats;
+	readonly facts: BigIntStats;
 };
 
 /** Opens a file for reading only after it is clear that it may be named here and that it is a plain file. */
@@ -47,10 +47,11 @@ export async function openSource(file: SourceFile, naming: Naming, limits: Sourc
 		throw unreadable(name, why(cause), cause);
 	});
 	try {
-		const facts = await handle.stat();
+		const facts = await handle.stat({bigint: true});
 		if (!facts.isFile()) throw unreadable(name, facts.isDirectory() ? 'is a directory' : 'is not a regular file');
-		if (facts.size > maxFileBytes) throw tooLarge(name, facts.size, maxFileBytes);
-		return {...file, handle, bytes: facts.size, facts};
+		const bytes = Number(facts.size);
+		if (bytes > maxFileBytes) throw tooLarge(name, bytes, maxFileBytes);
+		return {...file, handle, bytes, facts};
 	} catch (error) {
 		await handle.close();
 		throw error;
@@ -111,9 +112,42 @@ function why(cause: unknown): string {
 
 /** What was hashed and what the sandbox read must be one thing: a file that changed meanwhile is neither. */
 export async function assertUnchanged({name, path, handle, facts}: Source): Promise<void> {
-	const same = (now: Stats | null) => now !== null && ALIKE.every((fact) => now[fact] === facts[fact]);
-	const named = await lstat(path).catch(() => null); // gone is changed
-	if (!(same(named) && same(await handle.stat()))) throw unreadable(name, 'changed while it was being read: add it again');
+	const then = identityOf(facts);
+	const named = await lstat(path, {bigint: true}).catch(() => null); // gone is changed
+	const isSame = named !== null && identityOf(named) === then && identityOf(await handle.stat({bigint: true})) === then;
+	if (!isSame) throw unreadable(name, 'changed while it was being read: add it again');
 }
 
-const ALIKE = ['dev', 'ino', 'size', 'mtimeMs'] as const;
+/** Which file, and since when it is what it is: nobody but root writes to a file and leaves this as it was. */
+function identityOf({dev, ino, size, mtimeNs, ctimeNs}: BigIntStats): string {
+	return [dev, ino, size, mtimeNs, ctimeNs].join(':');
+}
+
+/** What a file held when it was looked at; or why it could not be. */
+export type SourceState =
+	| {readonly sha256: string; readonly bytes: number; readonly identity: string}
+	| {readonly refusal: string};
+
+/** Reads all of a file. One that cannot be read is for whoever executes to refuse, with its reason. */
+export async function stateOf(
+	file: SourceFile,
+	naming: Naming & {readonly signal: AbortSignal},
+	limits: SourceLimits,
+): Promise<SourceState> {
+	try {
+		const source = await openSource(file, naming, limits);
+		await using _open = source.handle;
+		const sha256 = await hashHandle(source.handle, naming.signal);
+		await assertUnchanged(source);
+		return {sha256, bytes: source.bytes, identity: identityOf(source.facts)};
+	} catch (error) {
+		if (error instanceof WritError || naming.signal.aborted) return {refusal: toErrorBody(error).message};
+		throw error;
+	}
+}
+
+/** The SHA-256 that a file was decided on with. Throws `unreadable_file` when it is not that file any more. */
+export function assertDecidedOn({name, facts}: Source, state: SourceState | undefined): string {
+	if (state && 'identity' in state && state.identity === identityOf(facts)) return state.sha256;
+	throw unreadable(name, 'changed after it was looked at: add it again');
+}

@@ -3,8 +3,8 @@ import type {Action} from '#kernel/ports.ts';
 const MAX_CHARACTERS = 4_000;
 
 /** What the approver reads: the tool's own preview, or the input as JSON. Cut where it is too long, and it says so. */
-export function toPreview({tool, input}: Action): string {
-	const text = visible(tool.preview?.(input) ?? JSON.stringify(input ?? null, null, 2));
+export function toPreview({tool, input}: Action, target: string | null = null): string {
+	const text = visible(tool.preview?.(input, target) ?? JSON.stringify(input ?? null, null, 2));
 	if (text.length <= MAX_CHARACTERS) return text;
 	const mark = `\n… cut: this is the beginning of ${text.length} characters …`;
 	// Half of a surrogate pair is no character.

@@ -28,13 +28,19 @@ export type Outcome =
 			readonly error: ErrorBody;
 	  };
 
-/**
- * An action that may happen now, in a sandbox that is `level` at least. `propose` takes what its code calls for through the gates.
- */
-export type Permitted = {readonly action: Action; readonly permit: Permit; readonly level: Level; readonly propose: Propose};
+/** An action that may happen now. `propose` takes what its code calls for through the gates. */
+export type Permitted = {
+	readonly action: Action;
+	readonly permit: Permit;
+	/** its sandbox is that at least */
+	readonly level: Level;
+	/** the fingerprint that was decided on */
+	readonly target: string | null;
+	readonly propose: Propose;
+};
 
 /** The deadline runs on while the effect is verified; `verify` ends it. */
-export type EffectRecord = Omit<Permitted, 'propose' | 'level'> & {
+export type EffectRecord = Pick<Permitted, 'action' | 'permit'> & {
 	readonly data: EventData<'action.outcome'>;
 	readonly world: World;
 	readonly deadline: Disposable;
@@ -45,7 +51,7 @@ const GRACE_MS = 1_000;
 
 /** Runs the tool once, inside its limits, and returns what happened: a tool that throws has failed, and that is a result. */
 export async function execute(
-	{action, permit, level, propose}: Permitted,
+	{action, permit, level, target, propose}: Permitted,
 	journal: Journal,
 	kernel: Kernel,
 	signal: AbortSignal,
@@ -58,6 +64,7 @@ export async function execute(
 		permit,
 		principal: journal.principal,
 		mode: modeOf(action, journal.events),
+		target,
 		limits,
 		signal: deadline.signal,
 		async sandbox(spec, request) {

@@ -7,7 +7,7 @@ import type {Level} from '#contract/sandbox.ts';
 import type {Propose} from './calls.ts';
 import {decide, levelOf} from './decide.ts';
 import {execute, type Outcome, recorded} from './execute.ts';
-import {factsOf, ownerOf} from './facts.ts';
+import {factsOf, modeOf, ownerOf} from './facts.ts';
 import {once} from './once.ts';
 import {mintPermit, type Permit} from './permit.ts';
 import type {Action, ApprovalState, Facts, Journal, Kernel, Step} from './ports.ts';
@@ -53,7 +53,7 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	const {action, note, refusal: invalid} = validate(candidate, journal, kernel);
 	if (!action) return refuse(candidate.id, invalid, [...note, decided(candidate.id, invalid, journal.principal)], journal);
 
-	const target = await observe(action, journal, kernel);
+	const target = await observe(action, journal, kernel, signal);
 	if (!target) {
 		const unseen = refusal('the state of its target could not be read', kernel);
 		return refuse(action.id, unseen, [...note, decided(action.id, unseen, journal.principal)], journal);
@@ -84,16 +84,18 @@ async function attempt(candidate: Candidate, journal: Journal, kernel: Kernel, s
 	const grounds = {action, facts, binding, approvalId: approval?.approvalId ?? null, modeNumber};
 	const permit = await authorize(grounds, notes, journal, kernel);
 	const propose: Propose = (nested, stop, held) => govern(nested, journal, {...kernel, held}, stop);
-	const effect = await execute({action, permit, level, propose}, journal, kernel, signal);
+	const effect = await execute({action, permit, level, target: target.fingerprint, propose}, journal, kernel, signal);
 	return verify(effect, journal, kernel);
 }
 
 /** The state of the target, when its tool can tell one. Null when it should, and fails: what is not seen is not acted on. */
-async function observe(action: Action, journal: Journal, kernel: Kernel): Promise<Observed | null> {
+async function observe(action: Action, journal: Journal, kernel: Kernel, signal: AbortSignal): Promise<Observed | null> {
+	const pass = {mode: modeOf(action, journal.events), signal};
 	try {
 		const isolation = await kernel.sandboxes.level();
 		const past = (await kernel.thread?.(journal)) ?? [];
-		return {isolation, past, fingerprint: (await action.tool.fingerprint?.(action.input as never, journal.principal)) ?? null};
+		const fingerprint = (await action.tool.fingerprint?.(action.input as never, journal.principal, pass)) ?? null;
+		return {isolation, past, fingerprint};
 	} catch (error) {
 		// What the platform can name, such as a dataset that is gone, is no bug.
 		if (!(error instanceof WritError)) kernel.report(error);

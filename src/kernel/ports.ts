@@ -147,7 +147,7 @@ export type Approvals = {
 	/** Reads the approval of exactly this action and binding from the run's own events. */
 	state(events: readonly Event[], actionId: string, binding: string, now: Date): ApprovalState;
 	/** What the approver would read, before secrets are taken out. May throw what the tool throws. */
-	preview(action: Action): string;
+	preview(action: Action, target?: string | null): string;
 	/** The request to file. */
 	request(
 		action: Action,

@@ -14,7 +14,7 @@ type Grounds = {
  * tool cannot show what it would do, so that nobody approves what they have not seen.
  */
 export function toQuestion(action: Action, {fingerprint, decision, facts, salt}: Grounds, kernel: Kernel): Question | null {
-	const preview = decision.effect === 'ask' ? show(action, kernel) : '';
+	const preview = decision.effect === 'ask' ? show(action, fingerprint, kernel) : '';
 	if (preview === null) return null;
 	const {tool, inputDigest} = action;
 	const previewDigest = preview === '' ? OF_NOTHING : hash('sha256', preview, 'hex');
@@ -29,9 +29,9 @@ export function toQuestion(action: Action, {fingerprint, decision, facts, salt}:
 
 const OF_NOTHING = hash('sha256', '', 'hex');
 
-function show(action: Action, kernel: Kernel): string | null {
+function show(action: Action, fingerprint: string | null, kernel: Kernel): string | null {
 	try {
-		return String(kernel.redact(kernel.approvals.preview(action)).value);
+		return String(kernel.redact(kernel.approvals.preview(action, fingerprint)).value);
 	} catch (bug) {
 		kernel.report(bug);
 		return null;

@@ -23,6 +23,8 @@ export type World = {
 	readonly principal: Principal;
 	/** what the run was opened for, where this action is the run's own; null where code in a sandbox called for it */
 	readonly mode: string | null;
+	/** the tool's fingerprint that was decided on; null where it makes none */
+	readonly target: string | null;
 	readonly limits: ActionLimits;
 	readonly signal: AbortSignal;
 	/**
@@ -62,9 +64,9 @@ export type Tool<Input = never, Output = unknown> = {
 	/** the thing acted on, for policy: e.g. `{type: 'Dataset', id: 'support'}` */
 	resource(input: Input): {readonly type: string; readonly id: string};
 	/** state of the target, bound into the approval: a changed target needs a new approval */
-	fingerprint?(input: Input, principal: Principal): Promise<string>;
-	/** what an approver reads; default is the input as JSON */
-	preview?(input: Input): string;
+	fingerprint?(input: Input, principal: Principal, pass: Pick<World, 'mode' | 'signal'>): Promise<string>;
+	/** what an approver reads; default is the input as JSON. `target` is the fingerprint that the answer binds */
+	preview?(input: Input, target: string | null): string;
 	run(input: Input, world: World): Promise<Output>;
 	/** the post-condition, checked against the world and the output */
 	verify?(input: Input, output: Output, world: World): Promise<Verdict>;
