@@ -7,7 +7,7 @@ import type {Runs} from '#agents/runs.ts';
 import {type ApprovalOptions, createApprovals} from '#approvals/approvals.ts';
 import type {Config} from '#config/config.ts';
 import {WritError} from '#contract/errors.ts';
-import type {Principal} from '#contract/event.ts';
+import type {EventData, Principal} from '#contract/event.ts';
 import type {PolicyDocument} from '#contract/policy.ts';
 import type {
 	BacktestReply,
@@ -91,8 +91,14 @@ export function answeringOf(
 /** Finished runs are read once. */
 const MAX_RUNS_KNOWN = 1_000;
 
-/** What other runs of a run's thread did. A finished run never changes, so what it did is kept. */
-export function createThreadHistory(store: Pick<Store, 'runs' | 'read'>, tools: Kernel['tools']): NonNullable<Kernel['thread']> {
+/**
+ * What other runs of a run's thread did; for an export those of the thread of the run that it takes the result of, and that run's steps as
+ * if they were its own. A finished run never changes, so what it did is kept.
+ */
+export function createThreadHistory(
+	store: Pick<Store, 'run' | 'runs' | 'read'>,
+	tools: Kernel['tools'],
+): NonNullable<Kernel['thread']> {
 	const known = new Map<string, readonly Step[]>();
 	const stepsIn = async ({runId, finishedAt}: RunRow) => {
 		const kept = known.get(runId);
@@ -104,13 +110,33 @@ export function createThreadHistory(store: Pick<Store, 'runs' | 'read'>, tools: 
 	};
 	return async ({runId, events}) => {
 		const [first] = events;
-		if (first?.type !== 'run.started' || first.data.threadId === null) return [];
-		const {threadId, principal} = first.data;
-		const rows: RunRow[] = [];
-		for await (const row of allRuns(store, {tenant: principal.tenant, threadId})) if (row.runId !== runId) rows.push(row);
-		const steps = await Promise.all(rows.map(stepsIn));
-		return steps.flat().toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
+		if (first?.type !== 'run.started') return [];
+		const {exportOf} = first.data;
+		const rows = (await pastRuns(first.data, store)).filter((row) => row.runId !== runId);
+		const own = (step: Step) => (step.runId === exportOf ? {...step, runId} : step);
+		const steps = (await Promise.all(rows.map(stepsIn))).flat().map(own);
+		return steps.toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
 	};
+}
+
+/** Of the thread of a run, or of the run that it exports; that one alone where it has no thread. */
+async function pastRuns(
+	{principal: {tenant}, threadId: own, exportOf}: EventData<'run.started'>,
+	store: Pick<Store, 'run' | 'runs'>,
+): Promise<readonly RunRow[]> {
+	const source = exportOf === undefined ? null : await sourceOf(exportOf, tenant, store);
+	const threadId = source ? source.threadId : own;
+	if (threadId === null) return source ? [source] : [];
+	const rows: RunRow[] = [];
+	for await (const row of allRuns(store, {tenant, threadId})) rows.push(row);
+	return rows;
+}
+
+/** Throws `not_found`: without what led to a result nobody can judge whether it may leave. */
+async function sourceOf(runId: string, tenant: string, store: Pick<Store, 'run'>): Promise<RunRow> {
+	const row = await store.run(runId);
+	if (row?.tenant === tenant) return row;
+	throw new WritError('not_found', `there is no run \`${runId}\` any more, whose result was to be exported`);
 }
 
 type Which = {readonly tenant: string; readonly threadId?: string; readonly since?: string};

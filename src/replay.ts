@@ -33,6 +33,7 @@ export async function replayRun(
 		...{question, threadId, software, dataset},
 		job: job === 'system' ? 'analyst' : job, // what somebody asks for is their tenant's to pay
 		...(first.data.scope && {scope: first.data.scope}),
+		...(first.data.exportOf !== undefined && {exportOf: first.data.exportOf}),
 		mode: 'replay',
 		policyVersion: kernel.policy().version,
 		principal: confinedTo(principal, first.data.principal),

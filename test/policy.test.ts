@@ -184,6 +184,35 @@ flow:
 	assert.deepEqual(await platform.kernel.thread?.({runId: 'run_next', principal: OWNER, events: [elsewhere]}), []);
 });
 
+for (const thread of ['t1', null])
+	test(`an export is judged by what led to its result, ${thread === null ? 'which has no thread' : 'and by its thread'}`, async (t) => {
+		const policy = `version: 1
+flow:
+  labels: [{label: customer-data, tools: [analyst.sql], resources: [people]}]
+  rules: [{id: customer-data-stays, after: {label: customer-data, within: run}, deny: {egress: true}}]
+cedar:
+  rules: |
+    @id("strangers-stay")
+    @description("what strangers wrote stays")
+    forbid (principal, action == Action::"analyst.export", resource) when { context.untrusted };
+`;
+		const {platform} = await governed(t, policy);
+		const {analyst, store} = platform;
+		const caller = {principal: OWNER, requestId: '', signal: new AbortController().signal};
+		const request = {dataset_id: 'people', query_type: 'sql', thread_id: thread, sql: 'SELECT * FROM people'};
+		const {run_id} = await analyst.run(request as Parameters<typeof analyst.run>[0], caller);
+		await assert.rejects(analyst.export(run_id, 'csv', caller), {code: 'policy_denied'});
+
+		const {rows} = await store.runs({tenant: 'local', mode: 'export', limit: 10});
+		const again = await analyst.rerun(rows[0]?.runId ?? '', caller);
+		assert.equal(again.status, 'rejected');
+		for (const runId of [rows[0]?.runId ?? '', again.run_id]) {
+			const decided = (await store.read(runId)).find((event) => event.type === 'action.decided');
+			const rules = decided?.data.decision.gates.flatMap((gate) => (gate.effect === 'deny' ? gate.rules : [])).sort();
+			assert.deepEqual(rules, ['flow:customer-data-stays', 'strangers-stay']);
+		}
+	});
+
 test('runs of a tenant that start at once spend no more than its budget, and are told which one ran out', async (t) => {
 	const {platform, file, policies, run} = await governed(t);
 	writeFileSync(file, 'version: 1\nbudgets: {tenant: {window: month, runs: 5}}\n');

@@ -42,6 +42,8 @@ type Beginning = {
 	readonly actor?: Principal;
 	readonly job?: 'analyst' | 'system';
 	readonly scope?: Scope;
+	/** the run whose result is taken out */
+	readonly exportOf?: string;
 };
 
 /** What a chat prefix or a `query_type` names directly. */
@@ -108,7 +110,7 @@ export class AnalystRoom implements Analyst {
 	async rerun(runId: string, caller: Caller): Promise<ChatResponse> {
 		const events = await this.#events(caller.principal.tenant, runId);
 		assertWhole(events, runId);
-		const {mode, question, threadId, dataset, scope} = startOf(events);
+		const {mode, question, threadId, dataset, scope, exportOf} = startOf(events);
 		if (!dataset) throw new WritError('invalid_request', `run \`${runId}\` is an ${mode}, which is not run again`);
 		if (mode === 'chat') {
 			const again = {dataset_id: dataset.id, message: question ?? '', thread_id: threadId};
@@ -116,7 +118,8 @@ export class AnalystRoom implements Analyst {
 		}
 		const action = events.find((event) => event.type === 'action.proposed');
 		if (!action) throw new WritError('invalid_request', `run \`${runId}\` did nothing that could be done again`);
-		const turn = await this.#begin({dataset: await this.dataset(caller.principal.tenant, dataset.id), mode, threadId}, caller);
+		const present = await this.dataset(caller.principal.tenant, dataset.id);
+		const turn = await this.#begin({dataset: present, mode, threadId, ...(exportOf !== undefined && {exportOf})}, caller);
 		return this.#direct(turn, {tool: action.data.tool, input: action.data.input});
 	}
 
@@ -172,7 +175,7 @@ export class AnalystRoom implements Analyst {
 		if (!output) throw new WritError('invalid_request', `run \`${runId}\` has no result to export`);
 		const dataset = await this.#options.datasets.at(caller.principal.tenant, output.dataset.id, output.dataset.hash);
 		const sql = output.sql ?? toLiteralSql(output.table);
-		const turn = await this.#begin({dataset, mode: 'export'}, caller);
+		const turn = await this.#begin({dataset, mode: 'export', exportOf: runId}, caller);
 		const input = {dataset_id: dataset.id, dataset_hash: dataset.hash, sql, format};
 		const file = (await this.#effect(turn, 'analyst.export', input)) as Exported;
 		const {bytes, sha256, truncated} = file;
@@ -187,7 +190,8 @@ export class AnalystRoom implements Analyst {
 		};
 	}
 
-	async #begin({dataset, mode, threadId, question, actor, job = 'analyst', scope}: Beginning, caller: Caller): Promise<Turn> {
+	async #begin(beginning: Beginning, caller: Caller): Promise<Turn> {
+		const {dataset, mode, threadId, question, actor, job = 'analyst', scope, exportOf} = beginning;
 		const {runs, kernel, software} = this.#options;
 		const started: EventData<'run.started'> = {
 			job,
@@ -199,6 +203,7 @@ export class AnalystRoom implements Analyst {
 			software,
 			policyVersion: kernel.policy().version,
 			...(scope && {scope}),
+			...(exportOf !== undefined && {exportOf}),
 		};
 		const run = await runs.open(started, actor ?? caller.principal, caller.signal);
 		caller.accepted?.(run.id);

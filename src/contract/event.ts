@@ -134,6 +134,8 @@ export const EVENTS = {
 		scope: scopeSchema.optional(),
 		/** the run that this one does again */
 		replayOf: z.string().optional(),
+		/** the run whose result this one takes out: it is judged with all that led to it */
+		exportOf: z.string().optional(),
 		origin: originSchema.optional(),
 	}),
 	'message.added': z.object({

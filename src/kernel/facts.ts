@@ -20,6 +20,7 @@ export function runOf(journal: Seen, kernel: Known, past: readonly Step[] = []):
 	const [first] = journal.events;
 	const now = kernel.clock.now();
 	const within = withinOf(journal, kernel.tools);
+	const taken = past.filter(({runId}) => runId === journal.runId); // what led to the result that an export takes out
 	const done: {steps?: readonly Step[]} = {};
 	return {
 		id: journal.runId,
@@ -31,7 +32,7 @@ export function runOf(journal: Seen, kernel: Known, past: readonly Step[] = []):
 			done.steps ??= [...past, ...stepsOf(journal, kernel.tools)];
 			return done.steps;
 		},
-		labels: new Set(labels),
+		labels: new Set([...labels, ...taken.flatMap((step) => step.labels)]),
 		scope: scopeOf(first),
 		...(within && {within}),
 		budget: kernel.budget,
