@@ -1,6 +1,6 @@
 /** What a tenant may keep on disk: reserved before bytes are taken, settled to what was kept, counted again from the disk. */
 import assert from 'node:assert/strict';
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import {rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -13,6 +13,7 @@ import type {Store} from '#kernel/ports.ts';
 import type {LoadedPolicy} from '#policy/policy.ts';
 import {eachSharedStore} from '#store/test-stores.ts';
 import {createKept, type Kept} from '../src/kept.ts';
+import {replayRun} from '../src/replay.ts';
 import {OWNER, wholePlatform} from './platform.ts';
 import {freshData, runWrit, type Scope, startWrit, type Writ} from './server.ts';
 
@@ -108,6 +109,38 @@ test('a dataset takes room for its snapshot, none for the same once more, and gi
 	assert.deepEqual(await storage.use('local'), {used: 0, reserved: 0, limit: 20_000});
 	await platform.files.put(OWNER.tenant, Buffer.alloc(20_000));
 });
+
+test('an export leaves its file for who asked for it, and doing it again leaves none', async (t) => {
+	const {platform, directory, add, run} = await wholePlatform(t, {WRIT_POOL_SIZE: '0'});
+	const file = path.join(directory, 'x.csv');
+	writeFileSync(file, 'a,b\n1,2\n');
+	await add('x', [{name: 'x.csv', path: file}]);
+	await run('x', 'sql', 'SELECT * FROM x');
+	const caller = {principal: OWNER, requestId: '', signal: new AbortController().signal};
+	const [row] = (await platform.store.runs({tenant: 'local', mode: 'sql', limit: 1})).rows;
+	const {runId} = await platform.analyst.export(row?.runId ?? '', 'csv', caller);
+	assert.equal((await platform.analyst.rerun(runId, caller)).status, 'succeeded');
+	await replayRun(platform, runId, caller);
+	assert.equal(readdirSync(path.join(directory, 'data', 'exports')).length, 1);
+});
+
+for (const [why, rest] of [
+	['the tool is stopped', 'budgets: {tenant: {storage: 60000}}\nmodes: [{tool: code.javascript, mode: observe}]'],
+	['no run may start', 'budgets: {tenant: {storage: 60000, window: day, runs: 0}}'],
+] as const)
+	test(`files that come with code are not kept when ${why}`, async (t) => {
+		const policy = path.join(directoryFor(t), 'policy.yaml');
+		writeFileSync(policy, `version: 1\n${rest}\n`);
+		const writ = await startWrit(t, {dataDir: freshData(t), env: {WRIT_POLICY_FILE: policy}, until: 'listening'});
+		const used = async () => {
+			const {budgets} = budgetReplySchema.parse((await writ.get<BudgetReply>('/api/v1/budget')).body);
+			return budgets.find(({name}) => name === 'storage')?.used;
+		};
+		const files = [{name: 'a', content: 'x'.repeat(12_000)}];
+		const {body} = await writ.post<{status?: string}>('/api/v1/code', {language: 'javascript', code: '1', files});
+		assert.notEqual(body.status, 'succeeded');
+		assert.equal(await used(), 0, JSON.stringify(body));
+	});
 
 test('a tenant sees by API and terminal what it keeps, an upload without room is refused, and a restart forgets nothing', async (t) => {
 	const dataDir = freshData(t);

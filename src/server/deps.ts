@@ -97,7 +97,7 @@ export type ServerDeps = {
 	readonly identity: Identity;
 	readonly analyst: Analyst;
 	/** what programs and tests read and left */
-	readonly files: Pick<FileStore, 'put' | 'open'>;
+	readonly files: Pick<FileStore, 'put' | 'open' | 'erase'>;
 	readonly store: Store;
 	readonly tools: readonly AnyTool[];
 	readonly policy: () => PolicyReply;

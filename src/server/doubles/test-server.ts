@@ -98,7 +98,7 @@ export function identityOf(
 function ports(store: Store): Omit<ServerDeps, 'analyst' | 'log' | 'options' | 'identity'> {
 	return {
 		store,
-		files: {put: async () => '', open: () => Promise.reject(new WritError('not_found', 'File not found'))},
+		files: {erase: async () => {}, put: async () => '', open: () => Promise.reject(new WritError('not_found', 'File not found'))},
 		tools: [],
 		storage: UNLIMITED,
 		budget: async (tenant) => ({tenant, window: null, budgets: []}),

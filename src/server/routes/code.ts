@@ -1,3 +1,4 @@
+import {hash} from 'node:crypto';
 import {Readable} from 'node:stream';
 import {createRoute, z} from '@hono/zod-openapi';
 import {codeRequestSchema, type GivenFile, testsRequestSchema, workReplySchema} from '#contract/api.ts';
@@ -61,14 +62,13 @@ export function codeRoutes(context: TurnContext) {
 	const {deps} = context;
 	return createRouter()
 		.openapi(code, async (c) => {
-			const {language, files, scope, ...rest} = c.req.valid('json');
-			const input = {...rest, files: await keep(files, c, deps)};
-			return c.json(await perform({tool: LANGUAGES[language], mode: language, input, ...(scope && {scope})}, c, context), 200);
+			const {language, files, scope, ...input} = c.req.valid('json');
+			const task = {tool: LANGUAGES[language], mode: language, input, ...(scope && {scope})};
+			return c.json(await performWith(files, task, c, context), 200);
 		})
 		.openapi(tests, async (c) => {
-			const {files, ...rest} = c.req.valid('json');
-			const input = {...rest, files: await keep(files, c, deps)};
-			return c.json(await perform({tool: 'tests.run', mode: 'tests', input}, c, context), 200);
+			const {files, ...input} = c.req.valid('json');
+			return c.json(await performWith(files, {tool: 'tests.run', mode: 'tests', input}, c, context), 200);
 		})
 		.openapi(show, async (c) => c.json(await replyOf(c.req.valid('param').run_id, c, deps), 200))
 		.openapi(artifact, async (c) => {
@@ -89,16 +89,46 @@ export function codeRoutes(context: TurnContext) {
 		});
 }
 
-/** Keeps what came with a request; the proposal names it by its hash. */
-async function keep(given: readonly GivenFile[], c: AppContext, {files}: ServerDeps) {
-	const {tenant} = c.get('principal');
-	const kept: {name: string; sha256: string}[] = [];
-	for (const {name, content, encoding} of given)
-		kept.push({name, sha256: await files.put(tenant, Buffer.from(content, encoding))});
-	return kept;
+type Task = Parameters<ServerDeps['analyst']['perform']>[0];
+
+/** Runs one tool on files that came with the request, which the proposal names by their hashes. What no run may read is not kept. */
+async function performWith(given: readonly GivenFile[], task: Task, c: AppContext, context: TurnContext) {
+	const files = given.map(({name, content, encoding}) => {
+		const bytes = Buffer.from(content, encoding);
+		return {name, sha256: hash('sha256', bytes, 'hex'), bytes};
+	});
+	const named = {...task, input: {...task.input, files: files.map(({name, sha256}) => ({name, sha256}))}};
+	const isRefused = files.length > 0 && (await isDenied(named, c, context.deps));
+	await using unnamed = new AsyncDisposableStack();
+	for (const file of isRefused ? [] : files) await keep(file, unnamed, c, context.deps);
+	return await perform(named, c, context); // nothing is given back before
 }
 
-type Task = Parameters<ServerDeps['analyst']['perform']>[0];
+/** Whether it would be refused as it is now. What is wrong with it says whoever runs it. */
+async function isDenied({tool, input}: Task, c: AppContext, {policies}: ServerDeps): Promise<boolean> {
+	const explained = await policies.explain({tool, input}, c.get('principal')).catch((error: unknown) => {
+		if (error instanceof WritError) return null;
+		throw error;
+	});
+	return explained?.now?.effect !== 'allow' && explained?.now?.effect !== 'ask';
+}
+
+/** Keeps one file. Where it is new and no run has named it when `unnamed` is disposed of, it is given back. */
+async function keep(
+	{sha256, bytes}: {readonly sha256: string; readonly bytes: Buffer},
+	unnamed: AsyncDisposableStack,
+	c: AppContext,
+	{files, store}: ServerDeps,
+): Promise<void> {
+	const {tenant} = c.get('principal');
+	const known = await files.open(tenant, sha256).catch(() => null);
+	await known?.close();
+	await files.put(tenant, bytes);
+	if (known !== null) return;
+	unnamed.defer(async () => {
+		if (!(await store.retention.isCited(tenant, sha256))) await files.erase(tenant, sha256);
+	});
+}
 
 /** Runs one tool as a run of its own, and says what became of it. */
 export async function perform(task: Task, c: AppContext, {deps, turns}: TurnContext) {
