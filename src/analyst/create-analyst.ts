@@ -17,7 +17,7 @@ import {resultAction, toCapsule} from './answer.ts';
 import type {Computed} from './compute.ts';
 import type {Datasets} from './datasets.ts';
 import {DESCRIBE} from './discover.ts';
-import {type Exported, toLiteralSql} from './export.ts';
+import {discardExport, EXPORT_MODE, type Exported, toLiteralSql} from './export.ts';
 import {tasksOf} from './looks.ts';
 import {requirePlan} from './plan/parse-plan.ts';
 import {Remembered} from './remembered.ts';
@@ -175,7 +175,7 @@ export class AnalystRoom implements Analyst {
 		if (!output) throw new WritError('invalid_request', `run \`${runId}\` has no result to export`);
 		const dataset = await this.#options.datasets.at(caller.principal.tenant, output.dataset.id, output.dataset.hash);
 		const sql = output.sql ?? toLiteralSql(output.table);
-		const turn = await this.#begin({dataset, mode: 'export', exportOf: runId}, caller);
+		const turn = await this.#begin({dataset, mode: EXPORT_MODE, exportOf: runId}, caller);
 		const input = {dataset_id: dataset.id, dataset_hash: dataset.hash, sql, format};
 		const file = (await this.#effect(turn, 'analyst.export', input)) as Exported;
 		const {bytes, sha256, truncated} = file;
@@ -227,7 +227,13 @@ export class AnalystRoom implements Analyst {
 	}
 
 	#direct(turn: Turn, proposal: {readonly id?: string; readonly tool: string; readonly input: unknown}): Promise<ChatResponse> {
-		return this.#ended(turn, async () => answerFrom(await act(turn, this.#options, proposal)));
+		return this.#ended(turn, async () => {
+			const outcome = await act(turn, this.#options, proposal);
+			// Whoever asked for the file has gone: the run is done again, or goes on after an approval.
+			const isLeft = proposal.tool === 'analyst.export' && outcome.kind === 'succeeded';
+			if (isLeft) await discardExport(outcome.output as Exported);
+			return answerFrom(outcome);
+		});
 	}
 
 	/** Does one thing whose output the caller wants; what went wrong is thrown after it is on record. */

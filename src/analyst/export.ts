@@ -32,6 +32,14 @@ const outputSchema = z.object({
 });
 export type Exported = z.infer<typeof outputSchema>;
 
+/** The mode of a run that was opened for a file that somebody waits for. */
+export const EXPORT_MODE = 'export';
+
+/** Removes a file and the directory that was made for it. */
+export function discardExport({path: file}: Pick<Exported, 'path'>): Promise<void> {
+	return rm(path.dirname(file), {recursive: true, force: true});
+}
+
 /** Rows of one export; a worksheet holds 1,048,576. */
 const MAX_ROWS = 1_000_000;
 
@@ -80,8 +88,9 @@ export function createExportTool(computing: Computing, directory: string): Tool<
 				throw error;
 			}
 		},
-		async verify(_input, output) {
+		async verify(_input, output, {mode}) {
 			const {sha256} = await collect(output.path);
+			if (mode !== EXPORT_MODE) await discardExport(output); // nobody comes for it
 			return {
 				kind: 'verified',
 				checks: [
