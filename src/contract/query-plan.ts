@@ -262,8 +262,7 @@ const joinSchema = z.strictObject({
 		.describe('absent: the declared relationship'),
 });
 
-export const DEFAULT_PLAN_LIMIT = 200;
-const MAX_PLAN_LIMIT = 1000;
+export const MAX_PLAN_LIMIT = 1000;
 /** As many as the widest table may have. */
 const MAX_SELECT = 1000;
 const MAX_KEYS = 100;
@@ -279,7 +278,7 @@ export const queryPlanSchema = z.strictObject({
 	having: conditionsSchema.optional().describe('conditions on groups; column may be an alias'),
 	qualify: conditionsSchema.optional().describe('conditions on windows, e.g. an alias of rank <= 3 for the top 3 per partition'),
 	order_by: z.array(orderBySchema).max(MAX_KEYS).optional(),
-	limit: z.int().min(1).max(MAX_PLAN_LIMIT).optional().describe(`default ${DEFAULT_PLAN_LIMIT}`),
+	limit: z.int().min(1).max(MAX_PLAN_LIMIT).optional().describe('left out: all rows, of which a result shows the first'),
 	notes: z.string().max(2000).optional(),
 });
 /** What a person, a model or the built-in planner writes. */
@@ -305,7 +304,8 @@ export type QueryPlan = {
 	readonly having: readonly Condition[];
 	readonly qualify: readonly Condition[];
 	readonly order_by: readonly {readonly expr: Expr; readonly direction: 'asc' | 'desc'}[];
-	readonly limit: number;
+	/** null where nobody asked for one: all rows, cut by nothing but the row cap, which is flagged */
+	readonly limit: number | null;
 	readonly notes: string | null;
 };
 

@@ -1,13 +1,6 @@
 /** A plan against its dataset: every name resolved, every type checked, every default written out. */
 import type {Dataset, TableProfile} from '#contract/dataset.ts';
-import {
-	type Conditions,
-	DEFAULT_PLAN_LIMIT,
-	type PlanProblem,
-	type QueryPlan,
-	type QueryPlanInput,
-	type SelectItem,
-} from '#contract/query-plan.ts';
+import type {Conditions, PlanProblem, QueryPlan, QueryPlanInput, SelectItem} from '#contract/query-plan.ts';
 import {bindEach, bindExpr} from './bind-expr.ts';
 import {type BoundJoin, bindJoins, isUnique, nameOf, repeatedTables} from './joins.ts';
 import {type Bound, columnBound, findTable, hasKind, isConstant, report, type Scope} from './scope.ts';
@@ -176,7 +169,7 @@ function fullPlan(
 		having: listOf(input.having),
 		qualify: listOf(input.qualify),
 		order_by: (input.order_by ?? []).map(({expr, direction}) => ({expr, direction: direction ?? 'asc'})),
-		limit: input.limit ?? DEFAULT_PLAN_LIMIT,
+		limit: input.limit ?? null,
 		notes: input.notes ?? null,
 	};
 }

@@ -50,7 +50,7 @@ function selectSql(bound: BoundPlan): string {
 		...all('HAVING', having),
 		...all('QUALIFY', qualify),
 		...(order.length > 0 ? [`ORDER BY ${order.join(', ')}`] : []),
-		`LIMIT ${plan.limit}`,
+		...(plan.limit === null ? [] : [`LIMIT ${plan.limit}`]),
 	].join('\n');
 }
 
@@ -70,7 +70,7 @@ function all(keyword: string, conditions: readonly Bound[]): readonly string[] {
 }
 
 /**
- * The order asked for, then what makes it total, because a limit over an order with ties is not one answer: group keys for
+ * The order asked for, then what makes it total, because the first rows of an order with ties are not one answer: group keys for
  * groups; for rows a column that differs in each, else the shown ones. Rows of one table without an order stay in the order of the file.
  */
 function orderClauses(bound: BoundPlan): readonly string[] {

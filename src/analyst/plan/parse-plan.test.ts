@@ -35,7 +35,7 @@ test('a plan comes back with every default written out', () => {
 					group_by: [],
 					having: [],
 				},
-				...{qualify: [], order_by: [], limit: 200, notes: null},
+				...{qualify: [], order_by: [], limit: null, notes: null},
 			},
 		},
 	);

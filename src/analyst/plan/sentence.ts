@@ -1,6 +1,5 @@
 /** A plan in one plain English sentence, for the person who asked. */
 
-import {DEFAULT_PLAN_LIMIT} from '#contract/query-plan.ts';
 import type {ColumnType} from '#contract/table.ts';
 import type {BoundPlan} from './bind-plan.ts';
 import {operandWords} from './calls.ts';
@@ -81,8 +80,8 @@ function ends(type: ColumnType): readonly [string, string] {
 }
 
 function limitWords({plan, order, groups, isAggregated}: BoundPlan): string {
-	if (isAggregated && groups.length === 0) return '';
-	if (order.length > 0 && plan.limit < DEFAULT_PLAN_LIMIT) return `, top ${plan.limit}`;
+	if (plan.limit === null || (isAggregated && groups.length === 0)) return '';
+	if (order.length > 0) return `, top ${plan.limit}`;
 	return `, at most ${plan.limit} ${isAggregated ? 'groups' : 'rows'}`;
 }
 

@@ -18,7 +18,7 @@ const caller = () => ({
 
 before(async () => {
 	world.directory = await mkdtemp(path.join(tmpdir(), 'writ-planner-'));
-	const env = {WRIT_DATA_DIR: path.join(world.directory, 'data'), WRIT_POOL_SIZE: '1', WRIT_MAX_SANDBOXES: '2'};
+	const env = {WRIT_DATA_DIR: path.join(world.directory, 'data'), WRIT_POOL_SIZE: '1', WRIT_MAX_SANDBOXES: '2', MAX_ROWS: '20'};
 	world.platform = await createPlatform({
 		config: loadConfig({env}).config,
 		root: path.resolve(import.meta.dirname, '../../..'),
@@ -77,9 +77,26 @@ test('a question goes on from the one before it in its thread, and not from anot
 	const narrowed = await ask('only for north', thread);
 	assert.equal(
 		narrowed.details.plan_sentence,
-		'Average amount as average_amount by product in sales where region is north, highest average_amount first, at most 1000 groups',
+		'Average amount as average_amount by product in sales where region is north, highest average_amount first',
 	);
 	assert.equal((await ask('and by product?')).details.query_mode, 'chat');
+});
+
+test('a list that is longer than the row cap says so, with how many there are', async () => {
+	const {assistant_message: text, result, details} = await ask('sales with an amount above 5');
+	assert.match(text, /^25 rows of 4 columns are in the result table, which shows the first 20\./);
+	assert.deepEqual([result.row_count, result.total_rows, result.truncated], [20, 25, {by: 'rows', limit: 20, total: 25}]);
+	assert.doesNotMatch(details.compiled_sql ?? '', /LIMIT/);
+});
+
+test('a plan without a limit is cut by the row cap alone, and a limit that is asked for is the whole answer', async () => {
+	const run = (plan: object) => world.platform.analyst.run({dataset_id: 'sales', query_type: 'plan', plan_json: plan}, caller());
+	const [open, stated] = [
+		await run({table: 'sales', select: ['region']}),
+		await run({table: 'sales', select: ['region'], limit: 3}),
+	];
+	assert.deepEqual([open.result.row_count, open.result.truncated?.total], [20, 30]);
+	assert.deepEqual([stated.result.row_count, stated.result.total_rows, stated.result.truncated], [3, 3, null]);
 });
 
 test('nothing that matches is said as such, with the conditions', async () => {

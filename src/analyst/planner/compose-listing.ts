@@ -10,7 +10,6 @@ import {wordsOf} from './tokens.ts';
 import {type Col, isKey} from './vocabulary.ts';
 
 const FEW_COLUMNS = 12;
-const MOST_ROWS = 1_000;
 
 export function composeListing(making: Making): Composed {
 	const {draft} = making;
@@ -72,7 +71,6 @@ function listThings(making: Making, subject: Thing, clauses: Clauses): Composed 
 			group_by: [...group.keys],
 			...(having.length > 0 ? {having: [...having]} : {}),
 			order_by: [group.alias === order.expr && group.keys[0] ? {...order, expr: group.keys[0]} : order],
-			limit: MOST_ROWS,
 		},
 	};
 }
@@ -104,14 +102,13 @@ function listRows(making: Making, clauses: Clauses): Composed {
 			select,
 			...clauses,
 			...(order ? {order_by: [order]} : {}),
-			limit: Math.min(MOST_ROWS, Math.max(1, Math.trunc(limitOf(draft)))),
+			...(rank && rank.limit !== 'all' ? {limit: limitOf(rank.limit, draft)} : {}),
 		},
 	};
 }
 
-function limitOf({rank, chunks}: Draft): number {
-	if (!rank) return MOST_ROWS;
-	if (rank.limit !== null) return rank.limit;
+function limitOf(limit: number | null, {chunks}: Draft): number {
+	if (limit !== null) return limit;
 	const isPlural = chunks.some(({isPlural: many, kind}) => many && (kind === 'term' || kind === 'bucket'));
 	return isPlural ? 10 : 1;
 }

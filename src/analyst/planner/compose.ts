@@ -1,10 +1,10 @@
 /** A draft as a query plan: tables, joins and every clause. */
 import type {Dataset, TableProfile} from '#contract/dataset.ts';
-import type {QueryPlanInput, SelectItem} from '#contract/query-plan.ts';
+import {MAX_PLAN_LIMIT, type QueryPlanInput, type SelectItem} from '#contract/query-plan.ts';
 import {composeConditions, composeHaving, composeShare} from './compose-conditions.ts';
 import {composeListing} from './compose-listing.ts';
 import {assume, type Clause, composeMeasures, groupItem, type Part, rankMeasure} from './compose-measures.ts';
-import type {Draft, Measure, Ref, Thing} from './draft.ts';
+import type {Draft, Measure, Rank, Ref, Thing} from './draft.ts';
 import {isRowNoun} from './grouping.ts';
 import {revenueOf} from './revenue.ts';
 import {chooseSource, parentsOf, resolve, type Source} from './tables.ts';
@@ -29,6 +29,9 @@ export function compose(draft: Draft, dataset: Dataset): Composed {
 		return {problem: 'nothing in it names anything in this dataset'};
 	if (usesRevenue(draft) && !revenueOf(dataset))
 		return {problem: 'no column holds revenue, and no table has one price and one quantity to compute it from'};
+	const places = draft.rank?.limit ?? 1;
+	if (places !== 'all' && (!Number.isInteger(places) || places < 1 || places > MAX_PLAN_LIMIT))
+		return {problem: `a ranking has from 1 to ${MAX_PLAN_LIMIT} places, not ${places}`};
 	const source = chooseSource(
 		{
 			refs: refsOf(draft),
@@ -97,12 +100,13 @@ function allGroups(making: Making): readonly Thing[] {
 		: draft.groups;
 }
 
-function composeRank(making: Making, rank: NonNullable<Draft['rank']>): Composed {
+function composeRank(making: Making, rank: Rank): Composed {
 	const {draft, source} = making;
 	const {by} = rank;
 	const object = rank.object ?? draft.groups[0] ?? draft.subject;
 	if (!object && rank.limit !== null && by.operand?.kind === 'column' && by.func === 'default') return composeListing(making);
-	const isObjectNamed = rank.object !== null || by.operand === null || draft.groups.length > 0 || isListedRank(draft);
+	const isObjectNamed =
+		rank.object !== null || rank.limit === 'all' || by.operand === null || draft.groups.length > 0 || isListedRank(draft);
 	if (!object || !isObjectNamed) return composeExtreme(making, rank);
 	if (by.operand?.kind === 'moment' || (isRawColumn(by) && isRowNoun(object, source.base))) return composeListing(making);
 	const group = groupItem(making, object);
@@ -114,7 +118,8 @@ function composeRank(making: Making, rank: NonNullable<Draft['rank']>): Composed
 }
 
 /** As many as are asked for; of "which category" one, of "which categories" ten, and all groups of a breakdown. */
-function limitOf(draft: Draft, {object, limit}: NonNullable<Draft['rank']>): number | null {
+function limitOf(draft: Draft, {object, limit}: Rank): number | null {
+	if (limit === 'all') return null;
 	if (limit !== null || (object === null && draft.groups.length > 0)) return limit;
 	return isPluralObject(draft) ? 10 : 1;
 }
@@ -155,7 +160,7 @@ function isPluralObject({chunks}: Draft): boolean {
 }
 
 /** "the highest price of …": one number, or one for each group. */
-function composeExtreme(making: Making, rank: NonNullable<Draft['rank']>): Composed {
+function composeExtreme(making: Making, rank: Rank): Composed {
 	if (rank.by.func !== 'default' || rank.by.operand === null)
 		return {problem: 'of what the highest or lowest is asked is not said'};
 	const func = rank.direction === 'desc' ? 'max' : 'min';
@@ -204,11 +209,7 @@ function finish(making: Making, {groups, measures, direction, limit}: Ending): C
 			...(groups.length > 0 ? {group_by: groups.flatMap(({keys}) => keys)} : {}),
 			...(having.length > 0 ? {having: [...having]} : {}),
 			...(groups.length > 0 && order.length > 0 ? {order_by: order} : {}),
-			...(limit !== null && groups.length > 0
-				? {limit: Math.min(Math.max(1, Math.trunc(limit)), 1_000)}
-				: groups.length > 0
-					? {limit: 1_000}
-					: {}),
+			...(limit !== null && groups.length > 0 ? {limit} : {}),
 		},
 	};
 }

@@ -22,8 +22,8 @@ export type Filter = {readonly ref: Ref; readonly op: FilterOp; readonly value?:
 export type Having = {readonly measure: Measure; readonly op: FilterOp; readonly value: number | readonly [number, number]};
 export type Rank = {
 	readonly direction: 'asc' | 'desc';
-	/** null: as many as there are when a list was asked for, else one */
-	readonly limit: number | null;
+	/** null: one, or ten where more than one is asked for */
+	readonly limit: number | 'all' | null;
 	readonly object: Thing | null;
 	readonly by: Measure;
 };

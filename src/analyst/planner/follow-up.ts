@@ -54,6 +54,7 @@ function asInput({
 	qualify,
 	order_by,
 	distinct,
+	limit,
 	...rest
 }: QueryPlan): QueryPlanInput {
 	return {
@@ -66,6 +67,7 @@ function asInput({
 		...(having.length > 0 ? {having: [...having]} : {}),
 		...(qualify.length > 0 ? {qualify: [...qualify]} : {}),
 		order_by: [...order_by],
+		...(limit === null ? {} : {limit}),
 	};
 }
 
@@ -85,13 +87,12 @@ function change(plan: QueryPlanInput, parts: readonly Part[], conditions: readon
 	const counted: SelectItem[] = isAggregated ? measures : [{func: 'count', alias: 'count'}];
 	const [first] = counted as {alias?: string}[];
 	const order = parts[0]?.isTime ? parts[0].alias : first?.alias;
-	const {having: _having, qualify: _qualify, ...kept} = next;
+	const {having: _having, qualify: _qualify, limit: _limit, ...kept} = next;
 	return {
 		...kept,
 		select: [...parts.flatMap(({items}) => items), ...counted],
 		group_by: parts.flatMap(({keys}) => keys),
 		order_by: order === undefined ? [] : [{expr: order as Expr, direction: parts[0]?.isTime ? 'asc' : 'desc'}],
-		limit: 1_000,
 	};
 }
 

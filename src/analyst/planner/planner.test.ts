@@ -78,17 +78,17 @@ describe('a reading', () => {
 		[
 			'ecommerce',
 			'What is the return rate for each category?',
-			'100 * count of distinct orders.order_id (only where returned is true) / count of distinct orders.order_id as percent and count of distinct orders.order_id by category in order_items joined with orders, highest percent first, at most 1000 groups',
+			'100 * count of distinct orders.order_id (only where returned is true) / count of distinct orders.order_id as percent and count of distinct orders.order_id by category in order_items joined with orders, highest percent first',
 		],
 		[
 			'ecommerce',
 			'What is the average discount by category?',
-			'Average discount as average_discount by category in order_items, highest average_discount first, at most 1000 groups',
+			'Average discount as average_discount by category in order_items, highest average_discount first',
 		],
 		[
 			'ecommerce',
 			'Which Electronics products have fewer than 20 in stock?',
-			'Show product_id, name, category and stock of inventory where stock is less than 20 and category is Electronics, lowest stock first, at most 1000 rows',
+			'Show product_id, name, category and stock of inventory where stock is less than 20 and category is Electronics, lowest stock first',
 		],
 		[
 			'ecommerce',
@@ -98,17 +98,17 @@ describe('a reading', () => {
 		[
 			'ecommerce',
 			'Show returned orders over $100 from the past month',
-			'Show order_id, customer_id, order_date, total, status and returned of orders where total is more than 100 and returned is true and order_date is in the last 1 month (2026-01-03 to 2026-02-02), highest total first, at most 1000 rows',
+			'Show order_id, customer_id, order_date, total, status and returned of orders where total is more than 100 and returned is true and order_date is in the last 1 month (2026-01-03 to 2026-02-02), highest total first',
 		],
 		[
 			'support',
 			'How often do we meet the SLA at each priority?',
-			'Percentage of tickets where sla_met is true as percent and count tickets by priority where status is not Open, highest percent first, at most 1000 groups',
+			'Percentage of tickets where sla_met is true as percent and count tickets by priority where status is not Open, highest percent first',
 		],
 		[
 			'support',
 			'What is the average satisfaction score by category?',
-			'Average csat_score as average_csat_score by category in tickets, highest average_csat_score first, at most 1000 groups',
+			'Average csat_score as average_csat_score by category in tickets, highest average_csat_score first',
 		],
 		[
 			'support',
@@ -118,47 +118,47 @@ describe('a reading', () => {
 		[
 			'support',
 			'What is the average resolution time by category?',
-			'Average resolution_time_hours as average_resolution_time_hours by category in tickets, highest average_resolution_time_hours first, at most 1000 groups',
+			'Average resolution_time_hours as average_resolution_time_hours by category in tickets, highest average_resolution_time_hours first',
 		],
 		[
 			'support',
 			'Show tickets that missed their SLA in the past week',
-			'Show ticket_id, created_at, resolved_at, category, priority, csat_score, sla_met, resolution_time_hours, status, agent_id and channel of tickets where sla_met is false and created_at is in the last 1 week (2026-01-26 23:59 to 2026-02-02 23:59), latest created_at first, at most 1000 rows',
+			'Show ticket_id, created_at, resolved_at, category, priority, csat_score, sla_met, resolution_time_hours, status, agent_id and channel of tickets where sla_met is false and created_at is in the last 1 week (2026-01-26 23:59 to 2026-02-02 23:59), latest created_at first',
 		],
 		[
 			'support',
 			'Which resolved tickets got 1 or 2 stars in the past month?',
-			'Show ticket_id, created_at, resolved_at, category, priority, csat_score, sla_met, resolution_time_hours, status, agent_id and channel of tickets where csat_score is one of 1, 2 and status is Resolved and created_at is in the last 1 month (2026-01-02 23:59 to 2026-02-02 23:59), latest created_at first, at most 1000 rows',
+			'Show ticket_id, created_at, resolved_at, category, priority, csat_score, sla_met, resolution_time_hours, status, agent_id and channel of tickets where csat_score is one of 1, 2 and status is Resolved and created_at is in the last 1 month (2026-01-02 23:59 to 2026-02-02 23:59), latest created_at first',
 		],
 		[
 			'sensors',
 			'How many anomalies did each location have in the last 24 hours?',
-			'Count sensors by location where anomaly_flag is true and timestamp is in the last 24 hours (2026-02-01 23:59 to 2026-02-02 23:59), most first, at most 1000 groups',
+			'Count sensors by location where anomaly_flag is true and timestamp is in the last 24 hours (2026-02-01 23:59 to 2026-02-02 23:59), most first',
 		],
 		[
 			'sensors',
 			'What are the average temperature and humidity in each zone?',
-			'Average temperature_c as average_temperature_c and average humidity_pct by zone in sensors, highest average_temperature_c first, at most 1000 groups',
+			'Average temperature_c as average_temperature_c and average humidity_pct by zone in sensors, highest average_temperature_c first',
 		],
 		[
 			'sensors',
 			'Show high temperature anomalies from the past week',
-			'Show sensor_id, timestamp, location, zone, temperature_c, humidity_pct, pressure_hpa, vibration_mm_s, anomaly_flag, anomaly_type, battery_pct and status of sensors where anomaly_type is high_temp and anomaly_flag is true and timestamp is in the last 1 week (2026-01-26 23:59 to 2026-02-02 23:59), latest timestamp first, at most 1000 rows',
+			'Show sensor_id, timestamp, location, zone, temperature_c, humidity_pct, pressure_hpa, vibration_mm_s, anomaly_flag, anomaly_type, battery_pct and status of sensors where anomaly_type is high_temp and anomaly_flag is true and timestamp is in the last 1 week (2026-01-26 23:59 to 2026-02-02 23:59), latest timestamp first',
 		],
 		[
 			'sensors',
 			'Which sensors have a battery level under 20%?',
-			'Lowest battery_pct as lowest_battery_pct by sensor_id in sensors where battery_pct is less than 20, lowest lowest_battery_pct first, at most 1000 groups',
+			'Lowest battery_pct as lowest_battery_pct by sensor_id in sensors where battery_pct is less than 20, lowest lowest_battery_pct first',
 		],
 		[
 			'sensors',
 			'How are readings distributed over sensor status?',
-			'Count sensors and percentage of the total of count of sensors by status, most first, at most 1000 groups',
+			'Count sensors and percentage of the total of count of sensors by status, most first',
 		],
 		[
 			'sensors',
 			'Where was vibration dangerous (above 15 mm/s) in the last 6 hours?',
-			'Show sensor_id, timestamp, location, zone, temperature_c, humidity_pct, pressure_hpa, vibration_mm_s, anomaly_flag, anomaly_type, battery_pct and status of sensors where vibration_mm_s is more than 15 and timestamp is in the last 6 hours (2026-02-02 17:59 to 2026-02-02 23:59), highest vibration_mm_s first, at most 1000 rows',
+			'Show sensor_id, timestamp, location, zone, temperature_c, humidity_pct, pressure_hpa, vibration_mm_s, anomaly_flag, anomaly_type, battery_pct and status of sensors where vibration_mm_s is more than 15 and timestamp is in the last 6 hours (2026-02-02 17:59 to 2026-02-02 23:59), highest vibration_mm_s first',
 		],
 		[
 			'support',
@@ -168,17 +168,17 @@ describe('a reading', () => {
 		[
 			'ecommerce',
 			'average order total by status',
-			'Average total as average_total by status in orders, highest average_total first, at most 1000 groups',
+			'Average total as average_total by status in orders, highest average_total first',
 		],
 		[
 			'ecommerce',
 			'customers with more than 6 orders',
-			'Count orders by customer_id, only groups where count of orders is more than 6, most first, at most 1000 groups',
+			'Count orders by customer_id, only groups where count of orders is more than 6, most first',
 		],
 		[
 			'sensors',
 			'average temperature by hour of day',
-			'Average temperature_c by hour of day of timestamp in sensors, lowest hour of day of timestamp first, at most 1000 groups',
+			'Average temperature_c by hour of day of timestamp in sensors, lowest hour of day of timestamp first',
 		],
 	];
 	for (const [dataset, question, expected] of READINGS) {

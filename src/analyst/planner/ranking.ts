@@ -49,7 +49,7 @@ function readSorting(draft: Draft): void {
 		if (!measure) continue;
 		use(draft, at);
 		draft.sort ??= 'desc';
-		draft.rank = {direction: draft.sort, limit: null, object: null, by: measure};
+		draft.rank = {direction: draft.sort, limit: 'all', object: null, by: measure};
 	}
 }
 

@@ -3,7 +3,6 @@
  * its exact sentence and its SQL stand beside the answer.
  */
 import type {Dataset} from '#contract/dataset.ts';
-import {DEFAULT_PLAN_LIMIT} from '#contract/query-plan.ts';
 import {human} from '../summary.ts';
 import type {Planned} from './plan-question.ts';
 
@@ -21,10 +20,7 @@ export function inWords(
 	const isAlone = only !== undefined && others.length === 0 && !/ and .* by /.test(reading);
 	const names = [...new Set([...aliases, ...namesOf(dataset)])].filter((name) => name.includes('_'));
 	const say = (text: string) => renamed(text, names, dataset);
-	// The limit that nobody asked for is no part of the reading; a result that it cuts says so itself.
-	let sentence = reading.replace(/, at most (\d+) (?:groups|rows)$/, (all, limit) =>
-		Number(limit) < DEFAULT_PLAN_LIMIT ? all : '',
-	);
+	let sentence = reading;
 	for (const alias of aliases) sentence = sentence.replace(new RegExp(` as ${alias}(?=,| and | by | in |$)`), '');
 	if (isAlone) sentence = sentence.replace(new RegExp(`, (highest|lowest) ${only} first`), ', $1 first');
 	sentence = shorterListing(sentence).replace(/\b[Cc]ount (?!of\b)(?=\w)/g, 'number of ');
