@@ -90,7 +90,8 @@ test('a list that is longer than the row cap says so, with how many there are', 
 });
 
 test('a plan without a limit is cut by the row cap alone, and a limit that is asked for is the whole answer', async () => {
-	const run = (plan: object) => world.platform.analyst.run({dataset_id: 'sales', query_type: 'plan', plan_json: plan}, caller());
+	const run = (plan: Record<string, unknown>) =>
+		world.platform.analyst.run({dataset_id: 'sales', query_type: 'plan', plan_json: plan}, caller());
 	const [open, stated] = [
 		await run({table: 'sales', select: ['region']}),
 		await run({table: 'sales', select: ['region'], limit: 3}),

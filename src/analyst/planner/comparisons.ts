@@ -3,6 +3,7 @@ import type {FilterOp} from '#contract/query-plan.ts';
 import {
 	columnsAt,
 	type Draft,
+	isContrast,
 	isKeyword,
 	isNumeric,
 	keywordAt,
@@ -21,6 +22,7 @@ import type {Col} from './vocabulary.ts';
 export function readComparisons(draft: Draft): void {
 	for (const at of keywordsOf(draft, 'compare')) readComparison(draft, at);
 	for (const at of keywordsOf(draft, 'between')) readBetween(draft, at);
+	for (const at of keywordsOf(draft, 'none')) readNone(draft, at);
 	readEqualities(draft);
 }
 
@@ -50,6 +52,18 @@ function readBetween(draft: Draft, at: number): void {
 	if (a === null || b === null || !isKeyword(draft, and, 'and')) return;
 	if (applyTo(draft, {start: at, end: high, number: high}, {op: 'between', values: [Math.min(a, b), Math.max(a, b)]}))
 		use(draft, at, low, and, high);
+}
+
+/** "out of stock" has none of it; "out of all orders" only says of what. */
+function readNone(draft: Draft, at: number): void {
+	const next = near(draft, at, 1);
+	const ref = next === at + 1 ? quantitiesAt(draft, next) : [];
+	const [only] = ref;
+	if (only && rivals(ref).length === 0) {
+		use(draft, at, next);
+		draft.filters.push({ref, op: '=', value: 0, at: next});
+		draft.assumptions.push(`“${draft.chunks[at]?.text} ${draft.chunks[next]?.text}” means ${only.column.name} = 0`);
+	} else if (nounsAt(draft, next).length > 0) use(draft, at);
 }
 
 type Span = {readonly start: number; readonly end: number; readonly number: number};
@@ -145,7 +159,11 @@ function pair(values: readonly number[]): number | readonly [number, number] {
 function compareCount(draft: Draft, at: number, {op, values}: Test): boolean {
 	use(draft, at);
 	const nouns = nounsAt(draft, at);
+	const flags = columnsAt(draft, at, ({column}) => column.type === 'boolean');
 	if (nouns.length > 0) draft.extras.push([...nouns]);
+	else if (flags.length > 0 && rivals(flags).length === 0) draft.filters.push({ref: flags, op: '=', value: true, at});
+	else if (draft.chunks[at]?.lower !== 'times')
+		return fail(draft, `how “${draft.chunks[at]?.text}” are to be counted is not said`);
 	draft.having.push({measure: {func: 'count', operand: null}, op, value: pair(values)});
 	return true;
 }
@@ -184,9 +202,14 @@ function readEqualities(draft: Draft): void {
 		if (!found) continue;
 		use(draft, ...found.used);
 		for (let index = at; index <= last; index += 1) use(draft, index);
-		const [only = 0] = values;
-		draft.filters.push({ref: found.ref, op: values.length === 1 ? '=' : 'in', value: values.length === 1 ? only : values, at});
+		pushEquality(draft, found.ref, values, at);
 	}
+}
+
+function pushEquality(draft: Draft, ref: Ref, values: readonly number[], at: number): void {
+	const [only = 0, second] = values;
+	draft.filters.push(second === undefined ? {ref, op: '=', value: only, at} : {ref, op: 'in', value: values, at});
+	if (second !== undefined && isContrast(draft)) draft.groups.push({kind: 'column', ref});
 }
 
 /** "1–3 stars" are 1, 2 and 3. */

@@ -2,7 +2,8 @@
 import type {Condition, Conditions} from '#contract/query-plan.ts';
 import type {Making} from './compose.ts';
 import {assume, type Clause, countClause, measureClause, momentColumn} from './compose-measures.ts';
-import type {Draft, Filter} from './draft.ts';
+import type {Draft, Filter, Having} from './draft.ts';
+import {isOfAllRows} from './group-conditions.ts';
 import {keyOf, resolve} from './tables.ts';
 import type {TimeWindow} from './time-phrases.ts';
 import {stemOf} from './tokens.ts';
@@ -13,7 +14,11 @@ type Problem = {readonly problem: string};
 export function composeConditions(making: Making): readonly Condition[] | Problem {
 	const {draft} = making;
 	const conditions: Condition[] = [];
+	const impossible = contradictionOf(making);
+	if (impossible) return impossible;
 	for (const filter of draft.filters) {
+		if (isOfAllRows(filter, making)) continue;
+		assumeUndecided(making, filter);
 		const condition = composeFilter(making, filter);
 		if ('problem' in condition) return condition;
 		conditions.push(condition);
@@ -26,6 +31,21 @@ export function composeConditions(making: Making): readonly Condition[] | Proble
 		conditions.push(...conditionsOf);
 	}
 	return conditions;
+}
+
+/** Two values that one column cannot have in the same row. */
+function contradictionOf({draft, source}: Making): Problem | null {
+	const seen = new Map<string, Filter>();
+	for (const filter of draft.filters) {
+		const col = filter.op === '=' ? resolve(filter.ref, source) : null;
+		if (!col) continue;
+		const key = `${col.table.name}.${col.column.name}`;
+		const other = seen.get(key);
+		if (other && other.value !== filter.value)
+			return {problem: `no row has both ${other.value} and ${filter.value} as its ${col.column.name}`};
+		seen.set(key, filter);
+	}
+	return null;
 }
 
 function composeFilter({source, name}: Making, {ref, op, value}: Filter): Condition | Problem {
@@ -62,18 +82,36 @@ function yearConditions(column: string, window: TimeWindow): readonly Condition[
 	return from === null ? [{column, op: '<=', value: to ?? 0}] : [{column, op: '>=', value: from}];
 }
 
-export function composeHaving(making: Making): readonly Condition[] {
-	return making.draft.having.flatMap(({measure, op, value}): readonly Condition[] => {
-		const of = making.draft.having.length > 0 && measure.operand === null ? withoutSubject(making) : making;
-		const clause =
-			measure.operand === null
-				? countClause(of)
-				: measureClause(making, measure.func === 'default' ? 'avg' : measure.func, measure.operand);
-		if ('problem' in clause) return [];
-		const {alias: _alias, ...expr} = clause.item as Extract<Clause['item'], {func: string}>;
-		const test = typeof value === 'number' ? value : [...value];
-		return [{expr, op, value: test}];
-	});
+export function composeHaving(making: Making): readonly Condition[] | Problem {
+	const {having, filters} = making.draft;
+	const never = filters.filter((filter) => isOfAllRows(filter, making));
+	const conditions: Condition[] = [];
+	for (const each of [...having.map((one) => groupCondition(making, one)), ...never.map((one) => noneCondition(making, one))]) {
+		if ('problem' in each) return each;
+		conditions.push(each);
+	}
+	return conditions;
+}
+
+function groupCondition(making: Making, {measure, op, value}: Having): Condition | Problem {
+	const clause =
+		measure.operand === null
+			? countClause(withoutSubject(making))
+			: measureClause(making, measure.func === 'default' ? 'avg' : measure.func, measure.operand);
+	if ('problem' in clause) return clause;
+	const {alias: _alias, ...expr} = clause.item as Extract<Clause['item'], {func: string}>;
+	return {expr, op, value: typeof value === 'number' ? value : [...value]};
+}
+
+function noneCondition(making: Making, filter: Filter): Condition | Problem {
+	const condition = composeFilter(making, affirmed(filter));
+	return 'problem' in condition ? condition : {expr: {func: 'count', where: condition}, op: '=', value: 0};
+}
+
+/** The condition that "never" or "without" negates. */
+function affirmed(filter: Filter): Filter {
+	if (typeof filter.value === 'boolean') return {...filter, value: !filter.value};
+	return {...filter, op: filter.op === 'not_in' ? 'in' : '='};
 }
 
 /** What a group has more than so many of is the noun after the number, not what is listed. */
@@ -115,21 +153,37 @@ function keyItem({source, name}: Making, col: Col): {readonly column: string} | 
 	return resolved ? {column: name(resolved)} : null;
 }
 
+function leaveOutUndecided(draft: Draft, col: Col): void {
+	for (const {column, value} of undecidedOf(draft, col)) {
+		draft.filters.push({ref: [{table: col.table, column}], op: '!=', value, at: -1});
+		assume(draft, `rows with ${column.name} ${value} are left out, because ${col.column.name} is not decided for them`);
+	}
+}
+
+/** Of a count or a list they are a part, since each of them has the value that is asked for. */
+function assumeUndecided({draft, source}: Making, {ref, value}: Filter): void {
+	const col = value === false ? resolve(ref, source) : null;
+	if (!col) return;
+	for (const {column, value: state} of undecidedOf(draft, col))
+		assume(draft, `rows with ${column.name} ${state} count too, although ${col.column.name} is not decided for them`);
+}
+
+type Undecided = {readonly column: Col['column']; readonly value: string};
+
 /** "false while it is open" says that for open rows nothing is decided yet. */
-function leaveOutUndecided(draft: Draft, {table, column}: Col): void {
+function undecidedOf(draft: Draft, {table, column}: Col): readonly Undecided[] {
 	const [, state] = /\b(?:false|true|no|yes) (?:while|until|unless|as long as)\b([^.;,]*)/i.exec(column.description) ?? [];
-	if (state === undefined) return;
+	if (state === undefined) return [];
 	const words = new Set(
 		state
 			.toLowerCase()
 			.split(/[^\p{L}]+/u)
 			.map(stemOf),
 	);
-	for (const other of table.columns) {
+	return table.columns.flatMap((other) => {
 		const value = other.values?.find((each) => typeof each.value === 'string' && words.has(stemOf(each.value.toLowerCase())));
 		if (!value || typeof value.value !== 'string' || draft.filters.some(({ref}) => ref.some((each) => each.column === other)))
-			continue;
-		draft.filters.push({ref: [{table, column: other}], op: '!=', value: value.value, at: -1});
-		assume(draft, `rows with ${other.name} ${value.value} are left out, because ${column.name} is not decided for them`);
-	}
+			return [];
+		return [{column: other, value: value.value}];
+	});
 }

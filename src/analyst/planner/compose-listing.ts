@@ -4,6 +4,7 @@ import type {Composed, Making} from './compose.ts';
 import {composeConditions, composeHaving} from './compose-conditions.ts';
 import {assume, countClause, groupItem, identifier, momentColumn} from './compose-measures.ts';
 import {type Draft, isMoment, isNumeric, type Thing} from './draft.ts';
+import {assumeAnyTime} from './group-conditions.ts';
 import {isRowNoun} from './grouping.ts';
 import {resolve} from './tables.ts';
 import {wordsOf} from './tokens.ts';
@@ -17,6 +18,7 @@ export function composeListing(making: Making): Composed {
 	const filters = composeConditions(making);
 	if ('problem' in filters) return filters;
 	const clauses = filters.length > 0 ? {filters: [...filters]} : {};
+	assumeAnyTime(making);
 	const subject = draft.rank?.object ?? draft.subject;
 	if (subject && !isRowNoun(subject, making.source.base) && draft.rank?.by.operand?.kind !== 'moment')
 		return listThings(making, subject, clauses);
@@ -53,6 +55,7 @@ function listThings(making: Making, subject: Thing, clauses: Clauses): Composed 
 	const shown = draft.columns.flatMap((ref) => resolve(ref, source) ?? []);
 	if (shown.length > 0) return listRows(making, clauses);
 	const having = composeHaving(making);
+	if ('problem' in having) return having;
 	const counted = having.length > 0 && draft.having.some(({measure}) => measure.operand === null) ? countOf(making) : [];
 	const others = draft.having.flatMap(({measure}, index) =>
 		measure.operand === null ? [] : [{...(having[index] as {expr: object}).expr, alias: `measure_${index + 1}`} as SelectItem],

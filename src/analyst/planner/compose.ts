@@ -5,6 +5,7 @@ import {composeConditions, composeHaving, composeShare} from './compose-conditio
 import {composeListing} from './compose-listing.ts';
 import {assume, type Clause, composeMeasures, groupItem, type Part, rankMeasure} from './compose-measures.ts';
 import type {Draft, Measure, Rank, Ref, Thing} from './draft.ts';
+import {assumeAnyTime, comparesGroups, whyTwoSteps} from './group-conditions.ts';
 import {isRowNoun} from './grouping.ts';
 import {revenueOf} from './revenue.ts';
 import {chooseSource, parentsOf, resolve, type Source} from './tables.ts';
@@ -65,9 +66,13 @@ function withNames(draft: Draft, dataset: Dataset, source: Source, isQualified: 
 
 function composeMode(making: Making): Composed {
 	const {draft} = making;
+	const twoSteps = whyTwoSteps(making);
+	if (twoSteps !== null) return {problem: twoSteps};
 	const isComputed = draft.measures.length > 0 || draft.isCounted || draft.share !== null || draft.isSpread || draft.isTrend;
 	const isGrouped = draft.groups.length > 0;
 	if (draft.rank && !isComputed) return composeRank(making, draft.rank);
+	// how many things have so many rows is how long their list is
+	if (!isGrouped && comparesGroups(making)) return composeListing(making);
 	if (isComputed || isGrouped) return composeAggregate(making);
 	return composeListing(making);
 }
@@ -75,8 +80,11 @@ function composeMode(making: Making): Composed {
 function composeAggregate(making: Making): Composed {
 	const {draft} = making;
 	if (isOnlyGroups(draft)) return {problem: 'what to compute for each group is not said'};
+	assumeAnyTime(making);
+	const ranked = rankedThing(draft);
+	if (ranked && 'problem' in ranked) return ranked;
 	const parts: Part[] = [];
-	for (const group of allGroups(making)) {
+	for (const group of new Set([...(ranked ? [ranked] : []), ...allGroups(making)])) {
 		const part = groupItem(making, group);
 		if (!part) return {problem: 'I cannot tell what to group by'};
 		parts.push(part);
@@ -85,7 +93,16 @@ function composeAggregate(making: Making): Composed {
 	if (share && 'problem' in share) return share;
 	const measures = share ? share.items : composeMeasures(making);
 	if ('problem' in measures) return measures;
-	return finish(making, {groups: parts, measures, direction: draft.sort ?? 'desc', limit: null});
+	const {rank} = draft;
+	const ending = rank ? {direction: rank.direction, limit: limitOf(draft, rank)} : {direction: draft.sort ?? 'desc', limit: null};
+	return finish(making, {groups: parts, measures, ...ending});
+}
+
+/** What is ranked by a share, as in "which category has the lowest return rate"; nothing else that is computed can be ranked here. */
+function rankedThing({rank, share, groups}: Draft): Thing | {readonly problem: string} | null {
+	if (!rank) return null;
+	const object = rank.object ?? groups[0];
+	return share && object ? object : {problem: 'it asks for the first of a ranking and for a figure in one'};
 }
 
 function isOnlyGroups({subject, measures, columns, share, filters, isCounted, isSpread}: Draft): boolean {
@@ -191,6 +208,7 @@ function finish(making: Making, {groups, measures, direction, limit}: Ending): C
 	const filters = composeConditions(making);
 	if ('problem' in filters) return filters;
 	const having = composeHaving(making);
+	if ('problem' in having) return having;
 	const first = measures[0]?.alias;
 	const times = groups.filter(({isTime}) => isTime);
 	const byTime = times.map(({alias}) => ({expr: alias, direction: 'asc' as const}));

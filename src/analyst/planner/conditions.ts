@@ -4,6 +4,7 @@ import {
 	columnsAt,
 	type Draft,
 	type Filter,
+	isContrast,
 	isKeyword,
 	isMoment,
 	keywordsOf,
@@ -88,7 +89,12 @@ function readBoolean(draft: Draft, at: number, ref: Ref): void {
 	const before = negationBefore(draft, at, 2);
 	const negation = before.length > 0 ? before : negationAfter(draft, at);
 	use(draft, at, ...negation);
-	pushFilter(draft, {ref, op: '=', value: negation.length === 0, at});
+	pushFilter(draft, {ref, op: '=', value: negation.length === 0, at, isNever: isNever(draft, negation)});
+}
+
+/** "not" may be said of one row of many; these are said of all. */
+function isNever({chunks}: Draft, negation: readonly number[]): boolean {
+	return negation.some((at) => /^(never|no|without|lacking|lack|hasnt|havent)$/.test(chunks[at]?.lower ?? ''));
 }
 
 /** "the SLA was not met", "SLA missed" */
@@ -123,7 +129,13 @@ function readValue(draft: Draft, at: number, values: readonly ValueName[]): void
 	const others = readAlternatives(draft, at, options);
 	const value = options[0]?.value ?? '';
 	const op: FilterOp = negation.length > 0 ? (others.length > 0 ? 'not_in' : '!=') : others.length > 0 ? 'in' : '=';
-	pushFilter(draft, {ref: options, op, value: others.length > 0 ? [value, ...others] : value, at});
+	pushFilter(draft, {
+		ref: options,
+		op,
+		value: others.length > 0 ? [value, ...others] : value,
+		at,
+		isNever: isNever(draft, negation),
+	});
 }
 
 /** "were resolved in January" is about when it happened, where a column says so. */
@@ -250,6 +262,8 @@ function pushFilter(draft: Draft, filter: Filter): boolean {
 		draft.problems.push(`“${draft.chunks[filter.at]?.text}” could be about ${[...new Set(names)].join(' or ')}`);
 		return false;
 	}
-	draft.filters.push({...filter, ref: filter.ref.map(({table, column}) => ({table, column}))});
+	const ref = filter.ref.map(({table, column}) => ({table, column}));
+	draft.filters.push({...filter, ref});
+	if (filter.op === 'in' && isContrast(draft)) draft.groups.push({kind: 'column', ref});
 	return true;
 }

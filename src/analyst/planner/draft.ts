@@ -18,7 +18,14 @@ export type Operand = {readonly kind: 'column'; readonly ref: Ref} | {readonly k
 export type Measure =
 	| {readonly func: AggregateFunc | 'default'; readonly operand: Operand}
 	| {readonly func: 'count'; readonly operand: null};
-export type Filter = {readonly ref: Ref; readonly op: FilterOp; readonly value?: FilterValue; readonly at: number};
+export type Filter = {
+	readonly ref: Ref;
+	readonly op: FilterOp;
+	readonly value?: FilterValue;
+	readonly at: number;
+	/** said with "never" or "without": of a thing with many rows it holds when it holds for all of them */
+	readonly isNever?: boolean;
+};
 export type Having = {readonly measure: Measure; readonly op: FilterOp; readonly value: number | readonly [number, number]};
 export type Rank = {
 	readonly direction: 'asc' | 'desc';
@@ -93,6 +100,13 @@ export function keywordAt({chunks}: Pick<Draft, 'chunks'>, at: number): Keyword 
 export function isKeyword(draft: Pick<Draft, 'chunks'>, at: number, ...kinds: readonly Keyword['kind'][]): boolean {
 	const keyword = keywordAt(draft, at);
 	return keyword !== null && kinds.includes(keyword.kind);
+}
+
+const CONTRASTS = /^(compare|vs|versus|compared (with|to)|as opposed to)$/;
+
+/** "email vs chat" asks for each of them, where "email or chat" asks for both together. */
+export function isContrast({chunks}: Pick<Draft, 'chunks'>): boolean {
+	return chunks.some(({lower}) => CONTRASTS.test(lower));
 }
 
 /** Unused keywords of a kind, in order. */

@@ -71,7 +71,7 @@ export const WEAK_NAME_WORDS: ReadonlySet<string> = new Set(
 /** Words that say nothing about which data is meant. */
 export const FILLERS: ReadonlySet<string> = new Set(
 	`a an the this these those there here it its they them their our we us my me i you your he she
-	of in for from at on to with within during among amongst as into out up off through throughout
+	of in for from at on to with within during among amongst as into up off through throughout
 	is are was were be been being am do does did done has have had having get gets got will would can could should may might
 	that who whom whose where when and also please kindly just so then now still currently yet already overall altogether ever all any both
 	tell find know want need like see look looks help question answer let lets
@@ -83,7 +83,7 @@ export const FILLERS: ReadonlySet<string> = new Set(
 	data dataset database table entire whole available various certain particular respective respectively
 	level levels value values figure figures number numbers case cases
 	according respect terms term relation regarding concerning based about
-	many how vs versus compared compare relative
+	many how compared compare relative
 	? ! . , : ( ) [ ] ' " “ ” ’ / & # * + - – — …`
 		.split(/\s+/)
 		.filter((word) => word !== ''),
@@ -104,6 +104,7 @@ export type Keyword =
 				| 'by'
 				| 'not'
 				| 'missing'
+				| 'none'
 				| 'present'
 				| 'and'
 				| 'or'
@@ -145,12 +146,13 @@ const KEYWORDS: Readonly<Record<string, Keyword>> = {
 		'not,no,without,except,except for,excluding,exclude,other than,apart from,isnt,arent,wasnt,werent,didnt,doesnt,dont,never,non,missed,misses,miss,failed,fails,fail,breached,breach,violated,didnt meet,did not meet,not meet,not met,lacking,lack,hasnt,havent',
 	),
 	...words({kind: 'missing'}, 'missing,null,empty,blank,unset,not recorded,not known,unknown'),
+	...words({kind: 'none'}, 'out of,run out of,ran out of'),
 	...words({kind: 'present'}, 'not null,not missing,not empty,non null,non empty,filled'),
-	...words({kind: 'and'}, 'and,as well as,plus'),
+	...words({kind: 'and'}, 'and,as well as,plus,vs,versus,compared with,compared to,as opposed to'),
 	...words({kind: 'or'}, 'or'),
 	...words(
 		{kind: 'show'},
-		'show,list,display,show me,give me,list all,show all,find all,what are,which are,get me,return,fetch,how much',
+		'show,list,display,show me,give me,list all,show all,find all,what are,which are,get me,return,fetch,how much,find out',
 	),
 	...words({kind: 'which'}, 'which,what,who,whats'),
 	...words({kind: 'when'}, 'when was,when were,when did,when is,on what date,on which date'),

@@ -3,6 +3,7 @@
 import {
 	columnsAt,
 	type Draft,
+	isKeyword,
 	isMoment,
 	isNumeric,
 	keywordAt,
@@ -213,7 +214,7 @@ function readSuperlative(draft: Draft, at: number, {direction, concept}: Superla
 
 function readPlainRank(draft: Draft, at: number, {direction, limit: counted, which}: Omit<Concept, 'concept'>): void {
 	const limit = counted?.value ?? null;
-	const measure = measureAt(draft, near(draft, at, 1)) ?? spentBefore(draft, at);
+	const measure = measureAt(draft, near(draft, at, 1)) ?? spentBefore(draft, at) ?? shareAfter(draft, at);
 	const isBefore = counted !== null && counted.at < at && near(draft, counted.at, 1) !== at;
 	const start = which >= 0 && which < at ? which : at > 0 ? -1 : at;
 	const object = objectFrom(draft, isBefore ? counted.at : start);
@@ -239,6 +240,11 @@ function readNamedRank(draft: Draft, at: number, direction: 'asc' | 'desc', limi
 	use(draft, head);
 	setRank(draft, {direction, limit, object: objectFrom(draft, at), by});
 	return true;
+}
+
+/** "the lowest percentage of …": of what, is read later. */
+function shareAfter(draft: Draft, at: number): Measure | null {
+	return isKeyword(draft, near(draft, at, 1), 'share') ? {func: 'count', operand: null} : null;
 }
 
 /** "who spent the most": the verb is the measure. */
