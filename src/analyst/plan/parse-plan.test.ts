@@ -76,6 +76,10 @@ for (const [name, plan] of ACCEPTED) {
 }
 
 const REFUSED: readonly (readonly [plan: Readonly<Record<string, unknown>>, problem: string])[] = [
+	[
+		{filters: [{column: 'agent_id', op: 'in', value: [7, Number('9007199254740995')]}]},
+		'filters[0].value[1]: is a whole number beyond 2^53, which JSON does not hold to the last digit; write it as text',
+	],
 	[{limit: 0}, 'limit: must be at least 1; got 0'],
 	[{limit: 1001}, 'limit: must be at most 1000; got 1001'],
 	[{limit: '5'}, 'limit: expected a whole number; got `5`'],

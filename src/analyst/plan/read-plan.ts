@@ -35,9 +35,8 @@ function withoutNulls(value: unknown, walk: Walk): unknown {
 	budget.nodes -= 1;
 	if (budget.nodes === 0) problems.push({path: '', message: `the plan is too large; at most ${MAX_NODES} values`});
 	if (budget.nodes <= 0) return null;
-	if (typeof value === 'string' && !isCleanText(value)) {
-		problems.push({path, message: 'text must not hold a NUL character or half of a surrogate pair'});
-	}
+	const flaw = flawOf(value);
+	if (flaw !== null) problems.push({path, message: flaw});
 	if (typeof value !== 'object' || value === null) return value;
 	if (depth >= MAX_DEPTH) {
 		problems.push({path, message: `nested too deeply; at most ${MAX_DEPTH} levels`});
@@ -55,6 +54,19 @@ function withoutNulls(value: unknown, walk: Walk): unknown {
 			clean.push([key, withoutNulls(inner, {...walk, path: join(path, key), depth: depth + 1})]);
 	}
 	return Object.fromEntries(clean);
+}
+
+/** What is wrong with a text or a number by itself; null when nothing is. */
+function flawOf(value: unknown): string | null {
+	if (typeof value === 'string' && !isCleanText(value)) return 'text must not hold a NUL character or half of a surrogate pair';
+	if (typeof value === 'number' && isInexact(value))
+		return 'is a whole number beyond 2^53, which JSON does not hold to the last digit; write it as text';
+	return null;
+}
+
+/** Beyond 38 digits no column holds whole numbers, so that only the size of such a number matters. */
+function isInexact(value: number): boolean {
+	return Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 1e38;
 }
 
 function isCleanText(text: string): boolean {

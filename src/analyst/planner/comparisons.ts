@@ -24,6 +24,7 @@ export function readComparisons(draft: Draft): void {
 	for (const at of keywordsOf(draft, 'between')) readBetween(draft, at);
 	for (const at of keywordsOf(draft, 'none')) readNone(draft, at);
 	readEqualities(draft);
+	readLongNumbers(draft);
 }
 
 function numberAt(draft: Draft, at: number): number | null {
@@ -255,11 +256,26 @@ function columnOfNumbers(
 		: null;
 }
 
+/** "id 9007199254740995": more digits than a number holds, so that they go on as text. */
+function readLongNumbers(draft: Draft): void {
+	for (const [at, chunk] of draft.chunks.entries()) {
+		if (chunk.kind !== 'literal' || !/^-?\d{16,38}$/.test(chunk.value)) continue;
+		const before = near(draft, at, -1);
+		const test = keywordAt(draft, before);
+		const named = test?.kind === 'compare' ? near(draft, before, -1) : before;
+		const ref = draft.used.has(named) ? [] : numbersNamed(draft, named);
+		if (ref.length === 0 || rivals(ref).length > 0) continue;
+		use(draft, at, before, named);
+		draft.filters.push({ref, op: test?.kind === 'compare' ? test.op : '=', value: chunk.value, at});
+	}
+}
+
 /** The column, or the key of the noun, that a number after it is a value of. */
 function numbersNamed(draft: Draft, at: number): Ref {
 	const columns = columnsAt(draft, at, isNumeric);
 	if (columns.length > 0 && nounsAt(draft, at).length === 0) return columns;
-	if (draft.chunks[at + 1]?.kind !== 'number') return [];
+	const next = draft.chunks[at + 1]?.kind;
+	if (next !== 'number' && next !== 'literal') return [];
 	return nounsAt(draft, at).flatMap(({table, entity, stem}) => {
 		const key = entity ?? keyOf(table, stem);
 		return key && isNumeric(key) ? [key] : [];

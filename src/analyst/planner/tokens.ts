@@ -18,7 +18,7 @@ export type Token = {
 export const MAX_QUESTION = 1_000;
 
 const PIECE =
-	/(?<quoted>"[^"]{1,200}"|“[^”]{1,200}”)|(?<date>\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?)|(?<number>[$€£]?\d[\d,]*(?:\.\d+)?(?:[kKmM](?![\p{L}\p{N}]))?(?![\p{L}\p{N}]) ?%?)|(?<word>[\p{L}\p{N}]+(?:['’][\p{L}]+)*)|(?<symbol>[<>=!]{1,2}|[^\s\p{L}\p{N}])/gu;
+	/(?<quoted>"[^"]{1,200}"|“[^”]{1,200}”)|(?<date>\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?)|(?<number>(?:(?<!\S)-)?[$€£]?\d[\d,]*(?:\.\d+)?(?:[kKmM](?![\p{L}\p{N}]))?(?![\p{L}\p{N}]) ?%?)|(?<word>[\p{L}\p{N}]+(?:['’][\p{L}]+)*)|(?<symbol>[<>=!]{1,2}|[^\s\p{L}\p{N}])/gu;
 
 export function tokenise(text: string): readonly Token[] {
 	const clean = text
@@ -62,9 +62,16 @@ function plain(text: string, kind: Token['kind']): Token {
 
 function numberToken(text: string): Token {
 	const digits = text.replaceAll(/[^\d.]/g, '');
+	const sign = text.startsWith('-') ? -1 : 1;
+	if (isBeyondNumbers(text.trim())) return plain(sign < 0 ? `-${digits}` : digits, 'quoted');
 	const scale = /k/i.test(text) ? 1_000 : /m/i.test(text) ? 1_000_000 : 1;
 	const mark = text.includes('%') ? ('percent' as const) : /[$€£]/.test(text) ? ('money' as const) : undefined;
-	return {...plain(text.trim(), 'number'), value: Number(digits) * scale, ...(mark ? {mark} : {})};
+	return {...plain(text.trim(), 'number'), value: sign * Number(digits) * scale, ...(mark ? {mark} : {})};
+}
+
+/** A whole number whose last digits a number cannot hold, as ids can be: it stays the text it is. */
+function isBeyondNumbers(text: string): boolean {
+	return /^-?[\d,]+$/.test(text) && !Number.isSafeInteger(Number(text.replaceAll(',', '')));
 }
 
 function wordToken(written: string, isFirst: boolean): Token {
