@@ -166,7 +166,11 @@ function resultWarnings(output: (Computed & Partial<ComputedPlan>) | null): read
 	const {truncated, rows, nonFinite} = output.table;
 	return [
 		...(truncated ? [truncationNotice(truncated, rows.length)] : []),
-		...(nonFinite > 0 ? [`${nonFinite} values that are not finite numbers are shown as empty.`] : []),
+		...(nonFinite > 0
+			? [
+					`${nonFinite === 1 ? '1 value that is not a finite number is' : `${nonFinite} values that are not finite numbers are`} shown as empty.`,
+				]
+			: []),
 		...(output.warnings ?? []),
 	];
 }

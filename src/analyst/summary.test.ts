@@ -39,6 +39,12 @@ for (const [sentence, given] of Object.entries({
 		['customer_id', 'spend'],
 		[2441, 1, 2, 3, 4, 5].map((id) => [id, 10303.55]),
 	),
+	'1 row of 5 columns is in the result table.': table(['a', 'b', 'c', 'd', 'e'], [[1, 2, 3, 4, 5]]),
+	'Total: 10,288.11.': table(['total_total'], [[10288.11]]),
+	'10 rows, the first: i = 0. The result table shows the first 1.': table(['i'], [[0]], {
+		totalRows: 10,
+		truncated: {by: 'bytes', limit: 9, total: 10},
+	}),
 	'6 rows of 1 column are in the result table.': table(['n'], [[1], [2], [3], [4], [5], [6]]),
 	'900 rows of 5 columns are in the result table, which shows the first 2.': table(
 		['a', 'b', 'c', 'd', 'e'],
@@ -58,6 +64,11 @@ for (const [sentence, given] of Object.entries({
 test('a row too large to show is not called an empty result', () => {
 	const cut = table(['a'], [], {totalRows: 1, truncated: {by: 'bytes', limit: 10, total: 1}});
 	assert.equal(summarise(cut), 'The first row is larger than the output limit, so no row could be shown.');
+});
+
+test('a sentence holds no more of a cell than fits in it', () => {
+	const cut = table(['i', 's'], [[0, 'x'.repeat(400_000)]], {totalRows: 10, truncated: {by: 'bytes', limit: 9, total: 10}});
+	assert.equal(summarise(cut), `10 rows, the first: i = 0, s = ${'x'.repeat(79)}…. The result table shows the first 1.`);
 });
 
 test('a truncation is announced with its limit, its total and the way to the rest', () => {

@@ -6,14 +6,18 @@ export function summarise({columns, rows, totalRows, truncated}: Table): string 
 	const [first] = rows;
 	if (!first) return truncated ? 'The first row is larger than the output limit, so no row could be shown.' : 'No rows matched.';
 	const names = columns.map((column) => column.name);
-	if (rows.length === 1 && names.length === 1) return scalar(names[0] ?? '', first[0] ?? null);
+	if (rows.length === 1 && names.length === 1 && !truncated) return scalar(names[0] ?? '', first[0] ?? null);
 	const total = totalRows ?? rows.length;
-	const count = `${number(total)} ${total === 1 ? 'row' : 'rows'}`;
+	const count = countOf(totalRows, total);
 	if (rows.length <= 5 && names.length <= 4) return few({columns, rows, truncated}, names, count);
 	const shape = `${count} of ${names.length} ${names.length === 1 ? 'column' : 'columns'}`;
 	const shown = truncated ? `, which shows the first ${number(rows.length)}` : '';
 	const top = names.length > 1 && names.length <= 4 && !truncated ? ` The first: ${pairs(names, first)}.` : '';
-	return `${shape} are in the result table${shown}.${top}`;
+	return `${shape} ${total === 1 ? 'is' : 'are'} in the result table${shown}.${top}`;
+}
+
+function countOf(totalRows: number | null, seen: number): string {
+	return `${totalRows === null ? 'More than ' : ''}${number(seen)} ${seen === 1 ? 'row' : 'rows'}`;
 }
 
 function few(
@@ -22,8 +26,9 @@ function few(
 	count: string,
 ): string {
 	const first = pairs(names, rows[0] ?? []);
+	if (truncated) return `${count}, the first: ${first}. The result table shows the first ${number(rows.length)}.`;
 	if (rows.length === 1) return `${first}. The result table has it too.`;
-	const measured = truncated ? null : oneMeasure(columns, rows);
+	const measured = oneMeasure(columns, rows);
 	return measured ? `${measured}. The result table has them too.` : `${count}, the first: ${first}. All are in the result table.`;
 }
 
@@ -41,8 +46,9 @@ const COUNT_NAMES = new Set(['count', 'n', 'total', 'total_count', 'row_count', 
 
 function scalar(name: string, value: Json): string {
 	if (COUNT_NAMES.has(name.toLowerCase())) return `The answer is ${text(value)}.`;
-	if (name.toLowerCase().startsWith('total_')) return `There are ${text(value)} total ${human(name.slice('total_'.length))}.`;
-	return `${sentenceCase(human(name))}: ${text(value, name)}.`;
+	const [, things] = /^total_(\w+s)$/i.exec(name) ?? [];
+	if (things !== undefined && Number.isInteger(value)) return `There are ${text(value)} total ${human(things)}.`;
+	return `${sentenceCase(human(name).replace(/^total total\b/, 'total'))}: ${text(value, name)}.`;
 }
 
 /** Few groups with one number each are said whole: "Average discount by category: Books 9.3, Toys 8.1". */
@@ -67,7 +73,14 @@ const NAMING = /(?:^|_)(?:id|year|zip|code)$/i;
 function text(value: Json, name = ''): string {
 	if (value === null) return 'empty';
 	if (typeof value === 'number') return NAMING.test(name) ? String(value) : number(value);
-	return typeof value === 'string' ? value : JSON.stringify(value);
+	return clipped(typeof value === 'string' ? value : JSON.stringify(value));
+}
+
+/** More of a text than this is for the table to show. */
+const MOST_CHARACTERS = 80;
+
+function clipped(words: string): string {
+	return words.length > MOST_CHARACTERS ? `${words.slice(0, MOST_CHARACTERS - 1).toWellFormed()}…` : words;
 }
 
 /** Digits as they came when they are few, else as many as say something: 95.24180967 is 95.24, 0.000123456 is 0.0001235. */
@@ -115,7 +128,7 @@ const UNIT = new RegExp(`^(.*[a-z].*)_(${Object.keys(UNITS).join('|')})$`);
 export function human(name: string): string {
 	const [, bare = name, unit = ''] = UNIT.exec(name) ?? [];
 	const words = bare.replaceAll('_', ' ').trim();
-	return unit ? `${words} (${UNITS[unit]})` : words;
+	return clipped(unit ? `${words} (${UNITS[unit]})` : words);
 }
 
 function sentenceCase(words: string): string {

@@ -105,6 +105,11 @@ test('nothing that matches is said as such, with the conditions', async () => {
 	assert.match(response.assistant_message, /^No rows matched\.\n\nI read this as: .* where amount is more than 500/);
 });
 
+test('an average of nothing is not called an empty match', async () => {
+	const {assistant_message: text} = await ask('average amount for sales with an amount above 500');
+	assert.match(text, /^There is no average amount: no rows matched, or they have no value there\.\n/);
+});
+
 test('a question that is not understood runs nothing and says what could be asked', async () => {
 	const response = await ask('Which customer complained?');
 	assert.equal(response.details.query_mode, 'chat');

@@ -8,7 +8,7 @@ import type {Store} from '#kernel/ports.ts';
 import {toCapsule} from '../answer.ts';
 import type {Computed} from '../compute.ts';
 import {parsePlan} from '../plan/parse-plan.ts';
-import {summarise} from '../summary.ts';
+import {human, summarise} from '../summary.ts';
 import {type Answer, type Answerer, outcomeError, outcomeText, type Turn} from '../turn.ts';
 import {type Planned, planQuestion} from './plan-question.ts';
 import {inWords, type PlannedQuery} from './reading-words.ts';
@@ -42,15 +42,22 @@ async function answerWith(planned: Planned, turn: Turn, dataset: Dataset): Promi
 function words(outcome: Outcome, planned: PlannedQuery, dataset: Dataset): string {
 	if (outcome.kind !== 'succeeded') return outcomeText(outcome);
 	const {table} = outcome.output as Computed;
-	const result = isNothing(table) ? 'No rows matched.' : summarise(table);
+	const result = isNothing(table) ? nothing(table, planned) : summarise(table);
 	const {reading, assumptions} = inWords(planned, dataset);
 	const granted = assumptions.length > 0 ? ` I assumed that ${assumptions.join('; ')}.` : '';
 	return `${result}\n\nI read this as: ${reading}.${granted}`;
 }
 
-/** Aggregates over no rows: a line in which nothing stands. */
+/** Aggregates over nothing: a line in which nothing stands. */
 function isNothing({rows}: Table): boolean {
-	return rows.every((row) => row.every((cell) => cell === null));
+	return rows.length > 0 && rows.every((row) => row.every((cell) => cell === null));
+}
+
+/** Which need not mean that no rows matched. */
+function nothing({columns, nonFinite}: Table, {plan}: PlannedQuery): string {
+	const what = columns.map(({name}) => human(name)).join(' or ');
+	if (nonFinite > 0) return `There is no finite ${what}.`;
+	return `There is no ${what}: ${plan.filters ? 'no rows matched, or they have no value there' : 'no row has a value there'}.`;
 }
 
 async function recordCheck(answer: Answer, planned: Planned, {run, question, emit}: Turn, dataset: Dataset): Promise<void> {

@@ -247,7 +247,7 @@ function revenueClause(making: Making, func: Exclude<Measure['func'], 'default'>
 	}
 	assume(
 		draft,
-		`revenue is ${price.column.name} × ${quantity.column.name}${discount ? ` less ${discount.column.name}` : ''}, over all rows whatever became of them`,
+		`revenue is ${price.column.name} × ${quantity.column.name}${discount ? ` less ${discount.column.name}` : ''}, over all rows ${draft.filters.length > 0 ? 'that match' : 'whatever became of them'}`,
 	);
 	const alias = func === 'sum' ? 'revenue' : `${WORDS[func] ?? func}_revenue`;
 	return {item: {func, expr: {op: '*', args: factors}, alias}, alias};

@@ -193,7 +193,7 @@ describe('what is taken for granted', () => {
 	};
 
 	test('includes how revenue is computed', () => {
-		assert.deepEqual(granted('ecommerce', 'revenue for Toys'), [
+		assert.deepEqual(granted('ecommerce', 'total revenue'), [
 			'revenue is price × quantity less discount, over all rows whatever became of them',
 		]);
 	});
