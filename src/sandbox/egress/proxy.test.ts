@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
+import {connect} from 'node:net';
 import {networkInterfaces} from 'node:os';
 import {describe, test} from 'node:test';
+import {setTimeout as delay} from 'node:timers/promises';
 import type {Answers} from './fixtures/dns-double.ts';
-import {fetchSecurely, get, type Internet, secure, send, startInternet, tunnel} from './fixtures/internet.ts';
+import {fetchSecurely, get, type Internet, secure, send, startInternet, tunnel, untilClosed} from './fixtures/internet.ts';
 
 const CORPUS = new URL('../../../test/corpus/egress/hellos.json', import.meta.url);
 
@@ -72,8 +74,13 @@ describe('what a rule allows', () => {
 			const port = await net.http();
 			const way = await net.open([{host: 'allowed.test', ports: [port], paths: ['/a']}]);
 			const url = `http://allowed.test:${port}`;
-			const answers = await send(way, get(`${url}/a`).replace('Connection: close\r\n', ''), get(`${url}/b`));
-			assert.deepEqual(answers.match(/HTTP\/1.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 403']);
+			const socket = connect(way.socket);
+			const answers = untilClosed(socket);
+			socket.write(get(`${url}/a`).replace('Connection: close\r\n', ''));
+			await once(socket, 'data');
+			await delay(100); // the answer has come to its end
+			socket.write(get(`${url}/b`));
+			assert.deepEqual((await answers).match(/HTTP\/1.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 403']);
 		}));
 
 	test('is reached through a tunnel that is passed on unread, and counted', () =>
