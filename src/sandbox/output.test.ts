@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
-import {execFileSync} from 'node:child_process';
-import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs';
+import {execFileSync, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {
+	existsSync,
+	lstatSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	symlinkSync,
+	writeFileSync,
+} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {type TestContext, test} from 'node:test';
@@ -53,6 +65,31 @@ for (const [depth, name] of [
 		assert.ok(existsSync(join(out, 'a/b/c')));
 		rmSync(out, {recursive: true});
 	});
+
+/** Exchanges a directory with a link to another, over and over: renameat2 with RENAME_EXCHANGE. */
+const EXCHANGE = `
+import ctypes, sys
+libc = ctypes.CDLL(None)
+here, there = (name.encode() for name in sys.argv[1:])
+print(flush=True)
+while True: libc.renameat2(-100, here, -100, there, 2)`;
+
+test('a link that takes the place of a directory leads nowhere, however often they change places', async (t) => {
+	const [out, victim] = [place(t), place(t)];
+	symlinkSync('/nowhere', join(victim, 'link'));
+	const changing = spawn('python3', ['-I', '-c', EXCHANGE, join(out, 'a'), join(out, 'b')], {
+		stdio: ['ignore', 'pipe', 'inherit'],
+	});
+	t.after(() => changing.kill('SIGKILL'));
+	await once(changing.stdout, 'data');
+	mkdirSync(join(out, 'a'));
+	for (let round = 0; round < 2_000; round += 1) {
+		for (const name of ['a', 'b']) if (!lstatSync(join(out, name), {throwIfNoEntry: false})) symlinkSync(victim, join(out, name));
+		await reclaim(out, ID).catch(() => {}); // it may find that something else is there now
+	}
+	assert.equal(statSync(victim).mode & 0o777, 0o700);
+	assert.deepEqual(readdirSync(victim), ['link']);
+});
 
 test('what lies in a directory whose name is not text counts towards the limit', async (t) => {
 	const out = place(t);

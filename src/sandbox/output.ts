@@ -1,41 +1,73 @@
 /** What a sandbox leaves in its output directory. */
 import {randomUUID} from 'node:crypto';
-import type {Dirent} from 'node:fs';
-import {chmod, lchown, lstat, readdir, rename, rm} from 'node:fs/promises';
+import {constants, type Dirent} from 'node:fs';
+import {chmod, chown, type FileHandle, lchown, lstat, open, readdir, rename, rmdir, unlink} from 'node:fs/promises';
 
 /** A path as the kernel has it: what a program calls its files need not be text. */
 type Path = Buffer;
 
 /** Whatever is called by a longer path, the kernel finds no more. This leaves room for one more name, and for what is above. */
 const MOST_PATH_BYTES = 2_048;
+/** Each directory above the one that is looked into takes a descriptor. */
+const MOST_LEVELS = 64;
 
 /** Only plain files leave a sandbox: a link would make whoever collects it read something else. What is left belongs to us again. */
 export async function reclaim(directory: string, id: number | undefined): Promise<void> {
-	const root = Buffer.from(directory);
-	const tooDeep: Path[] = [];
-	await reclaimBelow(root, {root, id, tooDeep});
+	await using root = await open(directory, DIRECTORY);
+	const lifted: Path[] = [];
+	const reclaiming = {root, id, lifted};
+	await reclaimBelow(root, {levels: 0, bytes: 0, isKept: true}, reclaiming);
 	// Each may hold more of the kind, which joins the list while it is gone through.
-	for (const path of tooDeep) await reclaimBelow(path, {root, id, tooDeep});
-	for (const path of tooDeep) await rm(path, {recursive: true, force: true});
+	for (const name of lifted) await descend(within(root, name), {levels: 1, bytes: name.length, isKept: false}, reclaiming);
 }
 
-type Reclaiming = {readonly root: Path; readonly id: number | undefined; readonly tooDeep: Path[]};
+type Reclaiming = {readonly root: FileHandle; readonly id: number | undefined; readonly lifted: Path[]};
+/** Where a directory lies below the root. What was lifted from too deep is not kept. */
+type Depth = {readonly levels: number; readonly bytes: number; readonly isKept: boolean};
 
-async function reclaimBelow(directory: Path, reclaiming: Reclaiming): Promise<void> {
-	const {root, id, tooDeep} = reclaiming;
-	if (id !== undefined) await lchown(directory, 0, 0);
-	// Nobody is left inside who could put something else in its place. Whoever made it may have hidden what it holds.
-	await chmod(directory, ((await lstat(directory)).mode & 0o777) | 0o700);
-	for (const entry of await entriesOf(directory)) {
-		const path = below(directory, entry.name);
-		if (entry.isDirectory() && path.length - root.length > MOST_PATH_BYTES) {
-			const lifted = below(root, Buffer.from(`.${randomUUID()}`));
-			await rename(path, lifted);
-			tooDeep.push(lifted);
-		} else if (entry.isDirectory()) await reclaimBelow(path, reclaiming);
-		else if (!entry.isFile()) await rm(path, {force: true});
-		else if (id !== undefined) await lchown(path, 0, 0);
+/** O_PATH, which Node does not name, opens what its owner may not read. */
+const DIRECTORY = 0o10000000 | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/**
+ * INVARIANT: every name is found below the descriptor of its directory, and never through a link, so that nothing that is renamed or
+ * replaced meanwhile leads out of the root.
+ */
+async function reclaimBelow(directory: FileHandle, depth: Depth, reclaiming: Reclaiming): Promise<void> {
+	const {root, id, lifted} = reclaiming;
+	const here = self(directory);
+	if (id !== undefined) await chown(here, 0, 0);
+	// Whoever made it may have hidden what it holds.
+	await chmod(here, ((await directory.stat()).mode & 0o777) | 0o700);
+	for (const entry of await entriesOf(within(directory, ''))) {
+		const place = within(directory, entry.name);
+		const inner = {...depth, levels: depth.levels + 1, bytes: depth.bytes + 1 + entry.name.length};
+		if (entry.isDirectory() && (inner.bytes > MOST_PATH_BYTES || inner.levels > MOST_LEVELS)) {
+			const name = Buffer.from(`.${randomUUID()}`);
+			await rename(place, within(root, name));
+			lifted.push(name);
+		} else if (entry.isDirectory()) await descend(place, inner, reclaiming);
+		else if (!(entry.isFile() && depth.isKept)) await unlink(place);
+		else if (id !== undefined) await lchown(place, 0, 0);
 	}
+}
+
+async function descend(place: Path, depth: Depth, reclaiming: Reclaiming): Promise<void> {
+	const directory = await open(place as unknown as string, DIRECTORY);
+	try {
+		await reclaimBelow(directory, depth, reclaiming);
+	} finally {
+		await directory.close();
+	}
+	if (!depth.isKept) await rmdir(place);
+}
+
+/** A path that names what was opened, whatever it is called by now. */
+function self({fd}: FileHandle): string {
+	return `/proc/self/fd/${fd}`;
+}
+
+function within(directory: FileHandle, name: Path | string): Path {
+	return below(Buffer.from(self(directory)), Buffer.from(name));
 }
 
 function entriesOf(directory: Path): Promise<Dirent<Buffer>[]> {

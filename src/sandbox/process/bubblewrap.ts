@@ -6,9 +6,11 @@ import type {Mount} from '../runtime.ts';
 /** The id that everything inside runs as. Which id of the host it stands for is in host-identity.ts. */
 export const INSIDE_ID = 65_534;
 
-/** Descriptors that bubblewrap reads and closes before the runner starts. */
+/** Descriptors that bubblewrap closes before the runner starts. The first two it reads. */
 export const ARGUMENTS_FD = 4;
 export const SECCOMP_FD = 5;
+/** Where it says which process is the first of the sandbox, before that one does anything. */
+export const INFO_FD = 6;
 
 export const NAMESPACES = ['user', 'mount', 'pid', 'net', 'ipc', 'uts', 'cgroup'];
 
@@ -43,6 +45,7 @@ export function bubblewrapArguments({mounts, output, stage, environment, limits,
 		...(output === undefined ? [] : ['--bind', output, '/out']),
 		...['--remount-ro', '/', '--chdir', '/tmp'],
 		...Object.entries({...ENVIRONMENT, ...environment}).flatMap(([name, value]) => ['--setenv', name, value]),
+		...['--info-fd', String(INFO_FD)],
 		...(seccomp ? ['--seccomp', String(SECCOMP_FD)] : []),
 	];
 	return Buffer.from(`${options.join('\0')}\0`);

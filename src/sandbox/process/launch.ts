@@ -46,7 +46,7 @@ export function strayDescriptors(): number[] {
 	return open.filter((name) => isInherited(`/proc/self/fdinfo/${name}`)).map(Number);
 }
 
-const LAST_PASSED = 5;
+const LAST_PASSED = 6;
 const CLOSE_ON_EXEC = 0o2000000;
 
 function isInherited(fdinfo: string): boolean {

@@ -11,11 +11,12 @@ import type {Egress} from '../egress/egress.ts';
 import {notStarted} from '../endings.ts';
 import {createOpenSandboxes} from '../open-sandboxes.ts';
 import {reclaim, watchOutput} from '../output.ts';
+import {findProcess, type ProcessIdentity, untilDead} from '../process-identity.ts';
 import type {Program, Runtime} from '../runtime.ts';
 import type {OpenOptions, ProviderFacts, Sandbox, SandboxProvider} from '../sandbox.ts';
 import {type StartedRunner, supervise} from '../supervise.ts';
 import {browserArguments, filterFor} from './browser.ts';
-import {ARGUMENTS_FD, bubblewrapArguments, NAMESPACES, SECCOMP_FD} from './bubblewrap.ts';
+import {ARGUMENTS_FD, bubblewrapArguments, INFO_FD, NAMESPACES, SECCOMP_FD} from './bubblewrap.ts';
 import {type CgroupHost, createGroup, findCgroups, type Group, sweepGroups} from './cgroup.ts';
 import {hostId, zygoteId} from './host-identity.ts';
 import {
@@ -249,7 +250,12 @@ async function prepareLaunch(host: Omit<Host, 'zygotes'>, {spec, program, id}: W
 	return async (confinement) => {
 		const [file, ...args] = launchCommand({...host, ...confinement, id, limits: spec.limits, stage: reachable.stage, command});
 		const sixth = filter ? 'pipe' : 'ignore';
-		const child = spawn(file, args, {cwd: '/', env: {}, detached: true, stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', sixth]});
+		const child = spawn(file, args, {
+			cwd: '/',
+			env: {},
+			detached: true,
+			stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', sixth, 'pipe'],
+		});
 		if (child.pid === undefined) throw notStarted(`${file} did not start`, (await once(child, 'error'))[0]);
 		const descriptors: readonly unknown[] = child.stdio;
 		feed(descriptors[ARGUMENTS_FD], Buffer.concat([browserArguments(program, spec.limits), bubblewrapArguments(plan)]));
@@ -259,13 +265,31 @@ async function prepareLaunch(host: Omit<Host, 'zygotes'>, {spec, program, id}: W
 }
 
 function endsOf(child: ChildProcess): Forked {
-	const [requests, stdout, stderr, frames] = child.stdio as unknown as [Writable, Readable, Readable, Readable];
+	const descriptors: readonly unknown[] = child.stdio;
+	const [requests, stdout, stderr, frames] = descriptors as [Writable, Readable, Readable, Readable];
 	const {promise: exited, resolve, reject} = Promise.withResolvers<Awaited<Forked['exited']>>();
 	child.once('error', (cause) => reject(notStarted(cause.message, cause)));
-	// Not 'exit': what the runner sent before it died must be read first.
-	child.once('close', (code, by) => resolve({code, by}));
+	const first = firstInside(descriptors[INFO_FD] as Readable);
+	// Not 'exit': what the runner sent before it died must be read first. Bubblewrap waits for the runner and for nobody else.
+	child.once('close', async (code, by) => {
+		if (first.process) await untilDead(first.process);
+		resolve({code, by});
+	});
 	child.once('exit', () => killGroup(child));
 	return {requests, stdout, stderr, frames, exited, kill: () => killGroup(child)};
+}
+
+/** The first process of the sandbox, as soon as bubblewrap has said so; nothing runs in there before. */
+function firstInside(info: Readable): {process?: ProcessIdentity} {
+	const first: {process?: ProcessIdentity} = {};
+	const said = {text: ''};
+	info.on('data', (chunk: Buffer) => {
+		said.text += chunk;
+		const pid = /"child-pid": (\d+)\D/.exec(said.text)?.[1];
+		const found = pid === undefined || first.process ? undefined : findProcess(Number(pid));
+		if (found) first.process = found;
+	});
+	return first;
 }
 
 function feed(stream: unknown, bytes: Buffer): void {

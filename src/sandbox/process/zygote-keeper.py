@@ -295,7 +295,7 @@ class Keeper:
             child.failure = f"{error.strerror}: {error.filename}" if error.filename else str(error)
             child.kill()
             return
-        tell({"id": number, "started": True})
+        tell({"id": number, "started": pid})
 
     def equip(self, pid, child):
         """Into its groups first, so that all it does counts there."""

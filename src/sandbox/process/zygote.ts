@@ -11,6 +11,7 @@ import type {Readable, Writable} from 'node:stream';
 import {finished} from 'node:stream/promises';
 import {z} from 'zod';
 import {notStarted} from '../endings.ts';
+import {findProcess, type ProcessIdentity, untilDead} from '../process-identity.ts';
 import type {Mount} from '../runtime.ts';
 import type {zygoteIds} from './host-identity.ts';
 
@@ -70,7 +71,7 @@ const START_LIMIT_MS = 15_000;
 const eventSchema = z.union([
 	z.object({address: z.string()}),
 	z.object({refused: z.string()}),
-	z.object({id: z.int(), started: z.literal(true)}),
+	z.object({id: z.int(), started: z.int()}),
 	z.object({id: z.int(), failed: z.string()}),
 	z.object({id: z.int(), code: z.int().nullable()}),
 ]);
@@ -78,6 +79,8 @@ type Event = z.infer<typeof eventSchema>;
 
 type Waiting = {
 	started: boolean;
+	/** of its namespace, unless it was gone when we heard of it */
+	first: ProcessIdentity | undefined;
 	resolve(end: {code: number | null; by: NodeJS.Signals | null}): void;
 	reject(error: Error): void;
 };
@@ -124,9 +127,9 @@ async function outlive(keeper: ChildProcess, children: Map<number, Waiting>): Pr
 	keeper.once('error', () => {});
 	if (keeper.pid === undefined) return;
 	await once(keeper, 'close');
-	for (const child of children.values()) {
-		if (child.started) child.resolve({code: null, by: 'SIGKILL'});
-		else child.reject(notStarted('its zygote died'));
+	for (const {started, first, resolve, reject} of children.values()) {
+		if (started) (first ? untilDead(first) : Promise.resolve()).then(() => resolve({code: null, by: 'SIGKILL'}), reject);
+		else reject(notStarted('its zygote died'));
 	}
 	children.clear();
 }
@@ -153,6 +156,7 @@ function hearOf(event: Extract<Event, {id: number}>, children: Map<number, Waiti
 	if (!child) return;
 	if ('started' in event) {
 		child.started = true;
+		child.first = findProcess(event.started);
 		return;
 	}
 	children.delete(event.id);
@@ -177,7 +181,7 @@ function fork({keeper, address, children}: Connection, id: number, order: ForkOr
 	const {promise, resolve, reject} = Promise.withResolvers<{code: number | null; by: NodeJS.Signals | null}>();
 	if (keeper.exitCode !== null || keeper.signalCode !== null) reject(notStarted('its zygote died'));
 	else {
-		children.set(id, {started: false, resolve, reject});
+		children.set(id, {started: false, first: undefined, resolve, reject});
 		keeper.ref();
 	}
 	tell(keeper, {id, ...order});
