@@ -2,6 +2,7 @@
 import {
 	AF_INET,
 	AF_UNIX,
+	DESCRIPTOR_COMMANDS,
 	DESCRIPTOR_REQUESTS,
 	ENOSYS,
 	HARMLESS_CONTROLS,
@@ -52,6 +53,7 @@ export function seccompProfile(
 			...onlyFor('socketpair', 0, [AF_UNIX]),
 			...(confined === 'client' ? STREAMS.map((stream) => allow(['socket'], stream)) : []),
 			...onlyFor('ioctl', 1, DESCRIPTOR_REQUESTS),
+			...onlyFor('fcntl', 1, DESCRIPTOR_COMMANDS),
 			...onlyFor('prctl', 0, HARMLESS_CONTROLS),
 		],
 	});

@@ -48,6 +48,13 @@ const CALLS: Record<string, {call: string; filtered: number}> = {
 	'change personality': {call: '135, 0xffffffff', filtered: EPERM},
 	'share memory by key': {call: '29, 0, 4096, 0o1600', filtered: EPERM},
 	'type into a terminal with a request padded above 32 bits': {call: '16, 0, 0x100005412, 0', filtered: EPERM},
+	'lease a file': {call: '72, os.open("/tmp/leased", os.O_CREAT), 1024, 0', filtered: EPERM},
+	'lease a file with a command padded above 32 bits': {
+		call: '72, os.open("/tmp/leased", os.O_CREAT), 0x100000400, 0',
+		filtered: EPERM,
+	},
+	'hear what others do in a directory': {call: '72, os.open("/usr/lib", 0), 1026, 1', filtered: EPERM},
+	'be signalled by a descriptor': {call: '72, 0, 10, 10', filtered: EPERM},
 	'become dumpable': {call: '157, 4, 1, 0, 0, 0', filtered: EPERM},
 	'a call that no table knows': {call: '460, 0, 0', filtered: ENOSYS},
 };

@@ -34,6 +34,11 @@ export const TYPE_BITS = 0xf;
 export const IPPROTO_TCP = 6;
 /** FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, TCGETS and TIOCGWINSZ: what libraries ask of a descriptor. No TIOCSTI, no FICLONE. */
 export const DESCRIPTOR_REQUESTS = [0x541b, 0x5421, 0x5451, 0x5450, 0x5401, 0x5413];
+/**
+ * F_DUPFD, GETFD, SETFD, GETFL, SETFL, the locks of POSIX and of open files, F_DUPFD_CLOEXEC and F_GETPIPE_SZ. No F_SETLEASE, which
+ * keeps others from opening a file, and no F_NOTIFY, which tells of what others do with one.
+ */
+export const DESCRIPTOR_COMMANDS = [0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032];
 /** PR_SET_PDEATHSIG, GET_DUMPABLE, SET_NAME, GET_NAME, CAPBSET_READ, GET_TIMERSLACK, SET_NO_NEW_PRIVS, GET_NO_NEW_PRIVS and PR_SET_VMA. */
 export const HARMLESS_CONTROLS = [1, 3, 15, 16, 23, 30, 38, 39, 0x53564d41];
 
@@ -65,6 +70,7 @@ export function compileFilter(architecture: Architecture, confined: Confined = '
 		...call('socketpair', architecture, onlyFor(FIRST_ARGUMENT, [AF_UNIX])),
 		...(confined === 'client' ? call('socket', architecture, onlyStreams()) : []),
 		...call('ioctl', architecture, onlyFor(SECOND_ARGUMENT, DESCRIPTOR_REQUESTS)),
+		...call('fcntl', architecture, onlyFor(SECOND_ARGUMENT, DESCRIPTOR_COMMANDS)),
 		...call('prctl', architecture, onlyFor(FIRST_ARGUMENT, controls)),
 		...allowedCalls(architecture, confined).flatMap((k) => when({code: JUMP_EQUAL, k}, ALLOW)),
 		ret(ERRNO | EPERM),

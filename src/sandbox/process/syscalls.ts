@@ -11,7 +11,7 @@ clock_nanosleep:230:115 close:3:57 close_range:436:436 copy_file_range:326:285 c
 dup3:292:24 epoll_create:213:- epoll_create1:291:20 epoll_ctl:233:21 epoll_pwait:281:22 epoll_pwait2:441:441
 epoll_wait:232:- eventfd:284:- eventfd2:290:19 execve:59:221 execveat:322:281 exit:60:93 exit_group:231:94
 faccessat:269:48 faccessat2:439:439 fadvise64:221:223 fallocate:285:47 fchdir:81:50 fchmod:91:52 fchmodat:268:53
-fcntl:72:25 fdatasync:75:83 fgetxattr:193:10 flistxattr:196:13 flock:73:32 fork:57:- fstat:5:80 fstatfs:138:44
+fdatasync:75:83 fgetxattr:193:10 flistxattr:196:13 flock:73:32 fork:57:- fstat:5:80 fstatfs:138:44
 fsync:74:82 ftruncate:77:46 futex:202:98 futimesat:261:- get_mempolicy:239:236 get_robust_list:274:100 getcpu:309:168
 getcwd:79:17 getdents:78:- getdents64:217:61 getegid:108:177 geteuid:107:175 getgid:104:176 getgroups:115:158
 getitimer:36:102 getpeername:52:205 getpgid:121:155 getpgrp:111:- getpid:39:172 getppid:110:173 getpriority:140:141
@@ -49,6 +49,7 @@ const CHECKED = {
 	clone3: [435, 435],
 	socketpair: [53, 199],
 	ioctl: [16, 29],
+	fcntl: [72, 25],
 	prctl: [157, 167],
 	socket: [41, 198],
 } as const;
