@@ -22,8 +22,8 @@ import {reclaim, watchOutput} from './output.ts';
 /** Any but undefined takes files up as root does, who is the only one that may. */
 const ID = process.getuid?.() === 0 ? 1_879_048_200 : undefined;
 
-function place(t: TestContext): string {
-	const directory = mkdtempSync(join(tmpdir(), 'writ-output-'));
+function place(t: TestContext, above = tmpdir()): string {
+	const directory = mkdtempSync(join(above, 'writ-output-'));
 	t.after(() => execFileSync('rm', ['-rf', directory]));
 	return directory;
 }
@@ -65,6 +65,14 @@ for (const [depth, name] of [
 		assert.ok(existsSync(join(out, 'a/b/c')));
 		rmSync(out, {recursive: true});
 	});
+
+test('more entries than anybody collects are beyond the limit, however small they are', async (t) => {
+	const out = place(t, '/dev/shm'); // on a disk it takes long to make them
+	for (let n = 0; n <= 10_000; n += 1) mkdirSync(join(out, String(n)));
+	const {promise, resolve} = Promise.withResolvers<string>();
+	t.after(watchOutput(out, 1 << 30, () => resolve('exceeded')));
+	assert.equal(await Promise.race([promise, delay(5_000, 'unseen', {ref: false})]), 'exceeded');
+});
 
 /** Exchanges a directory with a link to another, over and over: renameat2 with RENAME_EXCHANGE. */
 const EXCHANGE = `

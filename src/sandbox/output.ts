@@ -1,7 +1,7 @@
 /** What a sandbox leaves in its output directory. */
 import {randomUUID} from 'node:crypto';
 import {constants, type Dirent} from 'node:fs';
-import {chmod, chown, type FileHandle, lchown, lstat, open, readdir, rename, rmdir, unlink} from 'node:fs/promises';
+import {chmod, chown, type FileHandle, lchown, lstat, open, opendir, readdir, rename, rmdir, unlink} from 'node:fs/promises';
 
 /** A path as the kernel has it: what a program calls its files need not be text. */
 type Path = Buffer;
@@ -79,40 +79,78 @@ function below(directory: Path, name: Buffer): Path {
 }
 
 const WATCH_MS = 100;
+/** After a long look it waits, so that looking takes a tenth of the time, but no longer than this. */
+const LONGEST_WAIT_MS = 1_000;
 /** What the smallest file takes, so that many small ones count as well. */
 const LEAST_BYTES = 4_096;
+/** More than anybody collects: see artifacts.ts. */
+const MOST_ENTRIES = 10_000;
 
-/** Calls `exceeded`, once, soon after more than `bytes` are in the directory. Returns what stops the watch. */
-export function watchOutput(directory: string, bytes: number, exceeded: () => void): () => void {
-	const state = {isBusy: false};
+/**
+ * Calls `exceeded`, once, soon after more than `bytes` or `MOST_ENTRIES` are in the directory. `nameless` tells of files that were
+ * deleted and are still open, where that can be told. Returns what stops the watch.
+ */
+export function watchOutput(
+	directory: string,
+	bytes: number,
+	exceeded: () => void,
+	nameless: () => Promise<number> = async () => 0,
+): () => void {
+	const state = {isOver: false};
 	const look = async () => {
-		if (state.isBusy) return;
-		state.isBusy = true;
-		const isOver = (await measure(Buffer.from(directory), bytes)) > bytes;
-		state.isBusy = false;
-		if (!isOver) return;
-		clearInterval(timer);
-		exceeded();
+		const started = performance.now();
+		const named = await measure(Buffer.from(directory), {bytes, entries: MOST_ENTRIES});
+		const isBeyond = named > bytes || named + ((await orElse(nameless(), 0)) ?? 0) > bytes;
+		if (state.isOver) return;
+		if (isBeyond) exceeded();
+		else wait(Math.min(Math.max(WATCH_MS, (performance.now() - started) * 10), LONGEST_WAIT_MS));
 	};
-	const timer = setInterval(look, WATCH_MS);
-	return () => clearInterval(timer);
+	const wait = (ms: number) => {
+		timer = setTimeout(look, ms);
+	};
+	let timer = setTimeout(look, WATCH_MS);
+	return () => {
+		state.isOver = true;
+		clearTimeout(timer);
+	};
 }
 
 /**
- * What the files take on the disk, or more than `enough` as soon as it is more. A program inside may change what is looked at while it
+ * What the files take on the disk, or more than is `left` as soon as it is more. A program inside may change what is looked at while it
  * is: that can make this number wrong by what was changed, and nothing is read but sizes.
  */
-async function measure(directory: Path, enough: number): Promise<number> {
-	const entries = await orElse(entriesOf(directory), []);
-	if (entries === undefined) return Number.POSITIVE_INFINITY;
+async function measure(directory: Path, left: {bytes: number; entries: number}): Promise<number> {
+	const entries = await orElse(firstEntries(directory, left.entries + 1), []);
+	if (entries === undefined || entries.length > left.entries) return Number.POSITIVE_INFINITY;
+	left.entries -= entries.length;
 	let total = entries.length * LEAST_BYTES;
+	left.bytes -= total;
 	for (const entry of entries) {
-		if (total > enough) break;
+		if (left.bytes < 0) break;
 		const path = below(directory, entry.name);
-		if (entry.isDirectory()) total += await measure(path, enough - total);
-		else total += ((await orElse<{readonly blocks: number}>(lstat(path), {blocks: 0}))?.blocks ?? Number.POSITIVE_INFINITY) * 512;
+		if (entry.isDirectory()) {
+			total += await measure(path, left);
+			continue;
+		}
+		const size = await sizeOf(path);
+		left.bytes -= size;
+		total += size;
 	}
 	return total;
+}
+
+async function firstEntries(directory: Path, most: number): Promise<readonly Dirent<Buffer>[]> {
+	const entries: Dirent<Buffer>[] = [];
+	for await (const entry of await opendir(directory as unknown as string, {encoding: 'buffer' as BufferEncoding})) {
+		entries.push(entry as unknown as Dirent<Buffer>);
+		if (entries.length === most) break;
+	}
+	return entries;
+}
+
+async function sizeOf(path: Path): Promise<number> {
+	const facts = await orElse<{readonly blocks: number}>(lstat(path), {blocks: 0});
+	return facts ? facts.blocks * 512 : Number.POSITIVE_INFINITY;
 }
 
 /** `gone` for what was there a moment ago; undefined for what cannot be looked into, and could hold anything. */

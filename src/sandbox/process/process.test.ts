@@ -3,7 +3,9 @@ import {chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {describe, test} from 'node:test';
-import {attackerRuntime, MIB, said, spec} from '../fixtures/attack.ts';
+import {setTimeout as delay} from 'node:timers/promises';
+import type {AnswerCall} from '#kernel/tool.ts';
+import {attackerRuntime, MIB, permit, python, said, spec} from '../fixtures/attack.ts';
 import {testProvider} from '../fixtures/conformance.ts';
 import {descendants} from '../fixtures/descendants.ts';
 import {testAsOrdinaryUser} from '../fixtures/ordinary-user.ts';
@@ -111,6 +113,8 @@ describe('the output directory', () => {
 		'small files without end': 'n = 0\nwhile True:\n  n += 1\n  open(f"/out/{n}", "wb").write(b"x")',
 		'files in directories that it closes behind it':
 			'n = 0\nwhile True:\n  n += 1\n  os.mkdir(f"/out/{n}")\n  open(f"/out/{n}/x", "wb").write(bytes(1 << 20))\n  os.chmod(f"/out/{n}", 0)',
+		'files that have no name any more':
+			'keep = []\nwhile True:\n  keep.append(open("/out/x", "wb", 0))\n  os.unlink("/out/x")\n  keep[-1].write(bytes(1 << 20))\n  time.sleep(0.02)',
 	}))
 		for (const zygotes of ['auto', 'off'] as const)
 			test(`holds no more than its largest file may have, zygotes ${zygotes}: ${title}`, async () => {
@@ -124,6 +128,46 @@ describe('the output directory', () => {
 				rmSync(output, {recursive: true});
 			});
 });
+
+const SHARED = `
+import mmap
+shared = mmap.mmap(-1, 1 << 29)
+for i in range(0, 1 << 29, 4096): shared[i] = 1
+time.sleep(2)
+answer(1)`;
+
+for (const zygotes of ['auto', 'off'] as const) {
+	test(`without control groups what processes share counts as memory too, zygotes ${zygotes}`, async () => {
+		const provider = createProcessProvider({runtime, zygotes, cgroups: 'off'});
+		await assert.rejects(said(provider, SHARED), {details: {limit: 'memoryBytes', value: 128 * MIB}});
+		await provider.close();
+	});
+
+	test(`without control groups nobody computes for free while a call waits, zygotes ${zygotes}`, async () => {
+		const provider = createProcessProvider({runtime, zygotes, cgroups: 'off'});
+		const signal = new AbortController().signal;
+		const sandbox = await provider.open(spec({limits: {wallMs: 500}}), {warm: false, signal});
+		const waiting: AnswerCall = async ({id}, clock) => {
+			clock.pause();
+			await delay(6_000, undefined, {ref: false});
+			return {type: 'reply', id, output: null};
+		};
+		const running = sandbox.run(permit(), python(COMPUTES), signal, waiting);
+		await assert.rejects(running, {details: {limit: 'cpus', value: 1}});
+		await sandbox.dispose();
+		await provider.close();
+	});
+}
+
+/** Each process stays below what one may use. */
+const COMPUTES = `
+send({"type": "call", "id": 1, "tool": "x", "input": {}})
+for n in range(20):
+  if os.fork() == 0:
+    while time.process_time() < 0.3: pass
+    os._exit(0)
+  os.wait()
+time.sleep(6)`;
 
 for (const zygotes of ['auto', 'off'] as const)
 	test(`empty files without end fill the scratch too, zygotes ${zygotes}`, {

@@ -32,6 +32,7 @@ import {
 	scratchFiles,
 	strayDescriptors,
 } from './launch.ts';
+import {createProcesses, type Processes} from './processes.ts';
 import {compileFilter, hasFilter} from './seccomp.ts';
 import type {Forked, Zygote} from './zygote.ts';
 import {createZygotes, type Zygotes} from './zygotes.ts';
@@ -134,7 +135,11 @@ async function inspectHost({cgroups = 'auto', seccomp = 'auto', zygotes = 'auto'
 	const found = cgroups === 'off' ? {none: 'control groups are switched off'} : findCgroups();
 	const filter = seccomp === 'auto' && hasFilter(process.arch) ? compileFilter(process.arch) : undefined;
 	const weaknesses = [
-		...('none' in found ? [`${found.none}: memory and processor time are limited per process, not per sandbox`] : missing(found)),
+		...('none' in found
+			? [
+					`${found.none}: memory and processor time are limited per process, and for the sandbox by looking: what is shared and not mapped, or lives shorter than a look, is not seen`,
+				]
+			: missing(found)),
 		...(filter ? [] : [`no system call filter for ${process.arch}`]),
 		...(hostId(0) === undefined ? ['the sandbox has the rights of the user who runs writ on every file mounted into it'] : []),
 		...(countsFiles(hostId(0)) ? [] : ['the number of files in scratch is limited for programs with a zygote only']),
@@ -190,8 +195,9 @@ async function start({spec, program, host, zygote, serial}: Start, options: Open
 		ends.kill();
 		group?.kill();
 	};
+	const processes = createProcesses(ends.first);
 	const overrun: 'fileBytes'[] = [];
-	const watched = watch(spec, () => {
+	const watched = watch(spec, processes, () => {
 		overrun.push('fileBytes');
 		kill();
 	});
@@ -207,8 +213,8 @@ async function start({spec, program, host, zygote, serial}: Start, options: Open
 		kill,
 		exceeded,
 		usage: () => group?.usage() ?? {cpuMs: null, peakMemoryBytes: null},
-		processBytes: () => group?.processBytes() ?? 0,
-		cpuMs: () => group?.usage().cpuMs ?? null,
+		processBytes: () => (group && grouped.has('memory') ? group.processBytes() : processes.bytes()),
+		cpuMs: () => group?.usage().cpuMs ?? processes.cpuMs(),
 		cleanUp: () => cleanUp(group, id, spec.output),
 	};
 	const sandbox = await supervise(runner, options);
@@ -217,9 +223,9 @@ async function start({spec, program, host, zygote, serial}: Start, options: Open
 }
 
 /** A disk has no quota of ours: what is written to `/out` in all is looked at, and may be as much as its largest file. */
-function watch({output, limits}: SandboxSpec, exceeded: () => void): () => void {
+function watch({output, limits}: SandboxSpec, {namelessBytes}: Processes, exceeded: () => void): () => void {
 	if (output === undefined) return () => {};
-	return watchOutput(output, limits.fileBytes ?? limits.scratchBytes, exceeded);
+	return watchOutput(output, limits.fileBytes ?? limits.scratchBytes, exceeded, () => namelessBytes(output));
 }
 
 type Wanted = {readonly spec: SandboxSpec; readonly program: Program; readonly id: number | undefined};
@@ -276,7 +282,7 @@ function endsOf(child: ChildProcess): Forked {
 		resolve({code, by});
 	});
 	child.once('exit', () => killGroup(child));
-	return {requests, stdout, stderr, frames, exited, kill: () => killGroup(child)};
+	return {requests, stdout, stderr, frames, exited, first: () => first.process, kill: () => killGroup(child)};
 }
 
 /** The first process of the sandbox, as soon as bubblewrap has said so; nothing runs in there before. */

@@ -52,6 +52,8 @@ export type Forked = {
 	readonly frames: Readable;
 	/** Settles when nothing of it is left and all it sent was read. Rejects when it could not be started. */
 	readonly exited: Promise<{code: number | null; by: NodeJS.Signals | null}>;
+	/** the first process inside, once it is known */
+	readonly first: () => ProcessIdentity | undefined;
 	kill(): void;
 };
 
@@ -197,7 +199,7 @@ function fork({keeper, address, children}: Connection, id: number, order: ForkOr
 			throw error;
 		},
 	);
-	return {requests, stdout, stderr, frames, exited, kill: () => tell(keeper, {kill: id})};
+	return {requests, stdout, stderr, frames, exited, first: () => children.get(id)?.first, kill: () => tell(keeper, {kill: id})};
 }
 
 /** One of a child's first four descriptors; says first whose it is and which. */
