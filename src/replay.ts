@@ -28,17 +28,9 @@ export async function replayRun(
 	if (first?.type !== 'run.started') throw new WritError('not_found', `there is no run \`${runId}\``);
 	assertWhole(events, runId);
 	const dataset = await presentDataset(platform, principal.tenant, first.data.dataset);
-	const {job, question, threadId, software} = first.data;
-	const started = {
-		...{question, threadId, software, dataset},
-		job: job === 'system' ? 'analyst' : job, // what somebody asks for is their tenant's to pay
-		...(first.data.scope && {scope: first.data.scope}),
-		...(first.data.exportOf !== undefined && {exportOf: first.data.exportOf}),
-		mode: 'replay',
-		policyVersion: kernel.policy().version,
-		principal: confinedTo(principal, first.data.principal),
-		replayOf: runId,
-	};
+	const policyVersion = kernel.policy().version;
+	const asWell = confinedTo(principal, first.data.principal);
+	const started = {...again(first.data), dataset, policyVersion, principal: asWell, replayOf: runId};
 	const run = await runs.open(started, confinedTo(started.principal, first.actor), signal);
 	const actions: Replayed[] = [];
 	const stopped: {reason: string | null} = {reason: whyNot(events, platform)};
@@ -59,6 +51,16 @@ export async function replayRun(
 	const [now] = run.journal.events;
 	const changed = now?.type === 'run.started' ? changesOf(first.data, now.data) : [];
 	return {runId: run.id, replayOf: runId, verdict, reason: stopped.reason ?? sentence(actions), actions, changed};
+}
+
+/** What is the same of a run that is done again. */
+function again({job, question, threadId, software, scope, exportOf}: EventData<'run.started'>) {
+	return {
+		...{mode: 'replay', question, threadId, software},
+		job: job === 'system' ? ('analyst' as const) : job, // what somebody asks for is their tenant's to pay
+		...(scope && {scope}),
+		...(exportOf !== undefined && {exportOf}),
+	};
 }
 
 /** Why a run cannot be done again; null when it can. */

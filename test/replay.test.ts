@@ -69,7 +69,7 @@ test('a replay is judged as whoever did it first and as the one who replays it',
 });
 
 test('what the platform did for itself is done again at the cost of who asks for it', async () => {
-	await analyst.sample('local', 'people', 'people', 5);
+	await analyst.sample('people', 'people', 5, {principal: OWNER, requestId: '', signal});
 	const [{runId} = {runId: ''}] = (await store.runs({tenant: 'local', job: 'system', mode: 'sql', limit: 1})).rows;
 	const again = await replay(runId);
 	assert.deepEqual([(await store.run(again.runId))?.job, again.verdict], ['analyst', 'same']);

@@ -209,10 +209,7 @@ export const EVENTS = {
 	}),
 	'approval.rejected': z.object({...answered}),
 	/** `own` takes back the grant of whoever revokes; `all` ends an approval that was granted */
-	'approval.revoked': z.object({
-		...answered,
-		takesBack: z.enum(['own', 'all']),
-	}),
+	'approval.revoked': z.object({...answered, takesBack: z.enum(['own', 'all'])}),
 	'approval.commented': z.object({...answered}),
 	/** from here on `to` may answer, and whoever handed it on may not */
 	'approval.delegated': z.object({...answered, to: z.string()}),
