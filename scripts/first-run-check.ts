@@ -20,15 +20,15 @@ let failed = false;
 const server = {process: null as ReturnType<typeof spawn> | null, log: ''};
 
 try {
-	await step('sample datasets are generated and ingested', async () => {
-		const {code, output} = await run('datasets', 'samples');
-		expect(code === 0, output);
-	});
 	await step('the server starts', async () => {
 		server.process = spawn(writ, ['serve'], {env, stdio: ['ignore', 'pipe', 'pipe']});
 		for (const stream of [server.process.stdout, server.process.stderr]) stream?.on('data', (chunk) => (server.log += chunk));
 		const ready = await until(async () => (await fetch(`${base}/readyz`)).ok, 30_000);
 		expect(ready, `not ready after 30 s; its log:\n${server.log.split('\n').slice(-40).join('\n')}`);
+	});
+	await step('sample datasets are generated and ingested', async () => {
+		const {code, output} = await run('datasets', 'samples');
+		expect(code === 0, output);
 	});
 	await step('/healthz says ok', async () => {
 		const health = await get<{status: string}>('/healthz');
