@@ -34,12 +34,12 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'Approvals of exactly one action, once',
 		command: 'writ approvals list',
-		tests: ['src/approvals/*.test.ts', 'src/executors/*.test.ts', 'test/approval*.test.ts'],
+		tests: ['src/approvals/*.test.ts', 'src/executors/*.test.ts', 'test/{approval*,two-approvals}.test.ts'],
 	},
 	{
 		name: 'Evidence: hash chain, signed heads, offline verifier',
 		command: 'writ evidence verify RUN',
-		tests: ['src/evidence/*.test.ts', 'test/{tamper,trusted-key,evidence-*}.test.ts'],
+		tests: ['src/evidence/*.test.ts', 'test/{tamper,trusted-key,evidence-*,replay}.test.ts'],
 	},
 	{name: 'Store on SQLite and PostgreSQL', command: "node --test 'src/store/*.test.ts'", tests: ['src/store/*.test.ts']},
 	{
@@ -50,12 +50,12 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'Identity: roles, tokens, sign-in',
 		command: 'writ tokens list',
-		tests: ['src/identity/*.test.ts', 'test/identity{,-sign-in}.test.ts'],
+		tests: ['src/identity/*.test.ts', 'test/{identity,identity-sign-in,deputy}.test.ts'],
 	},
 	{
 		name: 'What a tenant may use: runs, tokens, money, bytes',
 		command: 'writ budget',
-		tests: ['test/storage-budget.test.ts'],
+		tests: ['test/{storage-budget,unpriced-model}.test.ts'],
 	},
 	{
 		name: 'Tenants see nothing of each other',
@@ -113,7 +113,7 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'Programs and test suites; code that calls tools',
 		command: 'writ code FILE',
-		tests: ['src/tools/*.test.ts', 'test/code-calls.test.ts'],
+		tests: ['src/tools/*.test.ts', 'test/{code-calls,waiting-programs}.test.ts'],
 	},
 	{
 		name: 'SQL and Python, decided and run inside',
@@ -134,7 +134,7 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'Your own data: CSV, Parquet, JSON, XLSX',
 		command: 'writ datasets add FILE…',
-		tests: ['src/analyst/{datasets,ingest,infer-}*.test.ts', 'test/{user-data,dataset-removal}.test.ts'],
+		tests: ['src/analyst/{datasets,ingest,infer-}*.test.ts', 'test/{user-data,dataset-*,sample-rows}.test.ts'],
 	},
 	{
 		name: 'Answers, charts and exports',
@@ -150,7 +150,7 @@ const CAPABILITIES: readonly Capability[] = [
 	{
 		name: 'Agents with a model',
 		command: 'OPENAI_API_KEY=… writ ask -d support "why are tickets late?"',
-		tests: ['src/agents/*.test.ts', 'src/models/*.test.ts', 'src/answerer.test.ts'],
+		tests: ['src/agents/*.test.ts', 'src/models/*.test.ts', 'src/answerer.test.ts', 'test/model-sees.test.ts'],
 	},
 	{
 		name: 'HTTP API',
