@@ -97,7 +97,7 @@ time.sleep(0.3)`);
 		])
 			await addTo(subject.platform, {
 				id: 'odd',
-				files: [fileIn(path.dirname(subject.facts.PLATFORMDB ?? ''), 'x', 'a\n1\n')].map((file) => ({...file, name})),
+				files: [fileIn(path.join(subject.facts.PLATFORMDB ?? '', '../..'), 'x', 'a\n1\n')].map((file) => ({...file, name})),
 			}).catch(() => {});
 		const files = readdirSync(path.join(subject.facts.DATADIR ?? '', '../odd'), {recursive: true}).map(String);
 		const strange = files.filter((file) => !/^(current|[0-9a-f]{64}(\/(manifest\.json|[a-z0-9_]+\.parquet))?)$/.test(file));
